@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Everything generated is below build/. `make help` tells the targets.
+
+VERSION := 0.1.0
+TOP := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
+
+PREFIX ?= /usr
+SBINDIR ?= /sbin
+
+# SAN=1: everything of user space under the sanitizers, beside the plain build
+ifeq ($(SAN),1)
+B := build/san
+SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
+else
+B := build
+SAN_FLAGS :=
+endif
+
+CC ?= gcc
+PKGS := liburing libnl-genl-3.0 inih
+CFLAGS ?= -O2 -g
+DATAFS_CFLAGS := -std=gnu11 -DDATAFS_VERSION='"$(VERSION)"' \
+	-Wall -Wextra -Werror -pthread -I$(TOP)/proto -I$(TOP)/daemon -I$(TOP)/tests/unit \
+	$(shell pkg-config --cflags $(PKGS)) $(SAN_FLAGS)
+LIBS := $(shell pkg-config --libs $(PKGS)) -lleveldb -lisal -pthread
+TEST_LIBS = $(shell pkg-config --libs cmocka)
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+daemon_lib := $(B)/libdatafsd.a
+daemon_src := $(sort $(wildcard daemon/*/*.c))
+util_main := $(wildcard utils/mount_datafs.c utils/umount_datafs.c utils/datafs.c)
+util_lib := $(B)/libdatafsutil.a
+util_src := $(filter-out $(util_main),$(sort $(wildcard utils/*.c)))
+util_bin := $(patsubst utils/%_datafs.c,$(B)/%.datafs,$(filter %_datafs.c,$(util_main))) \
+	$(patsubst utils/%.c,$(B)/%,$(filter-out %_datafs.c,$(util_main)))
+test_src := $(sort $(wildcard tests/unit/test_*.c))
+test_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(test_src))
+vm_prog := $(patsubst tests/vm/prog/%.c,$(B)/tests/vm/%,$(wildcard tests/vm/prog/*.c))
+
+.PHONY: help all modules daemon utils tests unit unit-bin unit-run fuzz clean install
+help:
+	@echo 'make all       the module, the daemon and the utilities'
+	@echo 'make modules   build/kmod-VERSION/datafs.ko'
+	@echo '                 KDIR=DIR  of that kernel (default: the running one)'
+	@echo '                 OUT=DIR   there instead'
+	@echo '                 W=1 C=1   more warnings; sparse'
+	@echo 'make daemon    build/datafsd'
+	@echo 'make utils     build/mount.datafs, build/datafs'
+	@echo 'make tests     build/tests/vm/, what tests/vm runs in a guest'
+	@echo 'make unit      run the unit tests under the address and'
+	@echo '               undefined-behaviour sanitizers'
+	@echo 'make fuzz      fuzz the parsers, each for FUZZ_SECONDS (20), with clang'
+	@echo 'make install   all of it (DESTDIR=, PREFIX=/usr; KDIR= as above)'
+	@echo 'make clean     remove what was built'
+	@echo 'SAN=1          daemon and utils under the sanitizers, in build/san/'
+
+all: modules daemon utils
+
+modules:
+	+$(MAKE) -C kmod modules $(if $(OUT),OUT=$(abspath $(OUT))) \
+		$(if $(KDIR),KDIR=$(abspath $(KDIR)))
+
+daemon: $(B)/datafsd
+utils: $(util_bin)
+
+$(B)/datafsd: $(call obj,daemon/datafsd.c) $(daemon_lib)
+$(B)/%.datafs: $(B)/obj/utils/%_datafs.o $(util_lib) $(daemon_lib)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+		$(filter %.a,$^) $(LIBS)
+$(B)/datafs: $(B)/obj/utils/datafs.o $(util_lib) $(daemon_lib)
+$(B)/datafsd $(B)/datafs:
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+		$(filter %.a,$^) $(LIBS)
+
+$(daemon_lib): $(call obj,$(daemon_src))
+$(util_lib): $(call obj,$(util_src))
+# Made anew: an archive keeps objects whose source is gone.
+$(daemon_lib) $(util_lib):
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# Two programs may be linked from the same object; make must not remove it.
+.SECONDARY:
+
+$(B)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(DATAFS_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(util_lib) $(daemon_lib)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+		$(filter %.a,$^) $(TEST_LIBS) $(LIBS)
+
+unit:
+	+$(MAKE) --no-print-directory SAN=1 unit-run
+
+fuzz:
+	+$(MAKE) --no-print-directory -C tests/fuzz
+
+tests: $(vm_prog)
+
+$(B)/tests/vm/%: $(B)/obj/tests/vm/prog/%.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $< -luring -pthread \
+		$(shell pkg-config --libs libnl-genl-3.0)
+
+unit-bin: $(test_bin)
+
+# All are run, whatever the first ones say.
+unit-run: $(test_bin)
+	@failed=; for t in $(test_bin); do \
+		echo "== $$t"; $$t || failed="$$failed $$t"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+install: all
+	install -D -m 755 build/datafsd $(DESTDIR)$(PREFIX)/sbin/datafsd
+	install -D -m 755 build/datafs $(DESTDIR)$(PREFIX)/bin/datafs
+	for b in $(notdir $(filter %.datafs,$(util_bin))); do \
+		install -D -m 755 build/$$b $(DESTDIR)$(SBINDIR)/$$b || exit 1; \
+	done
+	+$(MAKE) -C kmod modules_install $(if $(OUT),OUT=$(abspath $(OUT))) \
+		$(if $(KDIR),KDIR=$(abspath $(KDIR))) INSTALL_MOD_PATH=$(DESTDIR)
+
+clean:
+	rm -rf build/kmod-* build/dkms build/san build/fuzz build/obj build/tests build/*.a \
+		build/datafsd build/datafs build/mount.datafs build/umount.datafs
+
+-include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loop.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define LOOP_ENTRIES	64
+
+struct datafs_loop {
+	struct io_uring ring;
+	bool stop;
+	int wake_fd;
+	uint64_t wake_count;		/* where the eventfd is read to */
+	struct datafs_event wake;
+	void (*on_wake)(void *arg);
+	void *on_wake_arg;
+};
+
+static struct io_uring_sqe *loop_sqe(struct datafs_loop *loop)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
+
+	if (!sqe) {
+		io_uring_submit(&loop->ring);
+		sqe = io_uring_get_sqe(&loop->ring);
+	}
+	return sqe;
+}
+
+static int loop_start(struct datafs_event *ev, struct io_uring_sqe *sqe,
+		      enum datafs_event_kind kind)
+{
+	io_uring_sqe_set_data(sqe, ev);
+	ev->kind = kind;
+	ev->pending = 1;
+	return 0;
+}
+
+int datafs_loop_read(struct datafs_loop *loop, struct datafs_event *ev, int fd,
+		     void *buf, size_t len)
+{
+	struct io_uring_sqe *sqe = loop_sqe(loop);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_read(sqe, fd, buf, len, -1);
+	return loop_start(ev, sqe, DATAFS_EV_READ);
+}
+
+int datafs_loop_poll(struct datafs_loop *loop, struct datafs_event *ev, int fd)
+{
+	struct io_uring_sqe *sqe = loop_sqe(loop);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_poll_add(sqe, fd, POLLIN);
+	return loop_start(ev, sqe, DATAFS_EV_POLL);
+}
+
+_Static_assert(sizeof(struct __kernel_timespec) ==
+	       sizeof(((struct datafs_event *)0)->ts), "kept in the event");
+
+int datafs_loop_timer(struct datafs_loop *loop, struct datafs_event *ev,
+		      int64_t ms)
+{
+	struct io_uring_sqe *sqe = loop_sqe(loop);
+	struct __kernel_timespec ts = {
+		.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000,
+	};
+
+	if (!sqe)
+		return -EBUSY;
+	memcpy(ev->ts, &ts, sizeof(ts));
+	io_uring_prep_timeout(sqe, (void *)ev->ts, 0, 0);
+	return loop_start(ev, sqe, DATAFS_EV_TIMER);
+}
+
+static void loop_woken(struct datafs_event *ev, int res)
+{
+	struct datafs_loop *loop = (void *)((char *)ev -
+					    offsetof(struct datafs_loop, wake));
+
+	if (res < 0 && res != -EAGAIN && res != -EINTR) {
+		datafs_log(LOG_ERR, "event loop: eventfd: %s", strerror(-res));
+		loop->stop = true;
+		return;
+	}
+	datafs_loop_read(loop, ev, loop->wake_fd, &loop->wake_count, 8);
+	if (loop->on_wake)
+		loop->on_wake(loop->on_wake_arg);
+}
+
+int datafs_loop_new(struct datafs_loop **res)
+{
+	struct datafs_loop *loop = calloc(1, sizeof(*loop));
+	int err;
+
+	if (!loop)
+		return -ENOMEM;
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (loop->wake_fd < 0) {
+		err = -errno;
+		free(loop);
+		return err;
+	}
+	err = io_uring_queue_init(LOOP_ENTRIES, &loop->ring, 0);
+	if (err) {
+		datafs_log(LOG_ERR, "io_uring: %s; it must not be disabled (sysctl kernel.io_uring_disabled, RLIMIT_MEMLOCK)",
+			   strerror(-err));
+		close(loop->wake_fd);
+		free(loop);
+		return err;
+	}
+	loop->wake.fn = loop_woken;
+	datafs_loop_read(loop, &loop->wake, loop->wake_fd, &loop->wake_count, 8);
+	*res = loop;
+	return 0;
+}
+
+void datafs_loop_free(struct datafs_loop *loop)
+{
+	if (!loop)
+		return;
+	datafs_loop_cancel(loop, &loop->wake);
+	io_uring_queue_exit(&loop->ring);
+	close(loop->wake_fd);
+	free(loop);
+}
+
+/* Takes one completion. @not: whose callback is not to be called. */
+static int loop_step(struct datafs_loop *loop, struct datafs_event *not)
+{
+	struct io_uring_cqe *cqe;
+	struct datafs_event *ev;
+	int err, res;
+
+	err = io_uring_submit_and_wait(&loop->ring, 1);
+	if (err < 0 && err != -EINTR && err != -EAGAIN && err != -EBUSY)
+		return err;
+	while (!io_uring_peek_cqe(&loop->ring, &cqe)) {
+		ev = io_uring_cqe_get_data(cqe);
+		res = cqe->res;
+		io_uring_cqe_seen(&loop->ring, cqe);
+		if (!ev)	/* a cancellation's own completion */
+			continue;
+		ev->pending = 0;
+		if (ev == not)
+			return 0;
+		ev->fn(ev, res);
+		if (loop->stop && !not)
+			return 0;
+	}
+	return 0;
+}
+
+void datafs_loop_cancel(struct datafs_loop *loop, struct datafs_event *ev)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!ev->pending)
+		return;
+	sqe = loop_sqe(loop);
+	if (sqe) {
+		if (ev->kind == DATAFS_EV_TIMER)
+			io_uring_prep_timeout_remove(sqe, (uintptr_t)ev, 0);
+		else
+			io_uring_prep_cancel(sqe, ev, 0);
+		io_uring_sqe_set_data(sqe, NULL);
+	}
+	while (ev->pending)
+		if (loop_step(loop, ev) < 0)
+			break;
+}
+
+int datafs_loop_run(struct datafs_loop *loop)
+{
+	int err = 0;
+
+	while (!loop->stop && !err)
+		err = loop_step(loop, NULL);
+	return err;
+}
+
+void datafs_loop_stop(struct datafs_loop *loop)
+{
+	loop->stop = true;
+}
+
+void datafs_loop_wake(struct datafs_loop *loop)
+{
+	uint64_t one = 1;
+
+	/* Fails only when it is full, and then a wake is under way already. */
+	if (write(loop->wake_fd, &one, 8) != 8)
+		return;
+}
+
+void datafs_loop_on_wake(struct datafs_loop *loop, void (*fn)(void *arg),
+			 void *arg)
+{
+	loop->on_wake = fn;
+	loop->on_wake_arg = arg;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cache store of a node: slab files on a cache directory and a persistent
+ * index of what lies where.
+ *
+ *   slab   a file of fixed size, written once in full before use, ahead of
+ *          need; the kernel's backing file
+ *   slot   4 MiB of a slab, the unit of eviction: one chunk, or many of at most
+ *          1 MiB (small files, ends of large ones) packed at 4 KiB granules
+ *   chunk  4 MiB of a file's content, filled in pages
+ *   page   the unit of fetching (a mount's page_size), a multiple of 4 KiB
+ *
+ * All calls are safe from several threads. Errors are negative errnos.
+ */
+#ifndef DATAFS_CACHE_H
+#define DATAFS_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datafs_abi.h"
+
+#define DATAFS_CHUNK_SIZE	(4u << 20)
+#define DATAFS_SLOT_SIZE	DATAFS_CHUNK_SIZE
+#define DATAFS_SLAB_SIZE	(64u << 20)
+
+struct datafs_cache;
+
+/* A content: never two different sets of bytes under one key, ever. */
+struct datafs_cache_key {
+	uint64_t ino;
+	uint64_t content;
+};
+
+struct datafs_cache_config {
+	const char *dir;		/* exists, writable; slabs/ and index/ below it */
+	uint64_t size;			/* bytes of slabs at the most */
+	uint8_t namespace_id[16];	/* an index of another namespace is discarded */
+	/*
+	 * Register a slab as backing file @id (called when it is ready for use, on
+	 * any thread). @fd stays the cache's.
+	 */
+	int (*backing_add)(void *arg, int fd, uint32_t id);
+	/*
+	 * Ask the kernel to forget ranges; datafs_cache_revoked(@cookie) follows
+	 * when it has. Called without locks held.
+	 */
+	int (*revoke)(void *arg, uint64_t cookie,
+		      const struct datafs_range *ranges, uint32_t n);
+	void *arg;
+};
+
+/*
+ * Opens or makes the store and starts its background thread. A damaged index
+ * is rebuilt empty, with a line in the log; -EACCES/-EROFS/-ENOSPC/-EINVAL (size too
+ * small) with a line saying which directory and what to do. -EBUSY: another
+ * daemon uses the directory (flock).
+ */
+int datafs_cache_open(const struct datafs_cache_config *cfg,
+		      struct datafs_cache **res);
+void datafs_cache_close(struct datafs_cache *c);
+
+/*
+ * Reads [off, off+len) of the content from where it lives, all of it, into @buf
+ * (4096-aligned). @off is a multiple of 4 KiB, the range ends at the content's
+ * end or before: the cache zero-fills behind it. Called without locks held, from
+ * the thread in datafs_cache_get. 0 or a negative errno (-ESTALE: the content is
+ * gone); a read that came out short is an error.
+ */
+typedef int (*datafs_cache_fetch_fn)(void *arg, uint64_t off, void *buf,
+				     uint32_t len);
+
+struct datafs_cache_want {
+	struct datafs_cache_key key;
+	uint64_t size;		/* of the whole content */
+	uint32_t page_size;	/* 4 KiB to 4 MiB, power of two */
+	uint64_t off, len;	/* must have: fetched if missing; granule-aligned */
+	/* may also have, from @off on: what is there already (0: nothing more) */
+	uint64_t max;
+	uint32_t mount_id;	/* whom the extents are handed to; 0: only fetch */
+	datafs_cache_fetch_fn fetch;
+	void *arg;
+};
+
+/* Extents and their checksums, pinned against eviction until put. */
+struct datafs_cache_answer {
+	uint32_t count, crcs;
+	struct datafs_extent *ext;	/* sorted, <= DATAFS_EXTENTS_MAX */
+	uint32_t *crc;
+	void *pins;
+};
+
+/*
+ * datafs_cache_get - have the pages of a range, fetching what is missing
+ *
+ * Concurrent calls for one page fetch it once: the others wait for it. Marks
+ * what it answers as handed to @mount_id before it returns. Partial success
+ * covers at least the granule at @off, or is an error: what @fetch said, -ENOSPC
+ * (nothing could be evicted in 30 s), -EIO (device), -EINVAL (the want). A call
+ * waits for room only while it holds nothing, so in a full cache an answer may
+ * end at a chunk's border. After an error there is nothing to put. With
+ * @mount_id 0 the answer is empty.
+ */
+int datafs_cache_get(struct datafs_cache *c,
+		     const struct datafs_cache_want *want,
+		     struct datafs_cache_answer *ans);
+/* After the answer was written to the kernel (or was not). */
+void datafs_cache_put(struct datafs_cache *c, struct datafs_cache_answer *ans);
+
+/* Is [off, off+len) all there? Fetches nothing. */
+bool datafs_cache_has(struct datafs_cache *c, const struct datafs_cache_key *key,
+		      uint64_t off, uint64_t len);
+/*
+ * The kernel met a granule that does not match: check the bytes on disk, and if
+ * they are wrong forget the granule, so that the next get fetches it.
+ */
+void datafs_cache_bad(struct datafs_cache *c, const struct datafs_cache_key *key,
+		      uint64_t off);
+/* No reader wants this content any more: its space may go first. */
+void datafs_cache_drop(struct datafs_cache *c, const struct datafs_cache_key *key);
+void datafs_cache_revoked(struct datafs_cache *c, uint64_t cookie);
+/* The mount is gone, and with it all that was handed to it. */
+void datafs_cache_forget_mount(struct datafs_cache *c, uint32_t mount_id);
+
+struct datafs_cache_stats {
+	uint64_t size, used, slots, free_slots, chunks;
+	uint64_t hits, misses;		/* pages wanted: there, fetched */
+	uint64_t fetched_bytes, fetches;
+	uint64_t evicted_slots, revokes, bad_granules, index_rebuilt;
+};
+void datafs_cache_get_stats(struct datafs_cache *c, struct datafs_cache_stats *st);
+
+#endif

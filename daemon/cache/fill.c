@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Fetching what is missing, once for all who want it; granules that went bad. */
+#include "cache_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/log.h"
+
+static void *buffer_get(struct datafs_cache *c)
+{
+	void *buf = NULL;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->nbuffers)
+		buf = c->buffers[--c->nbuffers];
+	pthread_mutex_unlock(&c->lock);
+	return buf ?: aligned_alloc(DATAFS_GRANULE, DATAFS_CHUNK_SIZE);
+}
+
+static void buffer_put(struct datafs_cache *c, void *buf)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->nbuffers < sizeof(c->buffers) / sizeof(c->buffers[0])) {
+		c->buffers[c->nbuffers++] = buf;
+		buf = NULL;
+	}
+	pthread_mutex_unlock(&c->lock);
+	free(buf);
+}
+
+static struct datafs_fill *fill_of(struct datafs_chunk *k, uint32_t g)
+{
+	struct datafs_fill *f = k->fills;
+
+	while (f && (g < f->first || g >= f->first + f->count))
+		f = f->next;
+	return f;
+}
+
+static void fill_unref(struct datafs_fill *f)
+{
+	if (--f->refs)
+		return;
+	pthread_cond_destroy(&f->cond);
+	free(f);
+}
+
+struct missing {
+	uint32_t first, count;		/* the first run that nobody fetches */
+	struct datafs_fill *other;	/* else whom to wait for */
+};
+
+/*
+ * The pages that hold a wanted granule which is missing are completed; a page
+ * whose wanted granules are there is left as it is.
+ */
+static struct missing next_missing(struct datafs_chunk *k, uint32_t pg,
+				   uint32_t first, uint32_t last)
+{
+	struct missing m = { 0 };
+
+	for (uint32_t page = first / pg * pg; page < last; page += pg) {
+		uint32_t lo = page < first ? first : page;
+		uint32_t hi = page + pg < last ? page + pg : last;
+		uint32_t end = page + pg < k->granules ? page + pg :
+							 k->granules;
+
+		while (lo < hi && datafs_have(k, lo))
+			lo++;
+		if (lo == hi && m.count)
+			return m;
+		if (lo == hi)
+			continue;
+		for (uint32_t g = page; g < end; g++) {
+			struct datafs_fill *f = NULL;
+
+			if (!datafs_have(k, g)) {
+				f = fill_of(k, g);
+				if (!f) {
+					if (!m.count++)
+						m.first = g;
+					continue;
+				}
+				if (!m.other)
+					m.other = f;
+			}
+			if (m.count)
+				return m;
+		}
+	}
+	return m;
+}
+
+static int fill_bytes(struct datafs_cache *c, struct datafs_chunk *k,
+		      const struct datafs_cache_want *w, uint32_t first,
+		      uint32_t count, uint32_t *crc, uint32_t *fetched)
+{
+	uint64_t off = (uint64_t)k->index * DATAFS_CHUNK_SIZE +
+		       (uint64_t)first * DATAFS_GRANULE;
+	uint32_t room = count * DATAFS_GRANULE, len = room;
+	char *buf = buffer_get(c);
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	if (len > w->size - off)
+		len = w->size - off;
+	err = w->fetch(w->arg, off, buf, len);
+	if (err > 0)
+		err = -EIO; /* breaks the contract; not an errno for anyone */
+	if (!err) {
+		*fetched = len;
+		memset(buf + len, 0, room - len);
+		for (uint32_t i = 0; i < count; i++)
+			crc[i] = datafs_crc32c(buf + i * DATAFS_GRANULE,
+					       DATAFS_GRANULE);
+		err = datafs_slab_pwrite(c, datafs_slot_nr(c, k->slot),
+					 k->base + first, buf, room);
+		if (err) {
+			pthread_mutex_lock(&c->lock);
+			datafs_slot_retire(c, k->slot);
+			pthread_mutex_unlock(&c->lock);
+			err = -EIO;
+		}
+	}
+	buffer_put(c, buf);
+	return err;
+}
+
+static int fill_run(struct datafs_cache *c, struct datafs_chunk *k,
+		    const struct datafs_cache_want *w, uint32_t first,
+		    uint32_t count)
+{
+	uint32_t pg = w->page_size / DATAFS_GRANULE, fetched = 0;
+	uint32_t crc[SLOT_GRANULES];
+	struct datafs_fill *f = calloc(1, sizeof(*f)), **p;
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	err = datafs_cache_cond_init(&f->cond);
+	if (err) {
+		free(f);
+		return err;
+	}
+	f->first = first;
+	f->count = count;
+	f->refs = 1;
+	f->next = k->fills;
+	k->fills = f;
+	c->stats.misses += (first + count - 1) / pg - first / pg + 1;
+	pthread_mutex_unlock(&c->lock);
+
+	err = fill_bytes(c, k, w, first, count, crc, &fetched);
+
+	pthread_mutex_lock(&c->lock);
+	if (fetched) {
+		c->stats.fetches++;
+		c->stats.fetched_bytes += fetched;
+	}
+	for (uint32_t i = 0; !err && i < count; i++)
+		datafs_chunk_set(c, k, first + i, crc[i]);
+	for (p = &k->fills; *p != f; p = &(*p)->next)
+		;
+	*p = f->next;
+	f->err = err;
+	f->done = true;
+	pthread_cond_broadcast(&f->cond);
+	fill_unref(f);
+	if (!err) {
+		/* The caller's pin keeps the place this chunk's. */
+		pthread_mutex_unlock(&c->lock);
+		datafs_index_put(c, k, first, count);
+		pthread_mutex_lock(&c->lock);
+	}
+	return err;
+}
+
+int datafs_chunk_fill(struct datafs_cache *c, struct datafs_chunk *k,
+		      const struct datafs_cache_want *w, uint32_t first,
+		      uint32_t last)
+{
+	for (;;) {
+		struct missing m = next_missing(
+			k, w->page_size / DATAFS_GRANULE, first, last);
+		int err = 0;
+
+		if (!m.count && !m.other)
+			return 0;
+		if (k->slot->retired)
+			return -EIO;
+		if (m.count) {
+			err = fill_run(c, k, w, m.first, m.count);
+		} else {
+			m.other->refs++;
+			while (!m.other->done)
+				pthread_cond_wait(&m.other->cond, &c->lock);
+			err = m.other->err;
+			fill_unref(m.other);
+		}
+		if (err)
+			return err;
+	}
+}
+
+void datafs_cache_bad(struct datafs_cache *c, const struct datafs_cache_key *key,
+		      uint64_t off)
+{
+	uint32_t g = off % DATAFS_CHUNK_SIZE / DATAFS_GRANULE, crc;
+	struct datafs_chunk *k;
+	bool wrong;
+	char *buf;
+	int err;
+
+	pthread_mutex_lock(&c->lock);
+	k = off / DATAFS_CHUNK_SIZE < UINT32_MAX ?
+		    datafs_chunk_find(c, key, off / DATAFS_CHUNK_SIZE) : NULL;
+	if (!k || g >= k->granules || !datafs_have(k, g)) {
+		/* Evicted meanwhile, or another thread was here before. */
+		pthread_mutex_unlock(&c->lock);
+		return;
+	}
+	datafs_chunk_pin(k);
+	crc = k->crc[g];
+	pthread_mutex_unlock(&c->lock);
+
+	buf = buffer_get(c);
+	err = buf ? datafs_slab_pread(c, datafs_slot_nr(c, k->slot),
+				      k->base + g, buf, DATAFS_GRANULE) : 0;
+	/* Without memory to look, the kernel is believed. */
+	wrong = !buf || err || datafs_crc32c(buf, DATAFS_GRANULE) != crc;
+	if (buf)
+		buffer_put(c, buf);
+	datafs_log(LOG_WARNING, "cache %s: inode %llu offset %llu: %s",
+		   c->dir, (unsigned long long)key->ino,
+		   (unsigned long long)off,
+		   !wrong ? "the kernel met a wrong checksum, the disk has the right bytes" :
+		   err ? "the cache device cannot be read; fetching again elsewhere" :
+			 "wrong checksum in the cache; fetching again, check the device");
+
+	pthread_mutex_lock(&c->lock);
+	c->stats.bad_granules++;
+	/*
+	 * Only the granule that is wrong is forgotten, and it is refilled in its
+	 * place: extents that were handed out and name that place are of the same
+	 * content, so the refill writes the very bytes they promise, and turns a
+	 * wrong answer to them into a right one.
+	 */
+	if (wrong)
+		datafs_chunk_clear(c, k, g);
+	if (err)
+		datafs_slot_retire(c, k->slot);
+	pthread_mutex_unlock(&c->lock);
+	if (wrong)
+		datafs_index_put(c, k, g, 1);
+	pthread_mutex_lock(&c->lock);
+	datafs_chunk_unpin(c, k);
+	pthread_mutex_unlock(&c->lock);
+}

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The persistent index: what lies where, in LevelDB. It is keyed by place, so
+ * that two records can never claim one granule unnoticed, and a slot is erased
+ * by its prefix:
+ *
+ *   'M'                            struct index_meta
+ *   'S' be32 slab                  nothing; the slab is written in full
+ *   'K' be32 slot be16 granule     struct index_block of the block whose first
+ *                                  granule lies there
+ *
+ * Numbers in values are in the machine's byte order: the index never leaves it.
+ * A record is written after its bytes were. A power failure can still lose
+ * bytes that the device held in its own cache and keep the record: checksums
+ * are what tells, in the kernel, when they are read.
+ */
+#include "cache_internal.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <leveldb/c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define INDEX_FORMAT	1u
+
+struct index_meta {
+	uint32_t format, reserved;
+	uint64_t slab_size;
+	uint8_t namespace_id[16];
+};
+
+struct index_key {
+	uint8_t type;
+	uint32_t nr;		/* big-endian */
+	uint16_t granule;	/* big-endian */
+} __attribute__((packed));
+
+#define SLAB_KEY_LEN offsetof(struct index_key, granule)
+
+struct index_block {
+	uint64_t ino, content;
+	uint32_t chunk;
+	uint16_t granules;	/* of the chunk */
+	uint16_t first;		/* of the block, in the chunk */
+	uint16_t have;		/* a bit for each granule of the block */
+	uint16_t reserved[3];
+	uint32_t crc[BLOCK_GRANULES];	/* as many as the chunk reaches */
+};
+
+static uint32_t block_len(uint32_t granules, uint32_t first)
+{
+	return granules - first < BLOCK_GRANULES ? granules - first :
+						   BLOCK_GRANULES;
+}
+
+static size_t block_size(uint32_t granules, uint32_t first)
+{
+	return offsetof(struct index_block, crc) +
+	       4 * block_len(granules, first);
+}
+
+static struct index_key make_key(char type, uint32_t nr, uint16_t granule)
+{
+	return (struct index_key){ type, htobe32(nr), htobe16(granule) };
+}
+
+static void index_path(struct datafs_cache *c, char *buf, size_t len,
+		       const char *name)
+{
+	snprintf(buf, len, "%s/%s", c->dir, name);
+}
+
+static bool is_lost(struct datafs_cache *c)
+{
+	return __atomic_load_n(&c->index.lost, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * A record that cannot be removed would name other bytes once its slot is used
+ * again, so the index as a whole is put out of the way, durably.
+ */
+static void index_fail(struct datafs_cache *c, char *why)
+{
+	pthread_mutex_lock(&c->index.lock);
+	if (!c->index.lost) {
+		if (renameat(c->dir_fd, "index", c->dir_fd, "index.lost") ||
+		    fsync(c->dir_fd))
+			datafs_log(LOG_ERR, "cache %s: index/ is out of date and cannot be moved: %s; remove it before the next start",
+				   c->dir, strerror(errno));
+		datafs_log(LOG_ERR, "cache %s: the index cannot be written (%s); the cache works on, and will be empty at the next start",
+			   c->dir, why);
+		__atomic_store_n(&c->index.lost, true, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&c->index.lock);
+	leveldb_free(why);
+}
+
+/* ---------------------------------------------------------- open, close */
+
+static void options_init(struct datafs_index *ix)
+{
+	ix->opts = leveldb_options_create();
+	ix->ropts = leveldb_readoptions_create();
+	ix->lazy = leveldb_writeoptions_create();
+	ix->sync = leveldb_writeoptions_create();
+	leveldb_options_set_create_if_missing(ix->opts, 1);
+	leveldb_options_set_paranoid_checks(ix->opts, 1);
+	leveldb_options_set_write_buffer_size(ix->opts, 4u << 20);
+	leveldb_options_set_max_open_files(ix->opts, 100);
+	/* Mostly checksums, which do not compress. */
+	leveldb_options_set_compression(ix->opts, leveldb_no_compression);
+	leveldb_readoptions_set_verify_checksums(ix->ropts, 1);
+	leveldb_readoptions_set_fill_cache(ix->ropts, 0);
+	leveldb_writeoptions_set_sync(ix->sync, 1);
+}
+
+static int db_open(struct datafs_cache *c, char **why)
+{
+	char path[4200];
+
+	*why = NULL;
+	index_path(c, path, sizeof(path), "index");
+	c->index.db = leveldb_open(c->index.opts, path, why);
+	if (c->index.db)
+		return 0;
+	return strstr(*why, strerror(ENOSPC)) ? -ENOSPC :
+	       strstr(*why, strerror(EROFS))  ? -EROFS :
+	       strstr(*why, strerror(EACCES)) ? -EACCES :
+						-EIO;
+}
+
+static void db_destroy(struct datafs_cache *c, const char *name)
+{
+	char path[4200], *why = NULL;
+
+	index_path(c, path, sizeof(path), name);
+	leveldb_destroy_db(c->index.opts, path, &why);
+	if (why) /* then the open that follows fails and says so */
+		datafs_log(LOG_WARNING, "cache %s: %s cannot be removed: %s",
+			   c->dir, name, why);
+	leveldb_free(why);
+}
+
+static struct index_meta meta_of(struct datafs_cache *c)
+{
+	struct index_meta m = {
+		.format = INDEX_FORMAT,
+		.slab_size = DATAFS_SLAB_SIZE,
+	};
+
+	memcpy(m.namespace_id, c->cfg.namespace_id, sizeof(m.namespace_id));
+	return m;
+}
+
+static int db_new(struct datafs_cache *c)
+{
+	struct index_meta m = meta_of(c);
+	char *why;
+	int err = db_open(c, &why);
+
+	if (!err) {
+		leveldb_put(c->index.db, c->index.sync, "M", 1, (char *)&m,
+			    sizeof(m), &why);
+		err = why ? -EIO : 0;
+	}
+	if (err)
+		datafs_log(LOG_ERR, "cache %s: cannot make an index: %s",
+			   c->dir, why);
+	leveldb_free(why);
+	return err;
+}
+
+static int db_rebuild(struct datafs_cache *c, const char *why)
+{
+	datafs_log(LOG_WARNING, "cache %s: the index is discarded, the cache starts empty: %s",
+		   c->dir, why);
+	if (c->index.db)
+		leveldb_close(c->index.db);
+	c->index.db = NULL;
+	c->stats.index_rebuilt = 1;
+	db_destroy(c, "index");
+	return db_new(c);
+}
+
+/* NULL: it is ours, or new. Otherwise why not. */
+static const char *db_check(struct datafs_cache *c, bool *fresh)
+{
+	struct index_meta want = meta_of(c), *m;
+	leveldb_iterator_t *it;
+	const char *res = NULL;
+	char *why = NULL;
+	size_t len = 0;
+
+	m = (struct index_meta *)leveldb_get(c->index.db, c->index.ropts, "M",
+					     1, &len, &why);
+	if (why) {
+		leveldb_free(why);
+		return "it is damaged";
+	}
+	*fresh = false;
+	if (!m) {
+		it = leveldb_create_iterator(c->index.db, c->index.ropts);
+		leveldb_iter_seek_to_first(it);
+		*fresh = !leveldb_iter_valid(it);
+		leveldb_iter_get_error(it, &why);
+		leveldb_iter_destroy(it);
+		res = *fresh && !why ? NULL : "it has no head";
+		leveldb_free(why);
+	} else if (len != sizeof(*m) || m->format != want.format ||
+		   m->slab_size != want.slab_size) {
+		res = "it is of another format";
+	} else if (memcmp(m, &want, sizeof(want))) {
+		res = "it belongs to another namespace";
+	}
+	leveldb_free(m);
+	return res;
+}
+
+int datafs_index_open(struct datafs_cache *c)
+{
+	const char *reason;
+	char *why = NULL;
+	bool fresh;
+	int err;
+
+	options_init(&c->index);
+	if (!faccessat(c->dir_fd, "index.lost", F_OK, AT_SYMLINK_NOFOLLOW)) {
+		datafs_log(LOG_WARNING, "cache %s: the last run could not write its index, the cache starts empty",
+			   c->dir);
+		c->stats.index_rebuilt = 1;
+		db_destroy(c, "index.lost");
+	}
+	err = db_open(c, &why);
+	if (err == -EIO) {
+		err = db_rebuild(c, why);
+	} else if (err) {
+		datafs_log(LOG_ERR, "cache %s: cannot open the index: %s",
+			   c->dir, why);
+	} else {
+		reason = db_check(c, &fresh);
+		if (reason) {
+			err = db_rebuild(c, reason);
+		} else if (fresh) {
+			leveldb_close(c->index.db);
+			c->index.db = NULL;
+			err = db_new(c);
+		}
+	}
+	leveldb_free(why);
+	return err;
+}
+
+void datafs_index_close(struct datafs_cache *c)
+{
+	struct datafs_index *ix = &c->index;
+
+	if (ix->db)
+		leveldb_close(ix->db);
+	if (!ix->opts)
+		return;
+	leveldb_options_destroy(ix->opts);
+	leveldb_readoptions_destroy(ix->ropts);
+	leveldb_writeoptions_destroy(ix->lazy);
+	leveldb_writeoptions_destroy(ix->sync);
+}
+
+/* ---------------------------------------------------------------- slabs */
+
+bool datafs_index_slab_ready(struct datafs_cache *c, uint32_t nr)
+{
+	struct index_key key = make_key('S', nr, 0);
+	char *why = NULL, *val;
+	size_t len;
+
+	val = leveldb_get(c->index.db, c->index.ropts, (char *)&key,
+			  SLAB_KEY_LEN, &len, &why);
+	leveldb_free(why); /* not readable: the slab is made again */
+	leveldb_free(val);
+	return val;
+}
+
+static void mark_slab(struct datafs_cache *c, uint32_t nr, bool ready)
+{
+	struct index_key key = make_key('S', nr, 0);
+	char *why = NULL;
+
+	if (is_lost(c))
+		return;
+	if (ready)
+		leveldb_put(c->index.db, c->index.sync, (char *)&key,
+			    SLAB_KEY_LEN, "", 0, &why);
+	else
+		leveldb_delete(c->index.db, c->index.sync, (char *)&key,
+			       SLAB_KEY_LEN, &why);
+	if (why)
+		index_fail(c, why);
+}
+
+void datafs_index_put_slab(struct datafs_cache *c, uint32_t nr)
+{
+	mark_slab(c, nr, true);
+}
+
+void datafs_index_drop_slab(struct datafs_cache *c, uint32_t nr)
+{
+	mark_slab(c, nr, false);
+}
+
+/* --------------------------------------------------------------- blocks */
+
+static void block_write(struct datafs_cache *c, leveldb_writebatch_t *batch,
+			struct datafs_chunk *k, uint32_t first)
+{
+	struct index_key key = make_key('K', datafs_slot_nr(c, k->slot),
+					k->base + first);
+	struct index_block b = {
+		.ino = k->key.ino,
+		.content = k->key.content,
+		.chunk = k->index,
+		.granules = k->granules,
+		.first = first,
+	};
+
+	for (uint32_t i = 0; i < block_len(k->granules, first); i++) {
+		if (!datafs_have(k, first + i))
+			continue;
+		b.have |= 1u << i;
+		b.crc[i] = k->crc[first + i];
+	}
+	if (b.have)
+		leveldb_writebatch_put(batch, (char *)&key, sizeof(key),
+				       (char *)&b,
+				       block_size(k->granules, first));
+	else
+		leveldb_writebatch_delete(batch, (char *)&key, sizeof(key));
+}
+
+void datafs_index_put(struct datafs_cache *c, struct datafs_chunk *k,
+		      uint32_t first, uint32_t count)
+{
+	leveldb_writebatch_t *batch;
+	char *why = NULL;
+
+	if (is_lost(c))
+		return;
+	batch = leveldb_writebatch_create();
+	pthread_mutex_lock(&c->index.lock);
+	pthread_mutex_lock(&c->lock);
+	for (uint32_t g = first / BLOCK_GRANULES * BLOCK_GRANULES;
+	     g < first + count; g += BLOCK_GRANULES)
+		block_write(c, batch, k, g);
+	pthread_mutex_unlock(&c->lock);
+	leveldb_write(c->index.db, c->index.lazy, batch, &why);
+	pthread_mutex_unlock(&c->index.lock);
+	leveldb_writebatch_destroy(batch);
+	if (why)
+		index_fail(c, why);
+}
+
+void datafs_index_erase(struct datafs_cache *c, struct datafs_slot **slots,
+			uint32_t n)
+{
+	leveldb_writebatch_t *batch;
+	leveldb_iterator_t *it;
+	char *why = NULL;
+	bool any = false;
+
+	if (is_lost(c))
+		return;
+	batch = leveldb_writebatch_create();
+	it = leveldb_create_iterator(c->index.db, c->index.ropts);
+	for (uint32_t i = 0; i < n && !why; i++) {
+		struct index_key key = make_key(
+			'K', datafs_slot_nr(c, slots[i]), 0);
+
+		leveldb_iter_seek(it, (char *)&key, sizeof(key));
+		for (; leveldb_iter_valid(it); leveldb_iter_next(it)) {
+			size_t len;
+			const char *found = leveldb_iter_key(it, &len);
+
+			if (len != sizeof(key) ||
+			    memcmp(found, &key, SLAB_KEY_LEN))
+				break;
+			leveldb_writebatch_delete(batch, found, len);
+			any = true;
+		}
+		leveldb_iter_get_error(it, &why);
+	}
+	leveldb_iter_destroy(it);
+	if (any && !why)
+		leveldb_write(c->index.db, c->index.sync, batch, &why);
+	leveldb_writebatch_destroy(batch);
+	if (why)
+		index_fail(c, why);
+}
+
+/* -------------------------------------------------------------- loading */
+
+/*
+ * Believes a record only if it fits everything believed so far. Records come
+ * in the order of their places, a slot's chunks one after the other.
+ */
+static bool block_load(struct datafs_cache *c, const void *key_bytes,
+		       size_t key_len, const void *val, size_t len)
+{
+	struct index_key key;
+	struct index_block b = { 0 };
+	struct datafs_cache_key ck;
+	struct datafs_chunk *k;
+	struct datafs_slot *s;
+	uint32_t nr, at, base;
+
+	if (key_len != sizeof(key) || len > sizeof(b) ||
+	    len < offsetof(struct index_block, crc))
+		return false;
+	memcpy(&key, key_bytes, sizeof(key));
+	memcpy(&b, val, len);
+	nr = be32toh(key.nr);
+	at = be16toh(key.granule);
+	if (nr / SLAB_SLOTS >= c->max_slabs || !c->slabs[nr / SLAB_SLOTS].ready)
+		return false;
+	if (!b.ino || !b.content || !b.have || !b.granules ||
+	    b.first % BLOCK_GRANULES || b.first >= b.granules || at < b.first ||
+	    at - b.first + b.granules > SLOT_GRANULES ||
+	    len != block_size(b.granules, b.first) ||
+	    b.have >> block_len(b.granules, b.first))
+		return false;
+
+	s = &c->slots[nr];
+	base = at - b.first;
+	ck = (struct datafs_cache_key){ b.ino, b.content };
+	k = datafs_chunk_find(c, &ck, b.chunk);
+	if (k) {
+		/* Elsewhere: its eviction from here was cut short. */
+		if (k->slot != s || k->base != base ||
+		    k->granules != b.granules)
+			return false;
+	} else {
+		if (base < s->filled)
+			return false;
+		k = datafs_chunk_new(c, &ck, b.chunk, s, base, b.granules);
+		if (!k)
+			return false;
+		s->filled = base + b.granules;
+	}
+	for (uint32_t i = 0; i < BLOCK_GRANULES; i++)
+		if (b.have >> i & 1)
+			datafs_chunk_set(c, k, b.first + i, b.crc[i]);
+	return true;
+}
+
+static void forget_all(struct datafs_cache *c)
+{
+	for (uint32_t i = 0; i < c->max_slabs * SLAB_SLOTS; i++) {
+		struct datafs_chunk *k;
+
+		while ((k = LIST_FIRST(&c->slots[i].chunks)))
+			datafs_chunk_free(c, k);
+		c->slots[i].filled = 0;
+	}
+}
+
+int datafs_index_load(struct datafs_cache *c)
+{
+	leveldb_writebatch_t *drop = leveldb_writebatch_create();
+	leveldb_iterator_t *it =
+		leveldb_create_iterator(c->index.db, c->index.ropts);
+	uint64_t bad = 0;
+	char *why = NULL;
+	int err = 0;
+
+	for (leveldb_iter_seek(it, "K", 1); leveldb_iter_valid(it);
+	     leveldb_iter_next(it)) {
+		size_t key_len, len;
+		const char *key = leveldb_iter_key(it, &key_len);
+		const char *val = leveldb_iter_value(it, &len);
+
+		if (!key_len || key[0] != 'K')
+			break;
+		if (block_load(c, key, key_len, val, len))
+			continue;
+		leveldb_writebatch_delete(drop, key, key_len);
+		bad++;
+	}
+	leveldb_iter_get_error(it, &why);
+	leveldb_iter_destroy(it);
+	if (bad && !why) {
+		datafs_log(LOG_WARNING, "cache %s: %llu index records that do not fit are dropped",
+			   c->dir, (unsigned long long)bad);
+		leveldb_write(c->index.db, c->index.sync, drop, &why);
+	}
+	leveldb_writebatch_destroy(drop);
+	if (why) {
+		forget_all(c);
+		err = db_rebuild(c, why);
+		for (uint32_t nr = 0; !err && nr < c->max_slabs; nr++)
+			if (c->slabs[nr].ready)
+				datafs_index_put_slab(c, nr);
+	}
+	leveldb_free(why);
+	return err;
+}

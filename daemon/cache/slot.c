@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The states of slots, and the room in them. All under cache.lock. */
+#include "cache_internal.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+
+#define MAY(state) (1u << DATAFS_SLOT_##state)
+
+/* From the row's state to these, and to no other. */
+static const uint32_t slot_next[DATAFS_SLOT_NR] = {
+	[DATAFS_SLOT_ABSENT] = MAY(FREE) | MAY(USED), /* USED: by the index */
+	[DATAFS_SLOT_FREE] = MAY(OPEN) | MAY(USED),
+	[DATAFS_SLOT_OPEN] = MAY(USED),
+	[DATAFS_SLOT_USED] = MAY(REVOKING) | MAY(ERASING),
+	[DATAFS_SLOT_REVOKING] = MAY(ERASING),
+	[DATAFS_SLOT_ERASING] = MAY(FREE) | MAY(BAD),
+	[DATAFS_SLOT_BAD] = 0,
+};
+
+void datafs_slot_move(struct datafs_cache *c, struct datafs_slot *s,
+		      enum datafs_slot_state to)
+{
+	if (!(slot_next[s->state] & 1u << to)) {
+		/* Going on could hand out one program's bytes to another. */
+		datafs_log(LOG_CRIT, "cache %s: slot %u goes from state %d to %d",
+			   c->dir, datafs_slot_nr(c, s), s->state, to);
+		abort();
+	}
+	if (s->state == DATAFS_SLOT_FREE)
+		TAILQ_REMOVE(&c->free, s, link);
+	if (s->state == DATAFS_SLOT_OPEN)
+		c->open = NULL;
+	if (s->state == DATAFS_SLOT_ERASING)
+		TAILQ_REMOVE(&c->erasing, s, link);
+	if (s->first) {
+		TAILQ_REMOVE(&c->first, s, link);
+		s->first = false;
+	}
+	c->state_count[s->state]--;
+	c->state_count[to]++;
+	s->state = to;
+	switch (to) {
+	case DATAFS_SLOT_FREE:
+		s->filled = s->dropped = 0;
+		s->touched = false;
+		TAILQ_INSERT_TAIL(&c->free, s, link);
+		pthread_cond_broadcast(&c->space);
+		break;
+	case DATAFS_SLOT_OPEN:
+		c->open = s;
+		break;
+	case DATAFS_SLOT_USED:
+		if (s->retired)
+			datafs_slot_first(c, s);
+		break;
+	case DATAFS_SLOT_ERASING:
+		TAILQ_INSERT_TAIL(&c->erasing, s, link);
+		pthread_cond_signal(&c->kick);
+		break;
+	case DATAFS_SLOT_BAD:
+		pthread_cond_broadcast(&c->space);
+		break;
+	default:
+		break;
+	}
+}
+
+void datafs_slot_first(struct datafs_cache *c, struct datafs_slot *s)
+{
+	if (s->first || s->state != DATAFS_SLOT_USED)
+		return;
+	s->first = true;
+	TAILQ_INSERT_TAIL(&c->first, s, link);
+	pthread_cond_signal(&c->kick);
+}
+
+struct datafs_slot *datafs_slot_take(struct datafs_cache *c, uint32_t granules,
+				     uint32_t *base)
+{
+	bool pack = granules <= PACK_MAX / DATAFS_GRANULE;
+	struct datafs_slot *s = pack ? c->open : NULL;
+
+	if (s && s->filled + granules > SLOT_GRANULES) {
+		datafs_slot_move(c, s, DATAFS_SLOT_USED);
+		s = NULL;
+	}
+	if (!s) {
+		s = TAILQ_FIRST(&c->free);
+		if (!s)
+			return NULL;
+		datafs_slot_move(c, s, pack ? DATAFS_SLOT_OPEN :
+				 DATAFS_SLOT_USED);
+		pthread_cond_signal(&c->kick); /* may be the low-water mark */
+	}
+	*base = s->filled;
+	s->filled += granules;
+	s->touched = true;
+	return s;
+}
+
+void datafs_slot_retire(struct datafs_cache *c, struct datafs_slot *s)
+{
+	struct datafs_chunk *k;
+
+	if (s->retired)
+		return;
+	s->retired = true;
+	datafs_log(LOG_ERR, "cache %s: I/O error in slab %u, 4 MiB at offset %llu are taken out of use; check the device",
+		   c->dir, datafs_slot_nr(c, s) / SLAB_SLOTS,
+		   (unsigned long long)(datafs_slot_nr(c, s) % SLAB_SLOTS) *
+			   DATAFS_SLOT_SIZE);
+	LIST_FOREACH(k, &s->chunks, in_slot)
+		datafs_chunk_unhash(c, k);
+	if (s->state == DATAFS_SLOT_OPEN)
+		datafs_slot_move(c, s, DATAFS_SLOT_USED);
+	else
+		datafs_slot_first(c, s);
+}
+
+bool datafs_slot_hope(struct datafs_cache *c)
+{
+	uint32_t dead = c->state_count[DATAFS_SLOT_BAD];
+
+	if (c->grow_failed)
+		dead += c->state_count[DATAFS_SLOT_ABSENT];
+	return dead < c->max_slabs * SLAB_SLOTS;
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * datafsd: a node's cache daemon. Puts the rooms together, says when it is
+ * ready, and ends when it is told to or, embedded, after the last umount.
+ */
+#define _GNU_SOURCE	/* asprintf */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/pool.h"
+#include "base/util.h"
+#include "frontend/frontend.h"
+#include "vfs/vfs.h"
+
+#define WORKERS		32
+/* Embedded: without a mount by then, none will come. */
+#define FIRST_MOUNT_MS	30000
+/* Somebody is mounting, or will: asked again so soon. */
+#define LEAVE_AGAIN_MS	200
+#define OOM_SCORE_ADJ	"-900"
+
+/* What is open; closed from the last to the first. */
+struct daemon {
+	struct datafs_config cfg;
+	char *dir;			/* the instance's own */
+	uint8_t session[16];
+	uint64_t epoch, cache_size;
+	bool have_life;
+	struct datafs_life life;
+	struct datafs_loop *loop;
+	int dev;
+	struct datafs_control *control;
+	struct datafs_pool *pool;
+	struct datafs_vfs *vfs;
+	struct datafs_frontend *frontend;
+	struct datafs_socket *socket;
+	int signal_fd;
+	struct signalfd_siginfo info;
+	struct datafs_event signal, leave;
+	int64_t started;
+};
+
+/* Who started us learns whether mounts are served now. */
+static void tell_ready(struct daemon *d, int err)
+{
+	char error[512], line[600];
+	int n;
+
+	if (d->cfg.ready_fd < 0)
+		return;
+	datafs_log_last_error(error, sizeof(error));
+	n = !err ? snprintf(line, sizeof(line), "ready\n") :
+		   snprintf(line, sizeof(line), "error: %s\n",
+			    *error ? error : strerror(-err));
+	if (write(d->cfg.ready_fd, line, n) != n)
+		datafs_log(LOG_WARNING, "ready-fd: nobody reads it");
+	close(d->cfg.ready_fd);
+	d->cfg.ready_fd = -1;
+}
+
+static int backing_add(void *arg, int fd, uint32_t id)
+{
+	struct daemon *d = arg;
+
+	return datafs_device_backing_add(d->dev, fd, id);
+}
+
+static int send_revoke(void *arg, uint64_t cookie,
+		  const struct datafs_range *ranges, uint32_t n)
+{
+	struct daemon *d = arg;
+
+	return datafs_control_revoke(d->control, cookie, ranges, n);
+}
+
+/*
+ * The session lives as long as the cache directory; epochs only go up, also
+ * when the clock is set back.
+ */
+static int load_identity(struct daemon *d)
+{
+	char path[PATH_MAX], text[256];
+	unsigned long long epoch = 0;
+	struct timespec now;
+	int i, at, err;
+
+	snprintf(path, sizeof(path), "%s/identity", d->dir);
+	if (datafs_read_small(path, text, sizeof(text)) > 0 &&
+	    !strncmp(text, "session ", 8)) {
+		for (i = 0; i < 16; i++)
+			if (sscanf(text + 8 + 2 * i, "%2hhx", &d->session[i]) != 1)
+				break;
+		if (i < 16 || sscanf(text + 40, " epoch %llu", &epoch) != 1)
+			epoch = 0;
+	}
+	if (!epoch) {
+		err = datafs_random(d->session, sizeof(d->session));
+		if (err)
+			return err;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	d->epoch = DATAFS_MAX(now.tv_sec * DATAFS_SEC + now.tv_nsec,
+			      (int64_t)epoch + 1);
+	at = sprintf(text, "session ");
+	for (i = 0; i < 16; i++)
+		at += sprintf(text + at, "%02x", d->session[i]);
+	sprintf(text + at, "\nepoch %llu\n", (unsigned long long)d->epoch);
+	err = datafs_write_small(path, text);
+	if (err)
+		datafs_log(LOG_ERR, "cache directory %s: cannot write: %s; make it writable or choose another (--cache-dir)",
+			   d->dir, strerror(-err));
+	return err;
+}
+
+static int open_dir(struct daemon *d)
+{
+	int err;
+
+	if (asprintf(&d->dir, "%s/%s", d->cfg.cache_dir, d->cfg.name) < 0) {
+		d->dir = NULL;
+		return -ENOMEM;
+	}
+	err = datafs_mkdirs(d->dir, 0700);
+	if (err) {
+		datafs_log(LOG_ERR, "cache directory %s: %s; make it writable or choose another (--cache-dir)",
+			   d->dir, strerror(-err));
+		return err;
+	}
+	err = datafs_config_size(&d->cfg, d->dir, &d->cache_size);
+	return err ? err : load_identity(d);
+}
+
+static void changed(void *arg)
+{
+	struct daemon *d = arg;
+
+	datafs_loop_wake(d->loop);
+}
+
+static void on_signal(struct datafs_event *ev, int res)
+{
+	struct daemon *d = (void *)((char *)ev - offsetof(struct daemon, signal));
+	unsigned int mounts;
+
+	if (res == -EINTR || res == -EAGAIN) {
+		datafs_loop_read(d->loop, ev, d->signal_fd, &d->info,
+				 sizeof(d->info));
+		return;
+	}
+	mounts = datafs_vfs_mounts(d->vfs);
+	if (mounts)
+		datafs_log(LOG_WARNING, "ending on a signal with %u mounts: what is not cached waits for a daemon",
+			   mounts);
+	else
+		datafs_log(LOG_INFO, "ending on a signal");
+	datafs_loop_stop(d->loop);
+}
+
+/* Embedded: is it time to go? */
+static void consider_leaving(void *arg)
+{
+	struct daemon *d = arg;
+	bool ever;
+
+	if (!d->cfg.embedded || d->leave.pending ||
+	    datafs_frontend_mounted(d->frontend, &ever))
+		return;
+	if (!ever)
+		ever = datafs_now() - d->started >= FIRST_MOUNT_MS * DATAFS_MSEC;
+	if (ever && datafs_life_may_end(&d->life)) {
+		datafs_log(LOG_INFO, "nothing is mounted: ending");
+		datafs_loop_stop(d->loop);
+		return;
+	}
+	datafs_loop_timer(d->loop, &d->leave, LEAVE_AGAIN_MS);
+}
+
+static void leave_timer(struct datafs_event *ev, int res)
+{
+	(void)res;
+	consider_leaving((char *)ev - offsetof(struct daemon, leave));
+}
+
+static int open_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	/* Before any thread is made: they all inherit it. */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	return d->signal_fd < 0 ? -errno : 0;
+}
+
+/* Where memory is short, the mounts' users shall go before the mounts. */
+static void guard_from_oom(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, OOM_SCORE_ADJ, strlen(OOM_SCORE_ADJ)) < 0)
+		datafs_log(LOG_DEBUG, "oom_score_adj: %s", strerror(errno));
+	close(fd);
+}
+
+static int open_vfs(struct daemon *d)
+{
+	struct datafs_vfs_config cfg = {
+		.dir = d->dir, .cache_size = d->cache_size, .pool = d->pool,
+		.backing_add = backing_add, .revoke = send_revoke, .arg = d,
+	};
+
+	return datafs_vfs_open(&cfg, &d->vfs);
+}
+
+static int open_all(struct daemon *d)
+{
+	char path[PATH_MAX];
+	int err;
+
+	err = open_signals(d);
+	if (!err)
+		err = datafs_life_begin(&d->life, DATAFS_RUN_DIR, d->cfg.name);
+	if (err)
+		return err;
+	d->have_life = true;
+	err = open_dir(d);
+	if (!err)
+		err = datafs_loop_new(&d->loop);
+	if (err)
+		return err;
+	d->dev = datafs_device_open(d->cfg.name, d->session, d->epoch);
+	if (d->dev < 0)
+		return d->dev;
+	err = datafs_control_open(d->cfg.name, &d->control);
+	if (!err)
+		err = datafs_pool_new(WORKERS, &d->pool);
+	if (!err)
+		err = open_vfs(d);
+	if (!err)
+		err = datafs_frontend_new(d->dev, d->loop, d->pool, d->vfs,
+					  changed, d, &d->frontend);
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s/%s.sock", DATAFS_RUN_DIR, d->cfg.name);
+	err = datafs_socket_open(path, d->loop, d->pool, d->vfs, &d->socket);
+	if (err)
+		return err;
+	d->signal.fn = on_signal;
+	d->leave.fn = leave_timer;
+	datafs_loop_on_wake(d->loop, consider_leaving, d);
+	return datafs_loop_read(d->loop, &d->signal, d->signal_fd, &d->info,
+				sizeof(d->info));
+}
+
+static void close_all(struct daemon *d)
+{
+	sigset_t set;
+
+	/* A second signal ends a daemon whose store does not answer. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+
+	datafs_socket_stop(d->socket);
+	if (d->frontend)
+		datafs_frontend_stop(d->frontend);
+	datafs_pool_free(d->pool);
+	datafs_frontend_free(d->frontend);
+	datafs_socket_free(d->socket);
+	datafs_vfs_close(d->vfs);
+	if (d->loop) {
+		datafs_loop_cancel(d->loop, &d->signal);
+		datafs_loop_cancel(d->loop, &d->leave);
+	}
+	datafs_loop_free(d->loop);
+	datafs_control_close(d->control);
+	if (d->dev >= 0)
+		close(d->dev);
+	if (d->signal_fd >= 0)
+		close(d->signal_fd);
+	/* Last: the next daemon may begin. */
+	if (d->have_life)
+		datafs_life_end(&d->life);
+	free(d->dir);
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon d;
+	int err;
+
+	d.dev = d.signal_fd = -1;
+	if (datafs_config_parse(&d.cfg, argc, argv))
+		return 2;
+	if (d.cfg.help) {
+		datafs_config_usage();
+		return 0;
+	}
+	umask(077);
+	if (!d.cfg.foreground && chdir("/"))
+		datafs_log(LOG_WARNING, "/: %s", strerror(errno));
+	guard_from_oom();
+	d.started = datafs_now();
+	err = open_all(&d);
+	if (err) {
+		datafs_log(LOG_NOTICE, "instance %s: not started: %s", d.cfg.name,
+			   strerror(-err));
+		tell_ready(&d, err);
+		close_all(&d);
+		return 1;
+	}
+	datafs_log(LOG_INFO, "instance %s: serving, cache of %llu MiB in %s",
+		   d.cfg.name, (unsigned long long)d.cache_size >> 20, d.dir);
+	tell_ready(&d, 0);
+	consider_leaving(&d);
+	err = datafs_loop_run(d.loop);
+	if (err)
+		datafs_log(LOG_ERR, "event loop: %s", strerror(-err));
+	if (datafs_frontend_lost(d.frontend))
+		err = -EIO;
+	close_all(&d);
+	return err ? 1 : 0;
+}

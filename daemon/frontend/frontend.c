@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+/* Reply buffers kept for the next request. */
+#define SPARE_MAX	8
+
+struct datafs_frontend {
+	int fd;
+	struct datafs_loop *loop;
+	struct datafs_pool *pool;
+	/* A UMOUNT must not overtake its MOUNT. */
+	struct datafs_pool *mounts_worker;
+	/* Workers may be waiting for space that a REVOKE_DONE sets free. */
+	struct datafs_pool *revoked_worker;
+	struct datafs_vfs *vfs;
+	void (*changed)(void *arg);
+	void *changed_arg;
+	struct datafs_event read;
+	char *buf;			/* DATAFS_MSG_MAX, of the loop */
+	atomic_bool lost;
+	atomic_uint mounting;		/* MOUNT, UMOUNT taken, not yet answered */
+	atomic_bool ever;
+
+	pthread_mutex_t lock;		/* protects the next two */
+	void *spare[SPARE_MAX];
+	int nspare;
+};
+
+enum lane { LANE_POOL, LANE_MOUNTS, LANE_REVOKED };
+
+/* What a request must look like before anybody looks into it. */
+static const struct {
+	uint32_t body;		/* bytes at least; exactly, unless @name or @more */
+	bool name, more;
+	enum lane lane;
+} shapes[DATAFS_OP_NR] = {
+	[DATAFS_OP_MOUNT]	= { sizeof(struct datafs_mount_req),
+				    .more = true, .lane = LANE_MOUNTS },
+	[DATAFS_OP_UMOUNT]	= { .lane = LANE_MOUNTS },
+	[DATAFS_OP_LOOKUP]	= { .name = true },
+	[DATAFS_OP_READDIR]	= { sizeof(struct datafs_readdir_req) },
+	[DATAFS_OP_EXTENT]	= { sizeof(struct datafs_extent_req) },
+	[DATAFS_OP_BAD_EXTENT]	= { sizeof(struct datafs_bad_extent_req) },
+	[DATAFS_OP_GETXATTR]	= { .name = true },
+	[DATAFS_OP_REVOKE_DONE]	= { sizeof(struct datafs_revoke_done),
+				    .lane = LANE_REVOKED },
+};
+
+static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
+
+struct request {
+	struct datafs_job job;
+	struct datafs_frontend *f;
+	struct datafs_req head;
+	uint64_t body[];
+};
+
+static void *spare_get(struct datafs_frontend *f)
+{
+	void *buf = NULL;
+
+	pthread_mutex_lock(&f->lock);
+	if (f->nspare)
+		buf = f->spare[--f->nspare];
+	pthread_mutex_unlock(&f->lock);
+	return buf ? buf : malloc(DATAFS_MSG_MAX);
+}
+
+static void spare_put(struct datafs_frontend *f, void *buf)
+{
+	pthread_mutex_lock(&f->lock);
+	if (f->nspare < SPARE_MAX) {
+		f->spare[f->nspare++] = buf;
+		buf = NULL;
+	}
+	pthread_mutex_unlock(&f->lock);
+	free(buf);
+}
+
+/* Writes one reply; @rep has room for its head before the body. */
+static void reply(struct datafs_frontend *f, const struct datafs_req *req,
+		  struct datafs_rep *rep, int error, uint32_t body)
+{
+	ssize_t n;
+
+	*rep = (struct datafs_rep) {
+		.len = sizeof(*rep) + (error ? 0 : body),
+		.error = error, .id = req->id,
+	};
+	do
+		n = write(f->fd, rep, rep->len);
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)rep->len)
+		return;
+	if (n >= 0)
+		errno = EIO;
+	/* Fenced or unloaded: the read on the loop tells, once. */
+	if (errno != ENOTCONN && !atomic_load(&f->lost))
+		datafs_log(LOG_ERR, "request %llu: the module does not take the reply: %s",
+			   (unsigned long long)req->id, strerror(errno));
+}
+
+static bool mount_ok(const struct datafs_req *req, const void *body)
+{
+	const struct datafs_mount_req *m = body;
+	const char *text = (const char *)(m + 1);
+	uint32_t room = req->len - sizeof(*req) - sizeof(*m);
+
+	return req->mount_id && !m->flags && !m->reserved && m->source_len &&
+	       m->source_len <= DATAFS_SOURCE_MAX &&
+	       m->options_len <= DATAFS_OPTIONS_MAX &&
+	       m->source_len + m->options_len <= room &&
+	       !memchr(text, 0, m->source_len + m->options_len);
+}
+
+/* NULL, or what is wrong with a request whose length is as it says. */
+static const char *check(const struct datafs_req *req, const void *body)
+{
+	uint32_t len = req->len - sizeof(*req), want;
+
+	if (req->reserved)
+		return "its reserved field is not zero";
+	want = shapes[req->opcode].name ? datafs_round_up(req->namelen, 8) :
+					  shapes[req->opcode].body;
+	if (shapes[req->opcode].more ? len < want : len != want)
+		return "its length is not that of its opcode";
+	if (req->opcode == DATAFS_OP_MOUNT && !mount_ok(req, body))
+		return "its source or options are not valid";
+	if (!shapes[req->opcode].name)
+		return req->namelen ? "it has a name" : NULL;
+	if (!req->namelen || req->namelen > DATAFS_NAME_MAX ||
+	    memchr(body, 0, req->namelen))
+		return "its name is not valid";
+	if (req->opcode == DATAFS_OP_LOOKUP &&
+	    (memchr(body, '/', req->namelen) ||
+	     (req->namelen <= 2 && !memcmp(body, "..", req->namelen))))
+		return "its name is not valid";
+	return NULL;
+}
+
+static void request_done(struct request *r)
+{
+	struct datafs_frontend *f = r->f;
+
+	if (shapes[r->head.opcode].lane == LANE_MOUNTS) {
+		atomic_fetch_sub(&f->mounting, 1);
+		f->changed(f->changed_arg);
+	}
+	free(r);
+}
+
+static void request_run(struct datafs_job *job)
+{
+	struct request *r = (struct request *)job;
+	struct datafs_call call = { .req = &r->head, .body = r->body };
+	struct datafs_frontend *f = r->f;
+	struct datafs_rep *rep, none;
+	int ret;
+
+	rep = spare_get(f);
+	if (!rep) {
+		reply(f, &r->head, &none, -ENOMEM, 0);
+		request_done(r);
+		return;
+	}
+	if (shapes[r->head.opcode].name)
+		memcpy(call.name, r->body, r->head.namelen);
+	call.out = rep + 1;
+	ret = datafs_vfs_call(f->vfs, &call);
+	if (ret > 0 || ret < -4095) {
+		datafs_log(LOG_ERR, "%s of inode %llu: result %d is no errno",
+			   op_names[r->head.opcode],
+			   (unsigned long long)r->head.ino, ret);
+		ret = -EIO;
+	}
+	reply(f, &r->head, rep, ret, call.out_len);
+	datafs_vfs_finish(f->vfs, &call);
+	spare_put(f, rep);
+	request_done(r);
+}
+
+static void request_queue(struct datafs_frontend *f,
+			  const struct datafs_req *req)
+{
+	const void *body = req + 1;
+	const char *wrong;
+	struct datafs_rep rep;
+	struct request *r;
+	enum lane lane;
+
+	if (!req->opcode || req->opcode >= DATAFS_OP_NR) {
+		reply(f, req, &rep, -ENOSYS, 0);
+		return;
+	}
+	wrong = check(req, body);
+	if (wrong) {
+		datafs_log(LOG_ERR, "request %llu (%s) of the module: %s",
+			   (unsigned long long)req->id, op_names[req->opcode],
+			   wrong);
+		reply(f, req, &rep, -EIO, 0);
+		return;
+	}
+	r = malloc(offsetof(struct request, head) + req->len + sizeof(r->body[0]));
+	if (!r) {
+		reply(f, req, &rep, -ENOMEM, 0);
+		return;
+	}
+	r->f = f;
+	r->job.run = request_run;
+	memcpy(&r->head, req, sizeof(*req));
+	memcpy(r->body, body, req->len - sizeof(*req));
+	lane = shapes[req->opcode].lane;
+	if (lane == LANE_MOUNTS) {
+		atomic_fetch_add(&f->mounting, 1);
+		if (req->opcode == DATAFS_OP_MOUNT)
+			atomic_store(&f->ever, true);
+	}
+	datafs_pool_add(lane == LANE_POOL ? f->pool :
+			lane == LANE_MOUNTS ? f->mounts_worker :
+					      f->revoked_worker, &r->job,
+			lane == LANE_POOL && req->flags & DATAFS_REQ_PREFETCH ?
+			DATAFS_PRIO_AHEAD : DATAFS_PRIO_WAITED);
+}
+
+static void take_requests(struct datafs_frontend *f, uint32_t have)
+{
+	uint32_t at = 0;
+
+	while (at < have) {
+		const struct datafs_req *req = (const void *)(f->buf + at);
+
+		if (have - at < sizeof(*req) || req->len < sizeof(*req) ||
+		    req->len % 8 || req->len > have - at) {
+			datafs_log(LOG_ERR, "the module sent %u bytes that are no request: dropped",
+				   have - at);
+			return;
+		}
+		request_queue(f, req);
+		at += req->len;
+	}
+}
+
+static void lost(struct datafs_frontend *f, int err)
+{
+	datafs_log(LOG_ERR, "/dev/" DATAFS_DEVICE ": %s: ending",
+		   err == -ENOTCONN ? "another daemon has taken over" :
+		   err ? strerror(-err) : "end of file");
+	atomic_store(&f->lost, true);
+	datafs_loop_stop(f->loop);
+}
+
+static void have_read(struct datafs_event *ev, int res)
+{
+	struct datafs_frontend *f = (void *)((char *)ev -
+				offsetof(struct datafs_frontend, read));
+
+	if (res <= 0 && res != -EINTR && res != -EAGAIN) {
+		lost(f, res);
+		return;
+	}
+	if (res > 0)
+		take_requests(f, res);
+	res = datafs_loop_read(f->loop, &f->read, f->fd, f->buf, DATAFS_MSG_MAX);
+	if (res)
+		lost(f, res);
+}
+
+int datafs_frontend_new(int fd, struct datafs_loop *loop,
+			struct datafs_pool *pool, struct datafs_vfs *vfs,
+			void (*changed)(void *arg), void *arg,
+			struct datafs_frontend **res)
+{
+	struct datafs_frontend *f = calloc(1, sizeof(*f));
+	int ret = -ENOMEM;
+
+	if (!f)
+		return ret;
+	f->fd = fd;
+	f->loop = loop;
+	f->pool = pool;
+	f->vfs = vfs;
+	f->changed = changed;
+	f->changed_arg = arg;
+	f->read.fn = have_read;
+	pthread_mutex_init(&f->lock, NULL);
+	f->buf = malloc(DATAFS_MSG_MAX);
+	if (f->buf)
+		ret = datafs_pool_new(1, &f->mounts_worker);
+	if (!ret)
+		ret = datafs_pool_new(1, &f->revoked_worker);
+	if (!ret)
+		ret = datafs_loop_read(loop, &f->read, fd, f->buf,
+				       DATAFS_MSG_MAX);
+	if (ret) {
+		datafs_frontend_free(f);
+		return ret;
+	}
+	*res = f;
+	return 0;
+}
+
+void datafs_frontend_stop(struct datafs_frontend *f)
+{
+	datafs_loop_cancel(f->loop, &f->read);
+}
+
+void datafs_frontend_free(struct datafs_frontend *f)
+{
+	if (!f)
+		return;
+	datafs_pool_free(f->mounts_worker);
+	datafs_pool_free(f->revoked_worker);
+	while (f->nspare)
+		free(f->spare[--f->nspare]);
+	pthread_mutex_destroy(&f->lock);
+	free(f->buf);
+	free(f);
+}
+
+bool datafs_frontend_mounted(struct datafs_frontend *f, bool *ever)
+{
+	*ever = atomic_load(&f->ever);
+	/* In this order: a mount is in the table before it stops mounting. */
+	return atomic_load(&f->mounting) || datafs_vfs_mounts(f->vfs);
+}
+
+bool datafs_frontend_lost(struct datafs_frontend *f)
+{
+	return atomic_load(&f->lost);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's side of the daemon: requests are taken from /dev/datafs by the
+ * event loop, answered by workers, who write their replies themselves.
+ *
+ *   device.c    opening, hello, backing files
+ *   frontend.c  requests and replies
+ *   control.c   netlink: revocation
+ *   socket.c    the status socket
+ *   life.c      lock files: one daemon a name, and when it may end
+ */
+#ifndef DATAFS_FRONTEND_H
+#define DATAFS_FRONTEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "base/pool.h"
+#include "datafs_abi.h"
+#include "vfs/vfs.h"
+
+/* ---- device.c ---- */
+
+/*
+ * Opens the device and says hello. The file or a negative errno, after a line
+ * in the log that says what to do.
+ */
+int datafs_device_open(const char *name, const uint8_t session[16],
+		       uint64_t epoch);
+/* 0 or a negative errno, logged. */
+int datafs_device_backing_add(int dev, int fd, uint32_t id);
+
+/* ---- frontend.c ---- */
+
+struct datafs_frontend;
+
+/*
+ * Begins to take requests from @fd (the device, or a stand-in that keeps the
+ * borders of messages). @changed is called on any thread after a mount came or
+ * went. @vfs and @pool must outlive it.
+ */
+int datafs_frontend_new(int fd, struct datafs_loop *loop,
+			struct datafs_pool *pool, struct datafs_vfs *vfs,
+			void (*changed)(void *arg), void *arg,
+			struct datafs_frontend **res);
+/* On the loop's thread: takes no more requests. Those had are still answered. */
+void datafs_frontend_stop(struct datafs_frontend *f);
+/* After the pool's end. */
+void datafs_frontend_free(struct datafs_frontend *f);
+/*
+ * Is anything mounted or being mounted? *@ever: a MOUNT has come at all. Any
+ * thread.
+ */
+bool datafs_frontend_mounted(struct datafs_frontend *f, bool *ever);
+/* The device has failed; the loop has been stopped. */
+bool datafs_frontend_lost(struct datafs_frontend *f);
+
+/* ---- control.c ---- */
+
+struct datafs_control;
+
+int datafs_control_open(const char *instance, struct datafs_control **res);
+void datafs_control_close(struct datafs_control *c);
+/*
+ * The kernel is told to forget the ranges. Returns when it has taken that
+ * (REVOKE_DONE follows later), or a negative errno, logged. Any thread.
+ */
+int datafs_control_revoke(struct datafs_control *c, uint64_t cookie,
+			  const struct datafs_range *ranges, uint32_t n);
+
+/* ---- socket.c ---- */
+
+struct datafs_socket;
+
+/* Serves "stats" and "status" on a unix socket of root's at @path. */
+int datafs_socket_open(const char *path, struct datafs_loop *loop,
+		       struct datafs_pool *pool, struct datafs_vfs *vfs,
+		       struct datafs_socket **res);
+/* On the loop's thread, before the pool's end: takes no more. */
+void datafs_socket_stop(struct datafs_socket *s);
+void datafs_socket_free(struct datafs_socket *s);
+
+/* ---- life.c ---- */
+
+/*
+ * DIR/NAME.daemon is held exclusively for as long as the daemon lives.
+ * DIR/NAME.lock is held shared by who mounts, from before it looks for a
+ * daemon until mount(2) has returned. A daemon that wants to end because
+ * nothing is mounted takes it exclusively first, and keeps it until its device
+ * is closed: then no mount can be under way that still counts on it.
+ */
+struct datafs_life {
+	int lock, daemon;
+};
+
+/* -EBUSY: a second daemon of the same name. Logged. */
+int datafs_life_begin(struct datafs_life *life, const char *dir,
+		      const char *name);
+/* Nobody is mounting, and nobody will before datafs_life_end(). */
+bool datafs_life_may_end(struct datafs_life *life);
+void datafs_life_end(struct datafs_life *life);
+
+#endif

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE	/* accept4 */
+#include "frontend.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/* Who does not say what it wants in this time is left alone. */
+#define CLIENT_SECONDS	2
+
+struct datafs_socket {
+	int fd;
+	struct sockaddr_un addr;
+	struct datafs_loop *loop;
+	struct datafs_pool *pool;
+	struct datafs_vfs *vfs;
+	struct datafs_event accept;
+};
+
+struct client {
+	struct datafs_job job;
+	struct datafs_vfs *vfs;
+	int fd;
+};
+
+static const struct {
+	const char *word;
+	void (*answer)(struct datafs_vfs *v, FILE *f);
+} commands[] = {
+	{ "stats", datafs_vfs_stats },
+	{ "status", datafs_vfs_status },
+};
+
+static void send_all(int fd, const char *p, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		p += n;
+		len -= n;
+	}
+}
+
+static void client_run(struct datafs_job *job)
+{
+	struct client *c = (struct client *)job;
+	struct timeval limit = { .tv_sec = CLIENT_SECONDS };
+	char line[32] = "", *text = NULL, *end;
+	size_t have = 0, len = 0, i;
+	ssize_t n;
+	FILE *f;
+
+	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	while (have < sizeof(line) - 1 && !memchr(line, '\n', have)) {
+		n = recv(c->fd, line + have, sizeof(line) - 1 - have, 0);
+		if (n <= 0)
+			break;
+		have += n;
+	}
+	line[have] = 0;
+	end = strchr(line, '\n');
+	f = end ? open_memstream(&text, &len) : NULL;
+	if (f) {
+		*end = 0;
+		for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+			if (!strcmp(commands[i].word, line))
+				break;
+		if (i < sizeof(commands) / sizeof(commands[0]))
+			commands[i].answer(c->vfs, f);
+		else
+			fprintf(f, "error unknown request\n");
+		if (!fclose(f))
+			send_all(c->fd, text, len);
+		free(text);
+	}
+	close(c->fd);
+	free(c);
+}
+
+static void accepted(struct datafs_event *ev, int res)
+{
+	struct datafs_socket *s = (void *)((char *)ev -
+				offsetof(struct datafs_socket, accept));
+	struct client *c;
+	int fd;
+
+	if (res < 0 && res != -EINTR) {
+		datafs_log(LOG_ERR, "%s: %s: no longer served", s->addr.sun_path,
+			   strerror(-res));
+		return;
+	}
+	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+	c = fd < 0 ? NULL : malloc(sizeof(*c));
+	if (c) {
+		c->job.run = client_run;
+		c->vfs = s->vfs;
+		c->fd = fd;
+		datafs_pool_add(s->pool, &c->job, DATAFS_PRIO_WAITED);
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	datafs_loop_poll(s->loop, &s->accept, s->fd);
+}
+
+int datafs_socket_open(const char *path, struct datafs_loop *loop,
+		       struct datafs_pool *pool, struct datafs_vfs *vfs,
+		       struct datafs_socket **res)
+{
+	struct datafs_socket *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->loop = loop;
+	s->pool = pool;
+	s->vfs = vfs;
+	s->accept.fn = accepted;
+	s->addr.sun_family = AF_UNIX;
+	if (strlen(path) >= sizeof(s->addr.sun_path)) {
+		free(s);
+		return -ENAMETOOLONG;
+	}
+	strcpy(s->addr.sun_path, path);
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* The name is ours: the daemon's lock is held. 0600 by the umask. */
+	unlink(path);
+	if (s->fd < 0 ||
+	    bind(s->fd, (struct sockaddr *)&s->addr, sizeof(s->addr)) ||
+	    listen(s->fd, 16)) {
+		err = -errno;
+		datafs_log(LOG_ERR, "%s: %s", path, strerror(-err));
+		if (s->fd >= 0)
+			close(s->fd);
+		free(s);
+		return err;
+	}
+	datafs_loop_poll(loop, &s->accept, s->fd);
+	*res = s;
+	return 0;
+}
+
+void datafs_socket_stop(struct datafs_socket *s)
+{
+	if (!s)
+		return;
+	datafs_loop_cancel(s->loop, &s->accept);
+	unlink(s->addr.sun_path);
+}
+
+void datafs_socket_free(struct datafs_socket *s)
+{
+	if (!s)
+		return;
+	close(s->fd);
+	free(s);
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "meta_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+struct datafs_meta_listing {
+	struct datafs_meta *m;
+	uint64_t serial, dir, root;
+	uint64_t start;		/* cookies from here on came after the ticket */
+	int64_t looked;
+	bool repair;
+	struct datafs_fingerprint fp;
+	bool fp_proves;		/* it was not young */
+	uint64_t *seen;		/* cookies of the names added */
+	size_t nseen, room;
+};
+
+int datafs_meta_list_begin(struct datafs_meta *m,
+			   const struct datafs_meta_ticket *ticket,
+			   int64_t looked, const struct datafs_under_stat *st,
+			   struct datafs_meta_listing **res)
+{
+	struct datafs_meta_listing *l;
+	leveldb_writebatch_t *b;
+	struct ticket *t;
+	struct node *n;
+	int ret;
+
+	l = calloc(1, sizeof(*l));
+	pthread_mutex_lock(&m->lock);
+	t = ticket_find(m, ticket->serial);
+	if (!t) {
+		pthread_mutex_unlock(&m->lock);
+		free(l);
+		return -EAGAIN;
+	}
+	ret = l ? node_get(m, ticket->dir, &n) : -ENOMEM;
+	/* A root is whatever its source leads to. */
+	if (!ret && (!S_ISDIR(st->mode) ||
+		     (n->parent && !import_same_file(n, st))))
+		ret = -ESTALE;
+	if (ret)
+		goto fail;
+
+	b = leveldb_writebatch_create();
+	ret = n->synced > looked ? 0 : import_update(m, b, n, st, looked);
+	if (ret > 0)
+		ret = store_write(m, b);
+	leveldb_writebatch_destroy(b);
+	if (ret) {
+		node_forget(m, ticket->dir);
+		goto fail;
+	}
+	l->m = m;
+	l->serial = ticket->serial;
+	l->dir = ticket->dir;
+	l->root = n->root;
+	l->start = t->start;
+	l->looked = looked;
+	l->repair = !node_complete(m, n);
+	l->fp = st->fp;
+	l->fp_proves = !(n->flags & NODE_YOUNG) &&
+		       !memcmp(&n->st.fp, &st->fp, sizeof(st->fp));
+	pthread_mutex_unlock(&m->lock);
+	*res = l;
+	return 0;
+fail:
+	ticket_end(m, t, ret);
+	pthread_mutex_unlock(&m->lock);
+	free(l);
+	return ret;
+}
+
+static int list_saw(struct datafs_meta_listing *l, uint64_t cookie)
+{
+	if (l->nseen == l->room) {
+		size_t room = l->room ? l->room * 2 : 64;
+		uint64_t *seen = realloc(l->seen, room * sizeof(*seen));
+
+		if (!seen)
+			return -ENOMEM;
+		l->seen = seen;
+		l->room = room;
+	}
+	l->seen[l->nseen++] = cookie;
+	return 0;
+}
+
+int datafs_meta_list_add(struct datafs_meta_listing *l, const char *name,
+			 const struct datafs_under_stat *st)
+{
+	struct datafs_meta *m = l->m;
+	uint64_t cookie;
+	struct ticket *t;
+	int ret;
+
+	if (strlen(name) > DATAFS_NAME_MAX || !*name || strchr(name, '/')) {
+		datafs_log(LOG_WARNING, "inode %llu: the store lists a name that no filesystem can have (%zu bytes): left out",
+			   (unsigned long long)l->dir, strlen(name));
+		return 0;
+	}
+	pthread_mutex_lock(&m->lock);
+	t = ticket_find(m, l->serial);
+	if (t) {
+		/* It makes progress. */
+		t->expires = DATAFS_MAX(t->expires, datafs_now() +
+						    60 * DATAFS_SEC);
+		ret = import_name(m, l->dir, l->root, name, st, l->looked,
+				  l->repair, &cookie);
+		if (!ret && cookie)
+			ret = list_saw(l, cookie);
+	} else {
+		ret = -EAGAIN;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return ret;
+}
+
+static int cookie_cmp(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool list_has(const struct datafs_meta_listing *l, uint64_t cookie)
+{
+	/* Names that came since the ticket are none of the listing's business. */
+	return cookie >= l->start || (l->nseen &&
+	       bsearch(&cookie, l->seen, l->nseen, sizeof(cookie), cookie_cmp));
+}
+
+/* Names that were known and were not listed are gone. */
+static int list_remove_names(struct datafs_meta_listing *l)
+{
+	char prefix[9], name[DATAFS_NAME_MAX + 1];
+	struct datafs_meta *m = l->m;
+	struct store_dirent de;
+	leveldb_iterator_t *it;
+	const char *key, *val;
+	size_t klen, vlen;
+	uint64_t cookie;
+	int ret = 0, err;
+
+	store_key(prefix, 'D', l->dir);
+	for (it = store_iter(m, prefix, 9); !ret; leveldb_iter_next(it)) {
+		if (!store_iter_at(it, prefix, 9, &key, &klen))
+			break;
+		val = leveldb_iter_value(it, &vlen);
+		if (klen > META_KEY_MAX || vlen != sizeof(de))
+			continue;
+		memcpy(&de, val, sizeof(de));
+		if (list_has(l, de.cookie))
+			continue;
+		memcpy(name, key + 9, klen - 9);
+		name[klen - 9] = 0;
+		ret = import_name(m, l->dir, l->root, name, NULL, l->looked,
+				  false, &cookie);
+	}
+	err = store_iter_end(m, it);
+	return ret ? ret : err;
+}
+
+/* After a crash: cookies that no name has any more. */
+static int list_remove_cookies(struct datafs_meta_listing *l)
+{
+	struct datafs_meta *m = l->m;
+	leveldb_writebatch_t *b;
+	leveldb_iterator_t *it;
+	const char *key;
+	char prefix[9];
+	size_t klen;
+	int ret, err;
+
+	b = leveldb_writebatch_create();
+	store_key(prefix, 'C', l->dir);
+	for (it = store_iter(m, prefix, 9);
+	     store_iter_at(it, prefix, 9, &key, &klen); leveldb_iter_next(it))
+		if (klen != 17 || !list_has(l, datafs_get_be64(key + 9)))
+			leveldb_writebatch_delete(b, key, klen);
+	ret = store_write(m, b);
+	leveldb_writebatch_destroy(b);
+	err = store_iter_end(m, it);
+	return ret ? ret : err;
+}
+
+static int list_complete(struct datafs_meta_listing *l)
+{
+	struct datafs_meta *m = l->m;
+	leveldb_writebatch_t *b;
+	struct node *n;
+	uint32_t flags;
+	int ret;
+
+	if (l->nseen)
+		qsort(l->seen, l->nseen, sizeof(*l->seen), cookie_cmp);
+	ret = list_remove_names(l);
+	if (!ret && l->repair)
+		ret = list_remove_cookies(l);
+	if (!ret)
+		ret = node_get(m, l->dir, &n);
+	if (ret)
+		return ret;
+
+	flags = (n->flags & ~NODE_LIST_FP) | NODE_COMPLETE |
+		(l->fp_proves ? NODE_LIST_FP : 0);
+	if (flags != n->flags || n->list_epoch != m->epoch ||
+	    memcmp(&n->list_fp, &l->fp, sizeof(l->fp))) {
+		n->flags = flags;
+		n->list_epoch = m->epoch;
+		n->list_fp = l->fp;
+		b = leveldb_writebatch_create();
+		store_node_put(b, n);
+		ret = store_write(m, b);
+		leveldb_writebatch_destroy(b);
+		if (ret) {
+			node_forget(m, l->dir);
+			return ret;
+		}
+	}
+	n->list_synced = DATAFS_MAX(n->list_synced, l->looked);
+	n->children_synced = DATAFS_MAX(n->children_synced, l->looked);
+	return 0;
+}
+
+int datafs_meta_list_end(struct datafs_meta_listing *l, int err)
+{
+	struct datafs_meta *m = l->m;
+	struct ticket *t;
+	int ret = 0;
+
+	pthread_mutex_lock(&m->lock);
+	t = ticket_find(m, l->serial);
+	if (!t) {
+		ret = -EAGAIN;
+	} else {
+		if (!err)
+			ret = list_complete(l);
+		if (!ret && m->have_orphans)
+			ret = import_reap(m, 1024);
+		ticket_end(m, t, err ? err : ret);
+	}
+	pthread_mutex_unlock(&m->lock);
+	free(l->seen);
+	free(l);
+	return ret;
+}

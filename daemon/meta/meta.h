@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The namespace: names, inode numbers, content generations. It never talks to
+ * an under-store. What it does not know, or knows from too long ago, it answers
+ * with DATAFS_META_SYNC and a ticket: the caller, who now is the one holder,
+ * looks at the under-store and imports what it saw; all others who want the
+ * same wait inside their calls until it has. An import is checked when it is
+ * applied: one whose ticket is not current any more changes nothing, and an
+ * older look never replaces a newer one.
+ *
+ * What is known never says "does not exist" but after a proven -ENOENT of that
+ * name, or a complete listing of its directory. Errors are not remembered.
+ *
+ * Times are CLOCK_BOOTTIME nanoseconds (datafs_now()). A caller says with
+ * @fresh how old an answer may be: it was looked at no earlier. 0 takes
+ * whatever is known, also from before a restart.
+ *
+ * Young contents. Under a fingerprint that is young a second change could
+ * hide, so the bytes of a regular file whose @young is set must not be read:
+ * sync it again until it is not. That is why becoming old does not change its
+ * generation; a link's target may be read at any time, so its does.
+ *
+ * All calls are safe from several threads; they block on each other's tickets,
+ * and shortly on the disk. Errors are negative errnos: -ESTALE (no such inode,
+ * or not any more), -ENOTDIR, -EIO (the database).
+ */
+#ifndef DATAFS_META_H
+#define DATAFS_META_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datafs_abi.h"
+#include "under/under.h"
+
+struct datafs_meta;
+
+#define DATAFS_META_ANSWER	0
+#define DATAFS_META_SYNC	1
+
+struct datafs_meta_inode {
+	uint64_t ino;		/* 0: the name is proven absent */
+	uint64_t root;		/* of the tree it is in */
+	uint64_t content;
+	bool young;
+	int64_t synced;		/* when what is said here was looked at */
+	int64_t name_synced;	/* of lookup, readdir: the name itself */
+	struct datafs_under_stat st;
+};
+
+/*
+ * A fingerprint seen twice with so much time in between is settled, whatever
+ * the store's clock says: longer than the grain of its timestamps, which is a
+ * second or two where they have no nanoseconds.
+ */
+static inline int64_t datafs_meta_settle(const struct datafs_under_stat *st)
+{
+	return st->ctime.tv_nsec || st->mtime.tv_nsec ? 25000000 : 2000000000;
+}
+
+/* The right and the duty to look at one thing. */
+struct datafs_meta_ticket {
+	uint64_t serial;
+	uint64_t dir;		/* the directory */
+	bool list;		/* all of it, else one name */
+	char name[DATAFS_NAME_MAX + 1];	/* "": @dir is a root, itself meant */
+};
+
+/*
+ * Opens or makes the namespace in @dir (a directory, made if missing). One that
+ * is damaged is replaced by an empty one with a new id, with a line in the log.
+ */
+int datafs_meta_open(const char *dir, struct datafs_meta **res);
+void datafs_meta_close(struct datafs_meta *m);
+/* 16 random bytes: inode and content numbers mean something only beside it. */
+const uint8_t *datafs_meta_id(const struct datafs_meta *m);
+
+/*
+ * The root of @source's tree, made if it is not known yet. @st is the source's
+ * own, of the time @looked; it is a directory.
+ */
+int datafs_meta_root(struct datafs_meta *m, const char *source,
+		     const struct datafs_under_stat *st, int64_t looked,
+		     struct datafs_meta_inode *res);
+
+/* ANSWER, SYNC or an error; with SYNC the ticket must be given to an import. */
+int datafs_meta_lookup(struct datafs_meta *m, uint64_t dir, const char *name,
+		       int64_t fresh, struct datafs_meta_inode *res,
+		       struct datafs_meta_ticket *ticket);
+int datafs_meta_getattr(struct datafs_meta *m, uint64_t ino, int64_t fresh,
+			struct datafs_meta_inode *res,
+			struct datafs_meta_ticket *ticket);
+/* What is known now, however old. 0 or -ESTALE. */
+int datafs_meta_peek(struct datafs_meta *m, uint64_t ino,
+		     struct datafs_meta_inode *res);
+/* The parent of a directory (of a root: itself), as it is known. */
+int datafs_meta_parent(struct datafs_meta *m, uint64_t ino, uint64_t *parent);
+
+/* Return non-zero to stop before this entry. */
+typedef int (*datafs_meta_entry_fn)(void *arg, uint64_t cookie,
+				    const char *name,
+				    const struct datafs_meta_inode *inode);
+/*
+ * The entries after @cookie in the order of their cookies. At the beginning
+ * (cookie 0) the listing and its attributes must be as @fresh says; going on
+ * takes any complete listing. *@eof: @fn saw the last one. @fn is called under
+ * a lock: it must not block nor call the namespace.
+ */
+int datafs_meta_readdir(struct datafs_meta *m, uint64_t dir, uint64_t cookie,
+			int64_t fresh, datafs_meta_entry_fn fn, void *arg,
+			bool *eof, struct datafs_meta_ticket *ticket);
+
+/* The key in the under-store, to be freed. -ESTALE, -ENOMEM, -ENAMETOOLONG. */
+int datafs_meta_key(struct datafs_meta *m, uint64_t ino, char **key);
+int datafs_meta_ticket_key(struct datafs_meta *m,
+			   const struct datafs_meta_ticket *ticket, char **key);
+
+/*
+ * Imports what the look for a ticket of one name has shown, and ends the
+ * ticket. @looked: before looking. @err: 0 (then @st says what is there),
+ * -ENOENT (it is proven that nothing is), or what else came: then nothing is
+ * remembered and those who wait get it. Answers what became of it: 0 or an
+ * error of the database; -EAGAIN if the ticket was not current any more.
+ */
+int datafs_meta_import(struct datafs_meta *m,
+		       const struct datafs_meta_ticket *ticket, int64_t looked,
+		       int err, const struct datafs_under_stat *st);
+
+/*
+ * Imports a listing piece by piece. @st: the directory's own, before listing.
+ * After begin there must be an end; an end with @err 0 says that every entry
+ * was added and ends the ticket; with another that the listing broke off: what
+ * was added stays, nothing is concluded from what was not.
+ */
+struct datafs_meta_listing;
+int datafs_meta_list_begin(struct datafs_meta *m,
+			   const struct datafs_meta_ticket *ticket,
+			   int64_t looked, const struct datafs_under_stat *st,
+			   struct datafs_meta_listing **res);
+int datafs_meta_list_add(struct datafs_meta_listing *l, const char *name,
+			 const struct datafs_under_stat *st);
+int datafs_meta_list_end(struct datafs_meta_listing *l, int err);
+
+#endif

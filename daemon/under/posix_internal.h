@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the posix store: posix.c finds and reads objects, posix_attr.c tells
+ * what they are.
+ */
+#ifndef DATAFS_POSIX_INTERNAL_H
+#define DATAFS_POSIX_INTERNAL_H
+
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "under.h"
+
+#define DATAFS_POSIX_STAT	(STATX_BASIC_STATS | STATX_BTIME)
+#define NO_XATTR_MAX	8
+
+struct posix {
+	struct datafs_under u;
+	int root_fd;
+	uint64_t root_dev;
+	struct datafs_posix_fds *fds;
+	/*
+	 * Devices whose filesystem has no extended attributes, 0 for none. Any
+	 * thread reads and writes entries; one that is lost is found again.
+	 */
+	uint64_t no_xattr[NO_XATTR_MAX];
+	uint32_t no_xattr_next;
+};
+
+struct proc_path {
+	char s[32 + NAME_MAX + 1];
+};
+
+static inline struct posix *posix_of(struct datafs_under *u)
+{
+	return (struct posix *)u; /* u is the first member */
+}
+
+/*
+ * The object of an O_PATH file for calls that take a path. The call must follow
+ * links: it follows this one to the object itself, and no further even if that
+ * is a symbolic link.
+ */
+static inline struct proc_path proc_path(int fd)
+{
+	struct proc_path p;
+
+	snprintf(p.s, sizeof(p.s), "/proc/self/fd/%d", fd);
+	return p;
+}
+
+static inline uint64_t dev_of(const struct statx *x)
+{
+	return (uint64_t)x->stx_dev_major << 32 | x->stx_dev_minor;
+}
+
+/*
+ * Opens below the root without following a link. ENOTDIR: a link or a file is
+ * where a directory is wanted; EINVAL: the key is none.
+ */
+int datafs_posix_open_key(struct posix *p, const char *key, int flags);
+/* statx; -ELOOP on datafs. */
+int datafs_posix_look(struct posix *p, int fd, struct statx *x);
+/* Opens with O_PATH what may be anything, without touching it, and looks. */
+int datafs_posix_open_object(struct posix *p, const char *key, struct statx *x);
+
+struct datafs_fingerprint datafs_posix_fingerprint(struct posix *p,
+						   const struct statx *x);
+int datafs_posix_stat(struct datafs_under *u, const char *key,
+		      struct datafs_under_stat *st);
+int datafs_posix_list(struct datafs_under *u, const char *key,
+		      datafs_under_list_fn fn, void *arg);
+ssize_t datafs_posix_readlink(struct datafs_under *u, const char *key,
+			      char *buf, size_t len);
+ssize_t datafs_posix_getxattr(struct datafs_under *u, const char *key,
+			      const char *name, void *buf, size_t len);
+ssize_t datafs_posix_listxattr(struct datafs_under *u, const char *key,
+			       char *buf, size_t len);
+
+#endif

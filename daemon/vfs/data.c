@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vfs_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+/*
+ * A file that is young is looked at again so often within the time in which it
+ * would settle, and for so many of those times: it may still be written to.
+ */
+#define SETTLE_LOOKS	2
+#define SETTLE_TIMES	3
+
+/* Where the bytes of one content come from. */
+struct source {
+	struct vfs_mount *mnt;
+	char *key;
+	uint64_t size;
+	struct datafs_fingerprint fp;
+};
+
+static int source_fetch(void *arg, uint64_t off, void *buf, uint32_t len)
+{
+	struct source *s = arg;
+	struct datafs_under *u = s->mnt->under;
+	uint64_t want = off < s->size ? DATAFS_MIN(s->size - off, len) : 0;
+	ssize_t n;
+
+	vfs_count_under(s->mnt->v, UNDER_READ);
+	n = u->ops->read(u, s->key, &s->fp, off, buf, want);
+	if (n < 0)
+		return n;
+	atomic_fetch_add_explicit(&s->mnt->v->under_bytes, n,
+				  memory_order_relaxed);
+	/* Shorter than its attributes said: it is another file now. */
+	return (uint64_t)n < want ? -ESTALE : 0;
+}
+
+/* What is cached of a generation that is not there any more. */
+static int no_fetch(void *arg, uint64_t off, void *buf, uint32_t len)
+{
+	(void)arg;
+	(void)off;
+	(void)buf;
+	(void)len;
+	return -ESTALE;
+}
+
+static int answer(struct vfs_mount *mnt, struct datafs_call *call,
+		  const struct datafs_cache_want *want)
+{
+	struct datafs_extent_rep *rep = call->out;
+	size_t ext_len, crc_len;
+	char *p = (char *)(rep + 1);
+	int ret;
+
+	ret = datafs_cache_get(mnt->v->cache, want, &call->ans);
+	if (ret)
+		return ret;
+	call->pinned = true;
+	ext_len = call->ans.count * sizeof(struct datafs_extent);
+	crc_len = call->ans.crcs * sizeof(uint32_t);
+	if (!call->ans.count || sizeof(*rep) + ext_len + crc_len >
+				DATAFS_REPLY_MAX) {
+		datafs_log(LOG_ERR, "mount %u: inode %llu: %u extents with %u checksums do not make an answer",
+			   mnt->id, (unsigned long long)call->req->ino,
+			   call->ans.count, call->ans.crcs);
+		return -EIO;
+	}
+	rep->content = want->key.content;
+	rep->count = call->ans.count;
+	rep->crcs = call->ans.crcs;
+	memcpy(p, call->ans.ext, ext_len);
+	memcpy(p + ext_len, call->ans.crc, crc_len);
+	call->out_len = sizeof(*rep) + ext_len + crc_len;
+	return 0;
+}
+
+static int answer_nothing(struct datafs_call *call, uint64_t content)
+{
+	struct datafs_extent_rep *rep = call->out;
+
+	*rep = (struct datafs_extent_rep) { .content = content };
+	call->out_len = sizeof(*rep);
+	return 0;
+}
+
+/* Where the answer's first contiguous run ends. */
+static uint64_t answer_end(const struct datafs_call *call, uint64_t off)
+{
+	for (uint32_t i = 0; i < call->ans.count; i++) {
+		const struct datafs_extent *e = &call->ans.ext[i];
+
+		if (e->off <= off && off < e->off + e->len)
+			off = e->off + e->len;
+	}
+	return off;
+}
+
+/* ---- fetching ahead of a reader ---- */
+
+struct ahead {
+	struct datafs_job job;
+	struct vfs_mount *mnt;	/* reference */
+	struct datafs_cache_key key;
+	uint64_t from, to;
+};
+
+static void ahead_run(struct datafs_job *job)
+{
+	struct ahead *a = (struct ahead *)job;
+	struct vfs_mount *mnt = a->mnt;
+	struct datafs_vfs *v = mnt->v;
+	struct source src = { .mnt = mnt };
+	struct datafs_cache_want want = {
+		.key = a->key, .page_size = mnt->options.page_size,
+		.fetch = source_fetch, .arg = &src,
+	};
+	struct datafs_cache_answer ans;
+	struct datafs_meta_inode in;
+	int ret;
+
+	ret = datafs_meta_peek(v->meta, a->key.ino, &in);
+	if (!ret && in.content == a->key.content && !in.young)
+		ret = datafs_meta_key(v->meta, a->key.ino, &src.key);
+	else
+		ret = -ESTALE;
+	src.size = want.size = in.st.size;
+	src.fp = in.st.fp;
+	/* Whoever waits for one chunk shall not wait for all of them. */
+	while (!ret && a->from < a->to) {
+		uint64_t end = datafs_round_up(a->from + 1, DATAFS_CHUNK_SIZE);
+
+		want.off = a->from;
+		want.len = DATAFS_MIN(end, a->to) - a->from;
+		a->from += want.len;
+		if (datafs_cache_has(v->cache, &a->key, want.off, want.len))
+			continue;
+		/* An error is met again, and told, by who wants the data. */
+		ret = datafs_cache_get(v->cache, &want, &ans);
+		if (!ret)
+			datafs_cache_put(v->cache, &ans);
+	}
+	free(src.key);
+	vfs_mount_put(mnt);
+	free(a);
+}
+
+static void ahead_queue(struct vfs_mount *mnt,
+			const struct datafs_cache_key *key, uint64_t from,
+			uint64_t to)
+{
+	struct ahead *a = calloc(1, sizeof(*a));
+
+	/* Without memory nothing is fetched ahead. */
+	if (!a)
+		return;
+	a->job.run = ahead_run;
+	a->mnt = vfs_mount_get(mnt->v, mnt->id);
+	if (!a->mnt) {
+		free(a);
+		return;
+	}
+	a->key = *key;
+	a->from = from;
+	a->to = to;
+	datafs_pool_add(mnt->v->pool, &a->job, DATAFS_PRIO_AHEAD);
+}
+
+/* ---- upcalls ---- */
+
+/*
+ * Under a young fingerprint the bytes could change once more unseen: waits
+ * until it has grown old, or the content is another.
+ */
+static int settle(struct vfs_mount *mnt, struct datafs_meta_inode *in)
+{
+	int64_t step = datafs_meta_settle(&in->st) / SETTLE_LOOKS + DATAFS_MSEC;
+	struct timespec ts = {
+		.tv_sec = step / DATAFS_SEC, .tv_nsec = step % DATAFS_SEC,
+	};
+	uint64_t content = in->content;
+	int ret;
+
+	for (int i = 0; i < SETTLE_LOOKS * SETTLE_TIMES && in->young; i++) {
+		nanosleep(&ts, NULL);
+		ret = vfs_getattr(mnt, in->ino, datafs_now(), in);
+		if (ret)
+			return ret;
+		if (in->content != content)
+			return -ESTALE;
+	}
+	return in->young ? -ESTALE : 0;
+}
+
+/* Bytes of a generation that is not the current one, if they are all here. */
+static int extent_of_old(struct vfs_mount *mnt, struct datafs_call *call,
+			 const struct datafs_extent_req *req)
+{
+	struct datafs_cache_want want = {
+		.key = { call->req->ino, req->content },
+		.size = req->off + req->len,
+		.page_size = mnt->options.page_size,
+		.off = req->off, .len = req->len,
+		.mount_id = mnt->id, .fetch = no_fetch,
+	};
+
+	if (req->len > DATAFS_ANSWER_MAX ||
+	    !datafs_cache_has(mnt->v->cache, &want.key, req->off, req->len))
+		return -ESTALE;
+	return answer(mnt, call, &want);
+}
+
+static int extent_of(struct vfs_mount *mnt, struct datafs_call *call,
+		     const struct datafs_extent_req *req,
+		     const struct datafs_meta_inode *in)
+{
+	struct datafs_vfs *v = mnt->v;
+	struct datafs_read r = {
+		.key = { in->ino, in->content }, .size = in->st.size,
+		.off = req->off, .len = req->len,
+		.prefetch = call->req->flags & DATAFS_REQ_PREFETCH,
+	};
+	struct source src = { .mnt = mnt, .size = in->st.size, .fp = in->st.fp };
+	struct datafs_cache_want want = {
+		.key = r.key, .size = r.size,
+		.page_size = mnt->options.page_size,
+		.off = r.off, .max = DATAFS_ANSWER_MAX,
+		.mount_id = mnt->id, .fetch = source_fetch, .arg = &src,
+	};
+	uint64_t from, to;
+	int ret;
+
+	want.len = datafs_streams_plan(v->streams, &r);
+	if (!want.len) {
+		want.len = DATAFS_GRANULE;
+		if (!datafs_cache_has(v->cache, &r.key, r.off, want.len))
+			return answer_nothing(call, in->content);
+	}
+	ret = datafs_meta_key(v->meta, in->ino, &src.key);
+	if (ret)
+		return ret;
+	ret = answer(mnt, call, &want);
+	free(src.key);
+	if (!ret && datafs_streams_answered(v->streams, &r,
+					    answer_end(call, r.off), &from, &to))
+		ahead_queue(mnt, &r.key, from, to);
+	return ret;
+}
+
+static int extent(struct vfs_mount *mnt, struct datafs_call *call,
+		  const struct datafs_extent_req *req)
+{
+	struct datafs_meta_inode in;
+	int ret;
+
+	if (req->off % DATAFS_GRANULE || req->len % DATAFS_GRANULE ||
+	    !req->len || req->off + req->len < req->off) {
+		datafs_log(LOG_ERR, "mount %u: inode %llu: asks for %llu bytes at %llu, which are no granules",
+			   mnt->id, (unsigned long long)call->req->ino,
+			   (unsigned long long)req->len,
+			   (unsigned long long)req->off);
+		return -EIO;
+	}
+	ret = datafs_meta_peek(mnt->v->meta, call->req->ino, &in);
+	if (!ret && (in.root != mnt->root || !S_ISREG(in.st.mode)))
+		ret = -ESTALE;
+	if (ret)
+		return ret;
+	if (in.content != req->content)
+		return extent_of_old(mnt, call, req);
+	if (req->off >= in.st.size)
+		return -EIO;
+	if (in.young)
+		ret = settle(mnt, &in);
+	if (!ret)
+		ret = extent_of(mnt, call, req, &in);
+	/* Learn what is there now, so that the kernel can be told. */
+	return ret ? vfs_lost(mnt, call->req->ino, ret) : 0;
+}
+
+int vfs_extent(struct vfs_mount *mnt, struct datafs_call *call)
+{
+	return extent(mnt, call, call->body);
+}
+
+int vfs_bad_extent(struct vfs_mount *mnt, struct datafs_call *call)
+{
+	const struct datafs_bad_extent_req *bad = call->body;
+	struct datafs_cache_key key = { call->req->ino, bad->want.content };
+
+	datafs_log(LOG_WARNING, "mount %u: inode %llu: bytes at %llu (slab %u, %llu) do not match their checksum",
+		   mnt->id, (unsigned long long)key.ino,
+		   (unsigned long long)bad->want.off, bad->backing_id,
+		   (unsigned long long)bad->backing_off);
+	datafs_cache_bad(mnt->v->cache, &key, bad->want.off);
+	return extent(mnt, call, &bad->want);
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vfs_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+/*
+ * How often what was just synced may turn out to be out of date again (an
+ * inode that loses one name after the other) before the caller hears of it.
+ */
+#define SYNC_TRIES	16
+
+int64_t vfs_fresh(const struct vfs_mount *mnt)
+{
+	int64_t sync = mnt->options.sync, fresh;
+
+	if (sync == DATAFS_SYNC_NEVER)
+		return 0;
+	/* Never 0: that would take what is known from before a restart. */
+	fresh = datafs_now() - sync;
+	return DATAFS_MAX(fresh, 1);
+}
+
+/* For how long is good what was seen at @synced? */
+static uint32_t valid_ms(const struct vfs_mount *mnt, int64_t synced)
+{
+	int64_t sync = mnt->options.sync, left;
+
+	if (sync == DATAFS_SYNC_NEVER)
+		return DATAFS_FOREVER;
+	left = (synced + sync - datafs_now()) / DATAFS_MSEC;
+	if (sync == DATAFS_SYNC_ALWAYS || left <= 0)
+		return 0;
+	return DATAFS_MIN(left, DATAFS_FOREVER - 1);
+}
+
+void vfs_attr(const struct vfs_mount *mnt, const struct datafs_meta_inode *in,
+	      struct datafs_attr *attr)
+{
+	const struct datafs_under_stat *st = &in->st;
+
+	*attr = (struct datafs_attr) {
+		.ino = in->ino, .content = in->content,
+		.size = DATAFS_MIN(st->size, (uint64_t)INT64_MAX),
+		.blocks = st->blocks,
+		.atime = st->atime.tv_sec, .atime_ns = st->atime.tv_nsec,
+		.mtime = st->mtime.tv_sec, .mtime_ns = st->mtime.tv_nsec,
+		.ctime = st->ctime.tv_sec, .ctime_ns = st->ctime.tv_nsec,
+		.mode = st->mode, .nlink = DATAFS_MAX(st->nlink, 1u),
+		.uid = st->uid, .gid = st->gid,
+		.flags = (st->has_xattr ? DATAFS_ATTR_XATTR : 0) |
+			 (st->has_acl ? DATAFS_ATTR_ACL : 0) |
+			 (st->has_btime ? DATAFS_ATTR_BTIME : 0),
+		.valid_ms = valid_ms(mnt, in->synced),
+	};
+	if (st->has_btime) {
+		attr->btime = st->btime.tv_sec;
+		attr->btime_ns = st->btime.tv_nsec;
+	}
+	if (S_ISBLK(st->mode) || S_ISCHR(st->mode)) {
+		attr->rdev_major = st->rdev_major;
+		attr->rdev_minor = st->rdev_minor;
+	}
+}
+
+static void entry_of(const struct vfs_mount *mnt,
+		     const struct datafs_meta_inode *in,
+		     struct datafs_entry *entry)
+{
+	memset(entry, 0, sizeof(*entry));
+	if (in->ino)
+		vfs_attr(mnt, in, &entry->attr);
+	entry->valid_ms = valid_ms(mnt, in->name_synced);
+}
+
+/* Does the errno say that a key does not lead to anything any more? */
+static bool key_lost(int err)
+{
+	return err == -ENOENT || err == -ENOTDIR || err == -ELOOP ||
+	       err == -ESTALE;
+}
+
+int vfs_lost(struct vfs_mount *mnt, uint64_t ino, int err)
+{
+	struct datafs_meta_inode in;
+	int ret;
+
+	if (!key_lost(err))
+		return err;
+	ret = vfs_getattr(mnt, ino, datafs_now(), &in);
+	if (ret)
+		return ret;
+	/* It is there, so it was another that was not. */
+	return err == -ENOENT ? -ESTALE : err;
+}
+
+/* Looks at what a ticket of one name asks for, and imports it. */
+static int sync_name(struct vfs_mount *mnt,
+		     const struct datafs_meta_ticket *ticket)
+{
+	struct datafs_meta *meta = mnt->v->meta;
+	struct datafs_under_stat st;
+	int64_t looked;
+	char *key;
+	int err, ret;
+
+	err = datafs_meta_ticket_key(meta, ticket, &key);
+	if (err) {
+		datafs_meta_import(meta, ticket, 0, err, NULL);
+		return err;
+	}
+	looked = datafs_now();
+	vfs_count_under(mnt->v, UNDER_STAT);
+	err = mnt->under->ops->stat(mnt->under, key, &st);
+	free(key);
+	ret = datafs_meta_import(meta, ticket, looked, err, &st);
+	if (!*ticket->name)	/* the root */
+		return err ? err : ret == -EAGAIN ? 0 : ret;
+	/* Something on the way is no directory now: find out what. */
+	if (err == -ENOTDIR || err == -ELOOP)
+		return vfs_lost(mnt, ticket->dir, err);
+	if (err && err != -ENOENT)
+		return err;
+	return ret == -EAGAIN ? 0 : ret;
+}
+
+struct list_arg {
+	struct datafs_meta_listing *listing;
+};
+
+static int list_entry(void *arg, const char *name,
+		      const struct datafs_under_stat *st)
+{
+	struct list_arg *a = arg;
+
+	return datafs_meta_list_add(a->listing, name, st);
+}
+
+static int sync_list(struct vfs_mount *mnt,
+		     const struct datafs_meta_ticket *ticket)
+{
+	struct datafs_meta *meta = mnt->v->meta;
+	struct datafs_under_stat st;
+	struct list_arg arg;
+	int64_t looked;
+	int err, ret;
+	char *key;
+
+	err = datafs_meta_ticket_key(meta, ticket, &key);
+	if (err) {
+		datafs_meta_import(meta, ticket, 0, err, NULL);
+		return err;
+	}
+	looked = datafs_now();
+	vfs_count_under(mnt->v, UNDER_STAT);
+	err = mnt->under->ops->stat(mnt->under, key, &st);
+	if (err)
+		datafs_meta_import(meta, ticket, looked, err, NULL);
+	else
+		err = datafs_meta_list_begin(meta, ticket, looked, &st,
+					     &arg.listing);
+	if (!err) {
+		vfs_count_under(mnt->v, UNDER_LIST);
+		err = mnt->under->ops->list(mnt->under, key, list_entry, &arg);
+		ret = datafs_meta_list_end(arg.listing, err);
+		if (!err)
+			err = ret;
+	}
+	free(key);
+	if (err == -EAGAIN)
+		return 0;
+	return err ? vfs_lost(mnt, ticket->dir, err) : 0;
+}
+
+int vfs_getattr(struct vfs_mount *mnt, uint64_t ino, int64_t fresh,
+		struct datafs_meta_inode *res)
+{
+	struct datafs_meta_ticket ticket;
+	int ret;
+
+	for (int i = 0; i < SYNC_TRIES; i++) {
+		ret = datafs_meta_getattr(mnt->v->meta, ino, fresh, res,
+					  &ticket);
+		if (ret == DATAFS_META_SYNC) {
+			ret = sync_name(mnt, &ticket);
+			if (!ret)
+				continue;
+		}
+		if (!ret && res->root != mnt->root)
+			ret = -ESTALE;
+		return ret == -ENOENT ? -ESTALE : ret;
+	}
+	datafs_log(LOG_WARNING, "mount %u: inode %llu changes faster than it can be looked at",
+		   mnt->id, (unsigned long long)ino);
+	return -EIO;
+}
+
+int vfs_op_getattr(struct vfs_mount *mnt, struct datafs_call *call)
+{
+	struct datafs_meta_inode in;
+	int ret;
+
+	ret = vfs_getattr(mnt, call->req->ino, vfs_fresh(mnt), &in);
+	if (ret)
+		return ret;
+	vfs_attr(mnt, &in, call->out);
+	call->out_len = sizeof(struct datafs_attr);
+	return 0;
+}
+
+/* Is the directory asked about one of this mount? */
+static int check_dir(struct vfs_mount *mnt, uint64_t ino)
+{
+	struct datafs_meta_inode in;
+	int ret = datafs_meta_peek(mnt->v->meta, ino, &in);
+
+	if (ret)
+		return ret;
+	if (in.root != mnt->root)
+		return -ESTALE;
+	return S_ISDIR(in.st.mode) ? 0 : -ENOTDIR;
+}
+
+int vfs_lookup(struct vfs_mount *mnt, struct datafs_call *call)
+{
+	int64_t fresh = vfs_fresh(mnt);
+	struct datafs_meta_ticket ticket;
+	struct datafs_meta_inode in;
+	int ret;
+
+	ret = check_dir(mnt, call->req->ino);
+	for (int i = 0; !ret && i < SYNC_TRIES; i++) {
+		ret = datafs_meta_lookup(mnt->v->meta, call->req->ino,
+					 call->name, fresh, &in, &ticket);
+		if (ret == DATAFS_META_ANSWER) {
+			entry_of(mnt, &in, call->out);
+			call->out_len = sizeof(struct datafs_entry);
+			return 0;
+		}
+		if (ret == DATAFS_META_SYNC)
+			ret = sync_name(mnt, &ticket);
+	}
+	return ret ? ret : -EIO;
+}
+
+int vfs_parent(struct vfs_mount *mnt, struct datafs_call *call)
+{
+	struct datafs_meta_inode in;
+	uint64_t parent;
+	int ret;
+
+	ret = check_dir(mnt, call->req->ino);
+	if (!ret)
+		ret = datafs_meta_parent(mnt->v->meta, call->req->ino, &parent);
+	if (!ret)
+		ret = vfs_getattr(mnt, parent, vfs_fresh(mnt), &in);
+	if (ret)
+		return ret;
+	entry_of(mnt, &in, call->out);
+	call->out_len = sizeof(struct datafs_entry);
+	return 0;
+}
+
+struct readdir_arg {
+	const struct vfs_mount *mnt;
+	char *out;
+	size_t len, max;
+	uint32_t count;
+};
+
+static int readdir_entry(void *arg, uint64_t cookie, const char *name,
+			 const struct datafs_meta_inode *in)
+{
+	struct readdir_arg *a = arg;
+	struct datafs_dirent *de = (void *)(a->out + a->len);
+	size_t namelen = strlen(name);
+	size_t padded = datafs_round_up(namelen, 8);
+
+	if (a->len + sizeof(*de) + padded > (a->count ? a->max :
+					     DATAFS_REPLY_MAX))
+		return 1;
+	memset(de, 0, sizeof(*de));
+	de->cookie = cookie;
+	de->valid_ms = valid_ms(a->mnt, in->name_synced);
+	de->namelen = namelen;
+	vfs_attr(a->mnt, in, &de->attr);
+	memset((char *)(de + 1) + namelen, 0, padded - namelen);
+	memcpy(de + 1, name, namelen);
+	a->len += sizeof(*de) + padded;
+	a->count++;
+	return 0;
+}
+
+int vfs_readdir(struct vfs_mount *mnt, struct datafs_call *call)
+{
+	const struct datafs_readdir_req *req = call->body;
+	struct datafs_readdir_rep *rep = call->out;
+	size_t max = DATAFS_MIN(req->max, DATAFS_MSG_MAX);
+	struct readdir_arg arg = { .mnt = mnt, .out = call->out };
+	struct datafs_meta_ticket ticket;
+	int64_t fresh = vfs_fresh(mnt);
+	bool eof;
+	int ret;
+
+	if (req->cookie >= INT64_MAX)
+		return -EINVAL;
+	/* @max counts the reply's head, which is not in @out. */
+	arg.max = max - DATAFS_MIN(max, sizeof(struct datafs_rep));
+	ret = check_dir(mnt, call->req->ino);
+	for (int i = 0; !ret && i < SYNC_TRIES; i++) {
+		arg.len = sizeof(*rep);
+		arg.count = 0;
+		ret = datafs_meta_readdir(mnt->v->meta, call->req->ino,
+					  req->cookie, fresh, readdir_entry,
+					  &arg, &eof, &ticket);
+		if (ret == DATAFS_META_ANSWER) {
+			rep->count = arg.count;
+			rep->flags = eof ? DATAFS_READDIR_EOF : 0;
+			call->out_len = arg.len;
+			return 0;
+		}
+		if (ret == DATAFS_META_SYNC)
+			ret = sync_list(mnt, &ticket);
+	}
+	return ret ? ret : -EIO;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The mount options that are the daemon's. */
+#ifndef DATAFS_VFS_OPTIONS_H
+#define DATAFS_VFS_OPTIONS_H
+
+#include <stdint.h>
+
+#define DATAFS_SYNC_ALWAYS	0
+#define DATAFS_SYNC_NEVER	(-1)
+
+struct datafs_options {
+	int64_t sync;		/* nanoseconds, or DATAFS_SYNC_* */
+	uint32_t page_size;
+};
+
+/*
+ * Comma-separated options, "" for the defaults. 0, or -EINVAL and a line in the
+ * log that names @source and the option.
+ */
+int datafs_options_parse(const char *source, const char *text,
+			 struct datafs_options *opt);
+
+#endif

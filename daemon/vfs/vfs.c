@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE	/* asprintf */
+#include "vfs_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
+
+static const char *const under_names[UNDER_NR] = {
+	[UNDER_STAT] = "stat",
+	[UNDER_LIST] = "list",
+	[UNDER_READ] = "read",
+	[UNDER_READLINK] = "readlink",
+	[UNDER_XATTR] = "xattr",
+	[UNDER_STATFS] = "statfs",
+};
+
+static void mount_free(struct vfs_mount *mnt)
+{
+	if (mnt->under)
+		datafs_under_close(mnt->under);
+	free(mnt->source);
+	free(mnt->options_text);
+	free(mnt);
+}
+
+struct vfs_mount *vfs_mount_get(struct datafs_vfs *v, uint32_t id)
+{
+	struct vfs_mount *mnt;
+
+	pthread_mutex_lock(&v->lock);
+	for (mnt = v->mounts; mnt; mnt = mnt->next)
+		if (mnt->id == id)
+			break;
+	if (mnt)
+		mnt->refs++;
+	pthread_mutex_unlock(&v->lock);
+	return mnt;
+}
+
+void vfs_mount_put(struct vfs_mount *mnt)
+{
+	struct datafs_vfs *v = mnt->v;
+	bool last;
+
+	pthread_mutex_lock(&v->lock);
+	last = !--mnt->refs;
+	pthread_mutex_unlock(&v->lock);
+	if (!last)
+		return;
+	/* Only now nobody marks extents as handed to it any more. */
+	datafs_cache_forget_mount(v->cache, mnt->id);
+	mount_free(mnt);
+}
+
+/* Takes the mount from the table; NULL if it is not there. */
+static struct vfs_mount *mount_take(struct datafs_vfs *v, uint32_t id)
+{
+	struct vfs_mount **p, *mnt;
+
+	pthread_mutex_lock(&v->lock);
+	for (p = &v->mounts; *p && (*p)->id != id; p = &(*p)->next)
+		;
+	mnt = *p;
+	if (mnt)
+		*p = mnt->next;
+	pthread_mutex_unlock(&v->lock);
+	return mnt;
+}
+
+/* Opens the source and finds its root. */
+static int mount_open(struct vfs_mount *mnt, struct datafs_meta_inode *root)
+{
+	struct datafs_under_stat st;
+	int64_t looked;
+	int ret;
+
+	ret = datafs_options_parse(mnt->source, mnt->options_text,
+				   &mnt->options);
+	if (ret)
+		return ret;
+	ret = datafs_under_open(mnt->source, &mnt->under);
+	if (!ret) {
+		looked = datafs_now();
+		vfs_count_under(mnt->v, UNDER_STAT);
+		ret = mnt->under->ops->stat(mnt->under, "", &st);
+	}
+	if (!ret && !S_ISDIR(st.mode))
+		ret = -ENOTDIR;
+	if (!ret)
+		ret = datafs_meta_root(mnt->v->meta, mnt->source, &st, looked,
+				       root);
+	if (ret)
+		datafs_log(LOG_ERR, "mount %u of %s refused: %s", mnt->id,
+			   mnt->source, strerror(-ret));
+	else
+		mnt->root = root->ino;
+	return ret;
+}
+
+static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
+{
+	const struct datafs_mount_req *req = call->body;
+	struct datafs_mount_rep *rep = call->out;
+	const char *text = (const char *)(req + 1);
+	struct datafs_meta_inode root;
+	struct vfs_mount *mnt;
+	int ret = -ENOMEM;
+
+	mnt = calloc(1, sizeof(*mnt));
+	if (!mnt)
+		return -ENOMEM;
+	mnt->v = v;
+	mnt->id = call->req->mount_id;
+	mnt->refs = 1;
+	mnt->source = strndup(text, req->source_len);
+	mnt->options_text = strndup(text + req->source_len, req->options_len);
+	if (mnt->source && mnt->options_text)
+		ret = mount_open(mnt, &root);
+	if (ret) {
+		mount_free(mnt);
+		return ret;
+	}
+	vfs_attr(mnt, &root, &rep->root);
+	call->out_len = sizeof(*rep);
+
+	/* The kernel may ask a second time if it lost the first answer. */
+	struct vfs_mount *old = mount_take(v, mnt->id);
+
+	if (old)
+		vfs_mount_put(old);
+	pthread_mutex_lock(&v->lock);
+	mnt->next = v->mounts;
+	v->mounts = mnt;
+	pthread_mutex_unlock(&v->lock);
+	datafs_log(LOG_INFO, "mount %u: %s%s%s", mnt->id, mnt->source,
+		   *mnt->options_text ? " with " : "", mnt->options_text);
+	return 0;
+}
+
+static int vfs_umount(struct datafs_vfs *v, struct datafs_call *call)
+{
+	struct vfs_mount *mnt = mount_take(v, call->req->mount_id);
+
+	/* It may never have been served: then there is nothing to forget. */
+	if (mnt) {
+		datafs_log(LOG_INFO, "mount %u: %s: unmounted", mnt->id,
+			   mnt->source);
+		vfs_mount_put(mnt);
+	}
+	return 0;
+}
+
+static int vfs_revoke_done(struct datafs_vfs *v, struct datafs_call *call)
+{
+	const struct datafs_revoke_done *done = call->body;
+
+	datafs_cache_revoked(v->cache, done->cookie);
+	return 0;
+}
+
+/* One of the two, or the opcode is unknown. */
+static const struct {
+	int (*global)(struct datafs_vfs *v, struct datafs_call *call);
+	vfs_call_fn of_mount;
+} ops[DATAFS_OP_NR] = {
+	[DATAFS_OP_MOUNT]	= { .global = vfs_mount },
+	[DATAFS_OP_UMOUNT]	= { .global = vfs_umount },
+	[DATAFS_OP_REVOKE_DONE]	= { .global = vfs_revoke_done },
+	[DATAFS_OP_LOOKUP]	= { .of_mount = vfs_lookup },
+	[DATAFS_OP_GETATTR]	= { .of_mount = vfs_op_getattr },
+	[DATAFS_OP_READDIR]	= { .of_mount = vfs_readdir },
+	[DATAFS_OP_READLINK]	= { .of_mount = vfs_readlink },
+	[DATAFS_OP_EXTENT]	= { .of_mount = vfs_extent },
+	[DATAFS_OP_BAD_EXTENT]	= { .of_mount = vfs_bad_extent },
+	[DATAFS_OP_GETXATTR]	= { .of_mount = vfs_getxattr },
+	[DATAFS_OP_LISTXATTR]	= { .of_mount = vfs_listxattr },
+	[DATAFS_OP_STATFS]	= { .of_mount = vfs_statfs },
+	[DATAFS_OP_PARENT]	= { .of_mount = vfs_parent },
+};
+
+int datafs_vfs_call(struct datafs_vfs *v, struct datafs_call *call)
+{
+	unsigned int op = call->req->opcode;
+	struct vfs_mount *mnt;
+	int ret;
+
+	if (op >= DATAFS_OP_NR || (!ops[op].global && !ops[op].of_mount))
+		return -ENOSYS;
+	atomic_fetch_add_explicit(&v->upcalls[op], 1, memory_order_relaxed);
+	if (ops[op].global)
+		return ops[op].global(v, call);
+	mnt = vfs_mount_get(v, call->req->mount_id);
+	if (!mnt) {
+		datafs_log(LOG_WARNING, "%s for mount %u, which is not served here",
+			   op_names[op], call->req->mount_id);
+		return -EIO;
+	}
+	ret = ops[op].of_mount(mnt, call);
+	vfs_mount_put(mnt);
+	return ret;
+}
+
+void datafs_vfs_finish(struct datafs_vfs *v, struct datafs_call *call)
+{
+	if (call->pinned)
+		datafs_cache_put(v->cache, &call->ans);
+	call->pinned = false;
+}
+
+int datafs_vfs_open(const struct datafs_vfs_config *cfg,
+		    struct datafs_vfs **res)
+{
+	struct datafs_cache_config cache = {
+		.dir = cfg->dir, .size = cfg->cache_size,
+		.backing_add = cfg->backing_add, .revoke = cfg->revoke,
+		.arg = cfg->arg,
+	};
+	struct datafs_vfs *v = calloc(1, sizeof(*v));
+	char *dir = NULL;
+	int ret = -ENOMEM;
+
+	if (!v)
+		return ret;
+	pthread_mutex_init(&v->lock, NULL);
+	v->pool = cfg->pool;
+	v->streams = datafs_streams_new();
+	if (v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)
+		ret = datafs_meta_open(dir, &v->meta);
+	free(dir);
+	if (!ret) {
+		memcpy(cache.namespace_id, datafs_meta_id(v->meta),
+		       sizeof(cache.namespace_id));
+		ret = datafs_cache_open(&cache, &v->cache);
+	}
+	if (ret) {
+		datafs_meta_close(v->meta);
+		datafs_streams_free(v->streams);
+		free(v);
+		return ret;
+	}
+	*res = v;
+	return 0;
+}
+
+void datafs_vfs_close(struct datafs_vfs *v)
+{
+	struct vfs_mount *mnt;
+
+	if (!v)
+		return;
+	while ((mnt = v->mounts)) {
+		v->mounts = mnt->next;
+		mount_free(mnt);
+	}
+	datafs_cache_close(v->cache);
+	datafs_meta_close(v->meta);
+	datafs_streams_free(v->streams);
+	pthread_mutex_destroy(&v->lock);
+	free(v);
+}
+
+unsigned int datafs_vfs_mounts(struct datafs_vfs *v)
+{
+	struct vfs_mount *mnt;
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&v->lock);
+	for (mnt = v->mounts; mnt; mnt = mnt->next)
+		n++;
+	pthread_mutex_unlock(&v->lock);
+	return n;
+}
+
+void datafs_vfs_stats(struct datafs_vfs *v, FILE *f)
+{
+	struct datafs_cache_stats st;
+	const struct {
+		const char *name;
+		const uint64_t *value;
+	} cache[] = {
+		{ "size", &st.size }, { "used", &st.used },
+		{ "slots", &st.slots }, { "free_slots", &st.free_slots },
+		{ "chunks", &st.chunks }, { "hits", &st.hits },
+		{ "misses", &st.misses },
+		{ "fetched_bytes", &st.fetched_bytes },
+		{ "fetches", &st.fetches },
+		{ "evicted_slots", &st.evicted_slots },
+		{ "revokes", &st.revokes },
+		{ "bad_granules", &st.bad_granules },
+		{ "index_rebuilt", &st.index_rebuilt },
+	};
+	size_t i;
+
+	for (i = 1; i < DATAFS_OP_NR; i++)
+		fprintf(f, "upcalls_%s %llu\n", op_names[i],
+			atomic_load(&v->upcalls[i]));
+	fprintf(f, "under_bytes %llu\n", atomic_load(&v->under_bytes));
+	for (i = 0; i < UNDER_NR; i++)
+		fprintf(f, "under_requests_%s %llu\n", under_names[i],
+			atomic_load(&v->under_requests[i]));
+	datafs_cache_get_stats(v->cache, &st);
+	for (i = 0; i < sizeof(cache) / sizeof(cache[0]); i++)
+		fprintf(f, "cache_%s %llu\n", cache[i].name,
+			(unsigned long long)*cache[i].value);
+	fprintf(f, "mounts %u\n", datafs_vfs_mounts(v));
+}
+
+/* A space or a line's end in a source must not tear the line apart. */
+static void put_word(FILE *f, const char *word)
+{
+	for (; *word; word++)
+		if (strchr(" \t\n\\", *word))
+			fprintf(f, "\\%03o", (unsigned char)*word);
+		else
+			fputc(*word, f);
+}
+
+void datafs_vfs_status(struct datafs_vfs *v, FILE *f)
+{
+	struct vfs_mount *mnt;
+
+	fprintf(f, "mounts %u\n", datafs_vfs_mounts(v));
+	pthread_mutex_lock(&v->lock);
+	for (mnt = v->mounts; mnt; mnt = mnt->next) {
+		fprintf(f, "mount %u ", mnt->id);
+		put_word(f, mnt->source);
+		fputc(' ', f);
+		put_word(f, *mnt->options_text ? mnt->options_text : "-");
+		fputc('\n', f);
+	}
+	pthread_mutex_unlock(&v->lock);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the kernel's upcalls mean: mounts, names and attributes from the
+ * namespace, data from the cache, both filled from the under-stores.
+ *
+ * All calls are made on worker threads and may block; all are safe from several
+ * at once, but MOUNT and UMOUNT of one mount must be called in order.
+ */
+#ifndef DATAFS_VFS_H
+#define DATAFS_VFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/pool.h"
+#include "cache/cache.h"
+#include "datafs_abi.h"
+
+struct datafs_vfs;
+
+struct datafs_vfs_config {
+	const char *dir;	/* exists: meta/, and what the cache makes */
+	uint64_t cache_size;
+	struct datafs_pool *pool;	/* for what is fetched ahead */
+	/* As in struct datafs_cache_config. */
+	int (*backing_add)(void *arg, int fd, uint32_t id);
+	int (*revoke)(void *arg, uint64_t cookie,
+		      const struct datafs_range *ranges, uint32_t n);
+	void *arg;
+};
+
+/* Errors are logged. */
+int datafs_vfs_open(const struct datafs_vfs_config *cfg,
+		    struct datafs_vfs **res);
+/* Nothing may run any more, the pool's jobs included. */
+void datafs_vfs_close(struct datafs_vfs *v);
+
+/* Room for the body of a reply. */
+#define DATAFS_REPLY_MAX	(DATAFS_MSG_MAX - sizeof(struct datafs_rep))
+
+/*
+ * A request that its frontend has checked: @body is complete for its opcode, a
+ * name body is NUL-terminated in @name and is a name.
+ */
+struct datafs_call {
+	const struct datafs_req *req;
+	const void *body;
+	char name[DATAFS_NAME_MAX + 1];
+	void *out;		/* DATAFS_REPLY_MAX bytes, aligned to 8 */
+	uint32_t out_len;	/* 0 at first */
+	bool pinned;		/* @ans must be put when the reply is written */
+	struct datafs_cache_answer ans;
+};
+
+/*
+ * Answers a request: 0 and the body in @call->out, or a negative errno. ENOSYS
+ * for an opcode it does not know. datafs_vfs_finish() must follow when the
+ * reply was written or given up.
+ */
+int datafs_vfs_call(struct datafs_vfs *v, struct datafs_call *call);
+void datafs_vfs_finish(struct datafs_vfs *v, struct datafs_call *call);
+
+/* Mounts served now. */
+unsigned int datafs_vfs_mounts(struct datafs_vfs *v);
+/* "key value" lines: the counters; one "mount ID SOURCE OPTIONS" per mount. */
+void datafs_vfs_stats(struct datafs_vfs *v, FILE *f);
+void datafs_vfs_status(struct datafs_vfs *v, FILE *f);
+
+#endif

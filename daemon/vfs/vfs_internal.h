@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ *   vfs.c      mounts, the table of upcalls, counters
+ *   names.c    lookup, attributes, directories
+ *   misc.c     links' targets, extended attributes, statfs
+ *   data.c     extents
+ *   stream.c   what to fetch ahead
+ *   options.c  mount options
+ */
+#ifndef DATAFS_VFS_INTERNAL_H
+#define DATAFS_VFS_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "meta/meta.h"
+#include "options.h"
+#include "stream.h"
+#include "under/under.h"
+#include "vfs.h"
+
+/* What under-stores are asked; names in vfs.c. */
+enum under_method {
+	UNDER_STAT,
+	UNDER_LIST,
+	UNDER_READ,
+	UNDER_READLINK,
+	UNDER_XATTR,
+	UNDER_STATFS,
+	UNDER_NR
+};
+
+struct vfs_mount {
+	struct vfs_mount *next;
+	uint32_t id;
+	unsigned int refs;	/* v->lock; the table's and each call's */
+	struct datafs_vfs *v;
+	char *source, *options_text;
+	struct datafs_options options;
+	struct datafs_under *under;
+	uint64_t root;
+};
+
+struct datafs_vfs {
+	struct datafs_meta *meta;
+	struct datafs_cache *cache;
+	struct datafs_streams *streams;
+	struct datafs_pool *pool;
+
+	pthread_mutex_t lock;	/* protects the list of mounts, their refs */
+	struct vfs_mount *mounts;
+
+	atomic_ullong upcalls[DATAFS_OP_NR];
+	atomic_ullong under_requests[UNDER_NR];
+	atomic_ullong under_bytes;
+};
+
+/* ---- vfs.c ---- */
+
+/* A reference, or NULL. */
+struct vfs_mount *vfs_mount_get(struct datafs_vfs *v, uint32_t id);
+void vfs_mount_put(struct vfs_mount *mnt);
+static inline void vfs_count_under(struct datafs_vfs *v, enum under_method m)
+{
+	atomic_fetch_add_explicit(&v->under_requests[m], 1, memory_order_relaxed);
+}
+
+/* ---- names.c ---- */
+
+/* The least time of a look whose result @mnt takes now. */
+int64_t vfs_fresh(const struct vfs_mount *mnt);
+/*
+ * The inode as @fresh demands, looked at in the under-store if need be.
+ * -ESTALE: it is gone, or is not below the mount's root.
+ */
+int vfs_getattr(struct vfs_mount *mnt, uint64_t ino, int64_t fresh,
+		struct datafs_meta_inode *res);
+void vfs_attr(const struct vfs_mount *mnt, const struct datafs_meta_inode *in,
+	      struct datafs_attr *attr);
+/*
+ * The under-store said @err about the key of @ino. Where that means that the
+ * key does not lead there any more, looks what became of the inode: -ESTALE,
+ * or @err if it is still there.
+ */
+int vfs_lost(struct vfs_mount *mnt, uint64_t ino, int err);
+
+/* Upcalls of a mount. */
+typedef int (*vfs_call_fn)(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_lookup(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_op_getattr(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_readdir(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_parent(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_readlink(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_getxattr(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_listxattr(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_statfs(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_extent(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_bad_extent(struct vfs_mount *mnt, struct datafs_call *call);
+
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DataFS: backing files, as the daemon registers them.
+ *
+ * Lookups take no lock: they find an id under RCU and win a reference, or the
+ * file is on its way out and counts as not registered.
+ */
+#include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/slab.h>
+
+#include "datafs.h"
+
+static int datafs_backing_check(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	struct super_block *sb = inode->i_sb;
+
+	if (!S_ISREG(inode->i_mode))
+		return -EINVAL;
+	if (!(file->f_mode & FMODE_READ))
+		return -EACCES;
+	/* reads that went through datafs, also below another, could wait for their own answer */
+	if (sb->s_magic == DATAFS_SUPER_MAGIC ||
+	    sb->s_stack_depth)
+		return -ELOOP;
+	if (!(file->f_flags & O_DIRECT) || !(file->f_mode & FMODE_CAN_ODIRECT) ||
+	    !file->f_op->read_iter)
+		return -EINVAL;
+	/* extents are placed by granules */
+	if (sb->s_bdev && bdev_logical_block_size(sb->s_bdev) > DATAFS_GRANULE)
+		return -EINVAL;
+	return 0;
+}
+
+static void datafs_backing_free(struct datafs_backing_file *bf)
+{
+	put_cred(bf->cred);
+	fput(bf->file);
+	kfree_rcu(bf, rcu);
+}
+
+/* Is @id this very file already? Then saying so again does no harm. */
+static int datafs_backing_same(struct datafs_instance *inst, u32 id,
+			       struct file *file, u64 *size)
+{
+	struct datafs_backing_file *old = datafs_backing_get(inst, id);
+	int err = -EEXIST;
+
+	if (!old)
+		return -EEXIST;
+	if (file_inode(old->file) == file_inode(file)) {
+		*size = old->size;
+		err = 0;
+	}
+	datafs_backing_put(old);
+	return err;
+}
+
+int datafs_backing_add(struct datafs_instance *inst, struct datafs_backing *arg)
+{
+	struct datafs_backing_file *bf;
+	struct file *file;
+	int err;
+
+	if (!arg->id || arg->id >= DATAFS_BACKING_IDS)
+		return -EINVAL;
+	file = fget(arg->fd);
+	if (!file)
+		return -EBADF;
+	err = datafs_backing_check(file);
+	if (err) {
+		fput(file);
+		return err;
+	}
+	bf = kzalloc(sizeof(*bf), GFP_KERNEL_ACCOUNT);
+	if (!bf) {
+		fput(file);
+		return -ENOMEM;
+	}
+	refcount_set(&bf->ref, 1);
+	bf->id = arg->id;
+	bf->file = file;
+	bf->cred = get_current_cred();
+	bf->size = i_size_read(file_inode(file));
+	arg->length = bf->size;
+
+	err = xa_insert(&inst->backings, bf->id, bf, GFP_KERNEL_ACCOUNT);
+	if (err == -EBUSY)
+		err = datafs_backing_same(inst, bf->id, file, &arg->length);
+	else if (!err)
+		return 0;
+	datafs_backing_free(bf);
+	return err;
+}
+
+int datafs_backing_del(struct datafs_instance *inst, u32 id)
+{
+	struct datafs_backing_file *bf = xa_erase(&inst->backings, id);
+
+	if (!bf)
+		return -ENOENT;
+	datafs_backing_put(bf);
+	return 0;
+}
+
+void datafs_backing_del_all(struct datafs_instance *inst)
+{
+	struct datafs_backing_file *bf;
+	unsigned long id;
+
+	xa_for_each(&inst->backings, id, bf)
+		if (xa_erase(&inst->backings, id) == bf)
+			datafs_backing_put(bf);
+}
+
+struct datafs_backing_file *datafs_backing_get(struct datafs_instance *inst,
+					       u32 id)
+{
+	struct datafs_backing_file *bf;
+
+	rcu_read_lock();
+	bf = xa_load(&inst->backings, id);
+	if (bf && !refcount_inc_not_zero(&bf->ref))
+		bf = NULL;
+	rcu_read_unlock();
+	return bf;
+}
+
+void datafs_backing_put(struct datafs_backing_file *bf)
+{
+	if (refcount_dec_and_test(&bf->ref))
+		datafs_backing_free(bf);
+}

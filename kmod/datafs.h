@@ -1,0 +1,702 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DataFS, the kernel side: concepts and the calls between its files.
+ *
+ *   main.c      module, caches, workqueues
+ *   instance.c  names, daemons' lives (LIVE, GRACE, ABORTED), mounts of a name
+ *   request.c   upcalls: states, queues, waiting
+ *   dev.c       /dev/datafs: ioctl, read, write, poll
+ *   reply.c     checks of all that a daemon says; pure, no locks, no sleep
+ *   backing.c   registered backing files
+ *   netlink.c   generic netlink: state, statistics, revoke, events
+ *   super.c     mount, umount, statfs, options
+ *   inode.c     inodes, attributes, revalidation
+ *   dir.c       lookup, readdir, readlink
+ *   xattr.c     extended attributes, ACLs
+ *   export.c    file handles
+ *   extent.c    the tree of extents of an inode, revocation
+ *   miss.c      data upcalls: asking for extents, joining those who ask
+ *   io.c        reads of backing files into folios, checksums
+ *   file.c      read, splice, mmap, fault
+ *   dio.c       O_DIRECT
+ *
+ * Lock order, outermost first:
+ *   mmap_lock, i_rwsem, invalidate_lock, folio lock   (VFS)
+ *     datafs_inode.update_lock       (never above an upcall or a folio lock
+ *                                     that an upcall could hold)
+ *       datafs_instances_lock         (instance.c; a mutex)
+ *         datafs_instance.lock
+ *       datafs_inode.extent_lock
+ *       datafs_inode.attr_lock
+ * The last three are leaves and are never nested in each other. Upcalls are
+ * made with none of these held but i_rwsem (shared, by the VFS in lookup and
+ * readdir).
+ */
+#ifndef DATAFS_KMOD_H
+#define DATAFS_KMOD_H
+
+#include <linux/fs.h>
+#include <linux/completion.h>
+#include <linux/jiffies.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/pagemap.h>
+#include <linux/rbtree.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "../proto/datafs_abi.h"
+#include "compat.h"
+
+struct datafs_instance;
+struct datafs_mount;
+struct datafs_ask;
+struct datafs_request;
+struct datafs_revoke;
+
+/* ----------------------------------------------------------- statistics */
+
+/**
+ * enum datafs_stat - counters of a mount, DATAFS_CMD_GET_STATS
+ *
+ * The names are in datafs_stat_names (netlink.c) and are ABI.
+ */
+enum datafs_stat {
+	DATAFS_STAT_EXTENT_HITS,	/* extents used by reads */
+	DATAFS_STAT_EXTENT_MISSES,	/* granule ranges asked for, by waiters */
+	DATAFS_STAT_PREFETCHES,		/* of EXTENT upcalls: nobody waited */
+	DATAFS_STAT_EXTENTS,		/* live now (a gauge) */
+	DATAFS_STAT_EXTENTS_INSTALLED,
+	DATAFS_STAT_EXTENTS_REVOKED,
+	DATAFS_STAT_REPLIES_STALE,	/* replies dropped, asked again */
+	DATAFS_STAT_REPLIES_BAD,	/* replies that broke the contract */
+	DATAFS_STAT_CRC_ERRORS,		/* granules that did not match */
+	DATAFS_STAT_BACKING_READS,	/* I/Os to backing files */
+	DATAFS_STAT_BACKING_BYTES,
+	DATAFS_STAT_DIRECT_BYTES,	/* of those, for O_DIRECT */
+	DATAFS_STAT_CONTENT_CHANGES,	/* files whose bytes changed */
+	DATAFS_STAT_NR
+};
+
+/* ------------------------------------------------------------- instance */
+
+/**
+ * struct datafs_instance - a name, its daemon while one lives, its mounts
+ *
+ * Created by the first hello under a name; @gone with the last of: daemon,
+ * mount. The memory stays while somebody has a reference: the daemon's file,
+ * each mount, each request. Legal transitions of @state are in instance.c, in
+ * one place.
+ */
+struct datafs_instance {
+	refcount_t		ref;
+	struct list_head	node;		/* datafs_instances, until @gone */
+	char			name[DATAFS_INSTANCE_MAX + 1];
+	u8			session[16];
+
+	/*
+	 * Protects all below up to @backings, the state, the queues and the
+	 * answer of every request of this instance, and the list of mounts.
+	 */
+	spinlock_t		lock;
+	enum datafs_state	state;
+	bool			gone;		/* for ever: takes no request, no mount */
+	u64			epoch;
+	struct file		*file;		/* of the daemon; NULL without one; no reference */
+	struct pid		*daemon;	/* its thread group, for EDEADLK */
+	struct list_head	pending;	/* requests not yet read, oldest first */
+	struct list_head	sent;		/* requests read, not answered */
+	struct hlist_head	sent_hash[64];	/* the same by id */
+	struct list_head	mounts;		/* struct datafs_mount.node */
+	wait_queue_head_t	readers;	/* poll and read of the device */
+
+	struct xarray		backings;	/* id -> struct datafs_backing_file */
+	atomic64_t		replies_unknown; /* replies to no known request */
+};
+
+/* Finds a name and takes a reference, or NULL. May sleep. */
+struct datafs_instance *datafs_instance_find(const char *name);
+void datafs_instance_get(struct datafs_instance *inst);
+/* The last one frees it. May sleep. */
+void datafs_instance_put(struct datafs_instance *inst);
+
+/*
+ * datafs_instance_hello - @file becomes the daemon of a name; may sleep
+ *
+ * Errors as DATAFS_IOC_HELLO tells them. On success @file holds a reference
+ * which datafs_instance_bye() gives back.
+ */
+int datafs_instance_hello(struct file *file, struct datafs_hello *hello,
+			  struct datafs_instance **res);
+/* The daemon's file is released: sent requests become pending again. */
+void datafs_instance_bye(struct datafs_instance *inst, struct file *file);
+/* Is @file the daemon, not fenced? */
+bool datafs_instance_serves(struct datafs_instance *inst, struct file *file);
+
+/*
+ * datafs_instance_add_mount - @mnt is one of @inst's; may sleep
+ *
+ * @mnt is complete but for its superblock's root: it has its id, an initialised
+ * node and one user, and mnt->inst is @inst with a reference. From here on it
+ * is found by its id and takes requests. -ENOTCONN: no daemon lives.
+ */
+/* Is the caller a thread of the daemon? It must not wait for itself. */
+bool datafs_is_daemon(struct datafs_instance *inst);
+
+int datafs_instance_add_mount(struct datafs_instance *inst,
+			      struct datafs_mount *mnt);
+/*
+ * Nobody finds @mnt any more and it takes no new request; those it has go on
+ * until datafs_requests_abort(). Harmless for one that was not added. May sleep.
+ */
+void datafs_instance_del_mount(struct datafs_mount *mnt);
+
+/* ---------------------------------------------------------------- mount */
+
+enum datafs_verify {
+	DATAFS_VERIFY_ALWAYS,	/* every read of a backing file */
+	DATAFS_VERIFY_FIRST,	/* the first read of each extent's granules */
+	DATAFS_VERIFY_NEVER,
+};
+
+/* struct datafs_mount - s_fs_info of a superblock */
+struct datafs_mount {
+	struct datafs_instance	*inst;		/* reference */
+	struct list_head	node;		/* inst->mounts, inst->lock */
+	/*
+	 * NULL while the daemon is asked for the root; the sb lives for as
+	 * long as a user does.
+	 */
+	struct super_block	*sb;
+	struct datafs_attr	root;		/* its answer, for the first iget */
+	u64			root_seq;
+	u64			root_when;
+	u32			id;		/* unique while the module is loaded */
+	u8			incarnation[16];
+	enum datafs_verify	verify;
+	char			*source;
+	char			*options;	/* the daemon's, as given */
+
+	/*
+	 * The invalidation sequence: goes up before anything is invalidated,
+	 * so that a reply to a request which carries a lower value than the
+	 * inode's revoke_seq is known to be older.
+	 */
+	atomic64_t		seq;
+	spinlock_t		statfs_lock;	/* protects @statfs, what was last told */
+	struct datafs_statfs	statfs;
+	atomic64_t		evicted_seq;	/* highest attr_seq of inodes that went */
+	/*
+	 * Callers from outside the VFS (netlink, a daemon's write) hold a
+	 * user; kill_sb waits for them after it has made new ones impossible.
+	 */
+	refcount_t		users;
+	struct completion	users_gone;
+	bool			asked;		/* a MOUNT was queued: UMOUNT is owed */
+	struct datafs_request	*umount_req;	/* made at mount, so that umount cannot fail */
+
+	atomic64_t		stats[DATAFS_STAT_NR];
+	atomic64_t		requests[DATAFS_OP_NR];	/* queued, by opcode */
+};
+
+static inline struct datafs_mount *datafs_mnt(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline void datafs_count(struct datafs_mount *mnt,
+				enum datafs_stat stat, s64 n)
+{
+	atomic64_add(n, &mnt->stats[stat]);
+}
+
+/*
+ * Both in instance.c: a mount of any instance, by its id or with the least id
+ * from @from on; takes a user; NULL if there is none. May sleep.
+ */
+struct datafs_mount *datafs_mount_get(u32 id);
+struct datafs_mount *datafs_mount_next(u32 from);
+/* The last one completes users_gone; the mount's own first one counts too. */
+void datafs_mount_put(struct datafs_mount *mnt);
+
+/* -------------------------------------------------------------- request */
+
+/**
+ * enum datafs_req_state - a request's life
+ *
+ *   NEW -> PENDING -> SENT -> ANSWERING -> DONE
+ *             ^         |
+ *             +---------+       the daemon died, or could not be handed it
+ *   NEW, PENDING, SENT -> DONE  abandoned by its waiter, aborted, umount
+ *
+ * Transitions happen in request.c only, under the instance's lock.
+ */
+enum datafs_req_state {
+	DATAFS_REQ_NEW,
+	DATAFS_REQ_PENDING,
+	DATAFS_REQ_SENT,
+	DATAFS_REQ_ANSWERING,	/* a write has its answer; nobody else may end it */
+	DATAFS_REQ_DONE,
+};
+
+/* by opcode; [0] is NULL */
+extern const char * const datafs_op_names[DATAFS_OP_NR];
+
+/**
+ * struct datafs_request - an upcall
+ * @inode:	of an EXTENT or BAD_EXTENT: pinned until the request is freed
+ * @install:	if set, called in the daemon's write(2), before @done, with a
+ *		reply whose error is 0: checks the body and installs it. May
+ *		sleep, but neither on the daemon nor on a folio. Its return
+ *		value becomes @error. Without it the body is kept in @reply
+ *		for the waiter, who checks it.
+ * @ended:	if set, called once with @error set, before @done is completed,
+ *		in any context that may sleep (answer, kill, abort, umount).
+ * @reply:	the body of the answer, kvmalloc'ed, freed with the request
+ *
+ * References: one of the maker, one of the queue. A waiter that is killed
+ * ends the request (the daemon's answer then finds no id) and drops its own;
+ * if it is being answered at that moment, the answer goes into the request and
+ * is freed with it. While it is queued, and until the queue's reference is
+ * dropped, it holds a user of its mount.
+ */
+struct datafs_request {
+	refcount_t		ref;
+	enum datafs_req_state	state;
+	struct datafs_instance	*inst;		/* reference */
+	struct datafs_mount	*mnt;		/* NULL for UMOUNT, REVOKE_DONE */
+	struct list_head	node;		/* pending, sent */
+	struct hlist_node	hash;
+	struct inode		*inode;
+	int (*install)(struct datafs_request *req, const void *body, u32 len);
+	void (*ended)(struct datafs_request *req);
+	void			*private;	/* kfree'd with the request */
+	struct completion	done;
+	int			error;
+	void			*reply;
+	u32			reply_len;
+	struct datafs_req	head;
+	u64			body[];		/* head.len - sizeof(head) bytes, zeroed */
+};
+
+/**
+ * datafs_request_alloc - make a request
+ * @mnt:	whose instance it goes to
+ * @body_len:	bytes of the body; rounded up to eight, zeroed
+ *
+ * Returns NULL without memory. GFP_KERNEL context unless @gfp says less.
+ */
+struct datafs_request *datafs_request_alloc(struct datafs_mount *mnt,
+					    enum datafs_opcode op, u64 ino,
+					    u32 body_len, gfp_t gfp);
+/* The same, with @name as the body; name must fit. */
+struct datafs_request *datafs_request_alloc_name(struct datafs_mount *mnt,
+						 enum datafs_opcode op, u64 ino,
+						 const char *name, u32 namelen);
+/* REVOKE_DONE has no mount. */
+struct datafs_request *datafs_request_alloc_inst(struct datafs_instance *inst,
+						 enum datafs_opcode op,
+						 u32 body_len, gfp_t gfp);
+/* The last one frees it and puts @inode. May sleep. */
+void datafs_request_put(struct datafs_request *req);
+
+/*
+ * datafs_request_queue - hand it to the daemon, present or future
+ *
+ * Takes a reference for the queue. Never sleeps; not from interrupts. Errors:
+ * ENOTCONN (aborted, the mount or the instance is gone; a prefetch without a
+ * living daemon), EDEADLK (the caller is the daemon itself). After an error
+ * the request is as it was: @ended has not been called.
+ */
+int datafs_request_queue(struct datafs_request *req);
+
+/*
+ * datafs_request_wait - wait, killably, freezably, until it is done
+ *
+ * Returns @error of the request, or -EINTR if the waiter was killed (the
+ * request has then been ended with that). May sleep for as long as there is
+ * no daemon: no lock may be held but those the VFS holds shared.
+ */
+int datafs_request_wait(struct datafs_request *req);
+
+/* queue and wait; returns the answer's error */
+int datafs_request_call(struct datafs_request *req);
+
+/*
+ * End it with @error wherever it is, unless it is done or being answered. May
+ * sleep.
+ */
+void datafs_request_end(struct datafs_request *req, int error);
+/* End all of @mnt (umount -f); new ones may come. May sleep. */
+void datafs_requests_abort(struct datafs_mount *mnt, int error);
+/* End all of an instance that is gone. May sleep. */
+void datafs_requests_end_all(struct datafs_instance *inst, int error);
+
+/*
+ * datafs_request_bad - the answer broke the contract: count it, log @what
+ *
+ * Returns -EIO. For waiters that check @reply themselves; an @install that
+ * returns -EIO is counted and logged by its caller.
+ */
+int datafs_request_bad(struct datafs_request *req, const char *what);
+
+/* How anything waits for the daemon: killably, and without delaying suspend. */
+#define DATAFS_WAIT_STATE	(TASK_KILLABLE | TASK_FREEZABLE_UNSAFE)
+
+/* For dev.c: copy pending requests out, take an answer in. */
+ssize_t datafs_requests_read(struct datafs_instance *inst, struct file *file,
+			     struct iov_iter *to, bool nonblock);
+ssize_t datafs_requests_write(struct datafs_instance *inst, struct file *file,
+			      struct iov_iter *from);
+/* For instance.c: SENT becomes PENDING with RESEND, in order; lock held. */
+void datafs_requests_requeue(struct datafs_instance *inst);
+
+/* ---------------------------------------------------------------- reply */
+
+/*
+ * Checks of what a daemon says. Each returns 0 or -EIO and reads @body once.
+ * Pure: they may be called anywhere and are built for userspace as well.
+ */
+int datafs_reply_attr(const void *body, u32 len, struct datafs_attr *attr);
+/* ino 0 (absent) is accepted only by datafs_reply_entry. */
+int datafs_reply_entry(const void *body, u32 len, struct datafs_entry *entry);
+int datafs_reply_statfs(const void *body, u32 len, struct datafs_statfs *st);
+/* The head; then entries one after another: *pos goes on, 0 at first. */
+int datafs_reply_readdir(const void *body, u32 len,
+			 struct datafs_readdir_rep *rep);
+int datafs_reply_dirent(const void *body, u32 len, u32 *pos, u64 prev_cookie,
+			struct datafs_dirent *ent, const char **name);
+/*
+ * The head, the extents and where the checksums are. @ext and @crc point into
+ * @body, which must be the kernel's own copy.
+ */
+int datafs_reply_extents(const void *body, u32 len,
+			 struct datafs_extent_rep *rep,
+			 const struct datafs_extent **ext, const __u32 **crc);
+
+/* -------------------------------------------------------------- backing */
+
+/* struct datafs_backing_file - a registered file; RCU-freed */
+struct datafs_backing_file {
+	refcount_t		ref;
+	u32			id;
+	struct file		*file;
+	const struct cred	*cred;
+	u64			size;
+	struct rcu_head		rcu;
+};
+
+/* Checks arg->fd and registers it; sets arg->length. May sleep. */
+int datafs_backing_add(struct datafs_instance *inst, struct datafs_backing *arg);
+/* -ENOENT */
+int datafs_backing_del(struct datafs_instance *inst, u32 id);
+void datafs_backing_del_all(struct datafs_instance *inst);
+/* Finds an id and takes a reference, or NULL. Does not sleep. */
+struct datafs_backing_file *datafs_backing_get(struct datafs_instance *inst,
+					       u32 id);
+void datafs_backing_put(struct datafs_backing_file *bf);
+
+/* ---------------------------------------------------------------- inode */
+
+struct datafs_inode {
+	struct inode		vfs_inode;
+
+	/*
+	 * Held while a changed content is published: the sequence goes up,
+	 * extents and pages go, then size, times and @content change.
+	 */
+	struct mutex		update_lock;
+
+	/*
+	 * The next ones, and the attributes in @vfs_inode. They are written
+	 * under update_lock as well.
+	 */
+	spinlock_t		attr_lock;
+	u64			content;
+	u64			attr_until;	/* jiffies64; ~0 for ever */
+	u64			attr_seq;	/* answers to older requests are old */
+	u32			attr_flags;	/* DATAFS_ATTR_* */
+	struct timespec64	btime;
+	struct datafs_link __rcu *link;		/* a symlink's target, or NULL */
+
+	/*
+	 * Odd while a changed content is being published, so that a read(2)
+	 * can tell whether all it copied was of one content. Written under
+	 * update_lock, by datafs_content_change_begin() and _end() only.
+	 */
+	unsigned int		content_seq;
+
+	spinlock_t		extent_lock;	/* all below */
+	struct rb_root		extents;	/* by offset, without overlap */
+	struct list_head	dying;		/* out of the tree, still used by I/O */
+	u64			extent_content;	/* of all @extents; 0: take none */
+	struct list_head	asking;		/* struct datafs_ask under way */
+	wait_queue_head_t	answered;	/* one of them ended */
+	struct datafs_bad_extent_req bad;	/* the last that did not match */
+	bool			bad_pending;	/* @bad is not yet reported */
+
+	/*
+	 * The last fault that let mmap_lock go: what it met then, and how often
+	 * it came back; under attr_lock.
+	 */
+	struct datafs_fault_error {
+		struct task_struct *task;	/* compared, never followed */
+		u64		start_time;
+		pgoff_t		pgoff;
+		unsigned long	when;		/* jiffies */
+		int		error;
+		int		tries;
+	} fault_error;
+};
+
+static inline struct datafs_inode *datafs_i(const struct inode *inode)
+{
+	return container_of(inode, struct datafs_inode, vfs_inode);
+}
+
+static inline void datafs_content_change_begin(struct datafs_inode *di)
+{
+	lockdep_assert_held(&di->update_lock);
+	WRITE_ONCE(di->content_seq, di->content_seq + 1);
+	smp_wmb();	/* before pages go; pairs with datafs_content_same() */
+}
+
+static inline void datafs_content_change_end(struct datafs_inode *di)
+{
+	smp_wmb();	/* after size and content; pairs with _seq() */
+	WRITE_ONCE(di->content_seq, di->content_seq + 1);
+}
+
+static inline unsigned int datafs_content_seq(const struct datafs_inode *di)
+{
+	unsigned int seq = READ_ONCE(di->content_seq);
+
+	smp_rmb();	/* pairs with datafs_content_change_end() */
+	return seq;
+}
+
+/* Was all since @seq was taken of one content? */
+static inline bool datafs_content_same(const struct datafs_inode *di,
+				       unsigned int seq)
+{
+	smp_rmb();	/* pairs with datafs_content_change_begin() */
+	return !(seq & 1) && READ_ONCE(di->content_seq) == seq;
+}
+
+/* The end of the file's last granule. */
+static inline u64 datafs_eof(const struct inode *inode)
+{
+	return round_up((u64)i_size_read(inode), DATAFS_GRANULE);
+}
+
+int datafs_inode_cache_init(void);
+void datafs_inode_cache_exit(void);
+struct inode *datafs_alloc_inode(struct super_block *sb);
+void datafs_free_inode(struct inode *inode);
+void datafs_evict_inode(struct inode *inode);
+
+/*
+ * datafs_iget - the inode of checked attributes, made or brought up to date
+ * @seq:	of the request that they answer
+ * @when:	jiffies64 when the answer came; @attr->valid_ms counts from there
+ *
+ * ERR_PTR(-EIO) if the daemon changed its type, -ENOMEM. May sleep, also on
+ * folios; never on the daemon.
+ */
+struct inode *datafs_iget(struct super_block *sb, const struct datafs_attr *attr,
+			  u64 seq, u64 when);
+/* The same by an upcall, for an inode that need not be cached. */
+struct inode *datafs_iget_upcall(struct super_block *sb, u64 ino);
+/*
+ * The cached inode of that number, with a reference, or NULL. @sb may be NULL
+ * (a mount that has none yet). May sleep.
+ */
+struct inode *datafs_ilookup(struct super_block *sb, u64 ino);
+/*
+ * datafs_inode_update - publish checked attributes
+ *
+ * If the content changed, first the old pages and extents go, then size,
+ * times and content change together. Sleeps on folios. -EIO: type changed.
+ * Does nothing if something newer than @seq was published already.
+ */
+int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
+			u64 seq, u64 when);
+/* Upcall if the attributes have expired or @force. ESTALE: it is gone. */
+int datafs_inode_revalidate(struct inode *inode, bool force);
+bool datafs_inode_attr_valid(struct inode *inode);
+/* valid_ms of an answer got at @when -> jiffies64 until which it may be used */
+u64 datafs_until(u32 valid_ms, u64 when);
+
+static inline bool datafs_is_valid(u64 until)
+{
+	return until == U64_MAX || time_before64(get_jiffies_64(), until);
+}
+
+/**
+ * struct datafs_link - a symlink's target
+ *
+ * References: the inode, and each path walk that follows it, for as long as
+ * it does: the inode may get another target meanwhile. Freed by RCU.
+ */
+struct datafs_link {
+	refcount_t		ref;
+	struct rcu_head		rcu;
+	char			target[];
+};
+
+void datafs_link_put(struct datafs_link *link);
+
+int datafs_getattr(datafs_idmap *idmap, const struct path *path,
+		   struct kstat *stat, u32 mask, unsigned int flags);
+int datafs_permission(datafs_idmap *idmap, struct inode *inode, int mask);
+
+/* -------------------------------------------------------------- extents */
+
+/**
+ * struct datafs_ext - an extent the kernel holds
+ *
+ * References: the tree, and each I/O that uses it. @revoke is set (under
+ * extent_lock) when a revocation takes it from the tree and is told when
+ * the last reference goes.
+ */
+struct datafs_ext {
+	union {
+		struct rb_node		node;	/* in di->extents */
+		struct list_head	dying;	/* in di->dying */
+	};
+	bool			dead;		/* in di->dying; extent_lock */
+	refcount_t		ref;
+	struct datafs_inode	*di;
+	u64			off;
+	u64			len;
+	u64			backing_off;
+	struct datafs_backing_file *bf;	/* reference */
+	struct datafs_mount	*mnt;		/* outlives all I/O: a superblock is busy */
+	struct datafs_revoke	*revoke;
+	unsigned long		*verified;	/* verify=first: granules seen right */
+	u32			crc[];
+};
+
+/* Finds the extent at @off and takes a reference, or NULL. Does not sleep. */
+struct datafs_ext *datafs_ext_get(struct datafs_inode *di, u64 off);
+/* First offset at or after @off, below @end, with no extent; @end if none. */
+u64 datafs_ext_gap(struct datafs_inode *di, u64 off, u64 end);
+void datafs_ext_put(struct datafs_ext *ext);
+/*
+ * datafs_ext_install - take the extents of a checked answer
+ * @ask:	what was asked; it collects what was invalidated meanwhile
+ * @seq:	the sequence its request carried
+ *
+ * -EAGAIN: an invalidation of what was asked came in between, or the content
+ * is not the inode's. -EIO: unknown backing, out of its size. -ENOMEM. May
+ * sleep; called in the daemon's write(2).
+ */
+int datafs_ext_install(struct datafs_ask *ask, u64 seq,
+		       const struct datafs_extent_rep *rep,
+		       const struct datafs_extent *ext, const __u32 *crc);
+/*
+ * Forget all extents, and take no new ones until datafs_ext_publish(): a
+ * content change or eviction. The mount's sequence must have gone up before.
+ */
+void datafs_ext_drop_all(struct datafs_inode *di);
+/* From now on extents of @content are taken. */
+void datafs_ext_publish(struct datafs_inode *di, u64 content);
+void datafs_ext_init(struct datafs_inode *di);
+/* The granule at @off did not match: drop @ext, note it for the next miss. */
+void datafs_ext_bad(struct datafs_ext *ext, u64 off);
+
+/**
+ * datafs_revoke_start - forget the extents in @ranges
+ *
+ * Returns at once; queues REVOKE_DONE with @cookie to @inst when no I/O uses
+ * them. May sleep, but neither on the daemon nor on a folio. -ENOMEM.
+ */
+int datafs_revoke_start(struct datafs_instance *inst, u64 cookie,
+			const struct datafs_range *ranges, u32 n);
+
+/* ----------------------------------------------------------------- miss */
+
+/**
+ * struct datafs_ask - an EXTENT upcall under way
+ * @stale_off:	@stale_end: union of what was revoked since it was queued
+ * @stale_seq:	the sequence of the last of those; 0 none
+ *
+ * In di->asking and protected by extent_lock; freed with its request.
+ */
+struct datafs_ask {
+	struct list_head	node;
+	struct datafs_inode	*di;
+	u64			off;
+	u64			end;
+	u64			stale_off;
+	u64			stale_end;
+	u64			stale_seq;
+	bool			prefetch;
+};
+
+/*
+ * datafs_miss_resolve - have extents for [@off, @end), as far as the file goes
+ *
+ * Upcalls and waits, killably, until each granule of the range had an extent;
+ * joins an upcall that covers the gap. Reports a bad extent first if there
+ * is one. Errors: EINTR, ESTALE, ENOTCONN, EIO, what the daemon answered.
+ * Must not be called under a folio lock, invalidate_lock or mmap_lock.
+ */
+int datafs_miss_resolve(struct inode *inode, u64 off, u64 end);
+/* Post an EXTENT that nobody waits for, unless one is under way there. */
+void datafs_miss_prefetch(struct inode *inode, u64 off, u64 end);
+
+/* ------------------------------------------------------------------- io */
+
+/*
+ * What ->read_folio answers when it has no extent or the checksum did not
+ * hold: the readers above resolve and come again. Not an errno of anything
+ * below them, and never shown to a program.
+ */
+#define DATAFS_AGAIN	EUCLEAN
+
+extern const struct address_space_operations datafs_aops;
+int datafs_io_init(void);
+void datafs_io_exit(void);
+
+/* --------------------------------------------------- the VFS's operations */
+
+extern const struct file_operations datafs_file_ops;
+extern const struct file_operations datafs_dir_ops;
+extern const struct inode_operations datafs_file_iops;
+extern const struct inode_operations datafs_dir_iops;
+extern const struct inode_operations datafs_symlink_iops;
+extern const struct inode_operations datafs_special_iops;
+extern const struct dentry_operations datafs_dentry_ops;
+extern const struct export_operations datafs_export_ops;
+extern const struct xattr_handler * const datafs_xattr_handlers[];
+extern struct file_system_type datafs_fs_type;
+
+/* file.c: at the end of what is known of the file, does it go on? May upcall. */
+bool datafs_file_grew(struct kiocb *iocb);
+/* file.c: wait, killably, until nobody publishes a content; -EINTR */
+int datafs_content_settle(struct datafs_inode *di);
+/* What O_DIRECT asks of the caller's memory and of offsets, as statx tells. */
+#define DATAFS_DIO_ALIGN	512
+ssize_t datafs_direct_read(struct kiocb *iocb, struct iov_iter *to);
+ssize_t datafs_listxattr(struct dentry *dentry, char *list, size_t size);
+struct posix_acl *datafs_get_acl(struct inode *inode, int type, bool rcu);
+
+/* dev.c, netlink.c */
+int datafs_dev_init(void);
+void datafs_dev_exit(void);
+int datafs_netlink_init(void);
+void datafs_netlink_exit(void);
+/* Multicasts an event; never fails loudly. May sleep. */
+void datafs_event_mount(enum datafs_genl_cmd cmd, struct datafs_mount *mnt);
+void datafs_event_daemon(enum datafs_genl_cmd cmd, struct datafs_instance *inst);
+
+/* WQ_MEM_RECLAIM: completions of backing I/O; must not wait for the daemon */
+extern struct workqueue_struct *datafs_wq;
+/* O_DIRECT reads that nobody waits for, again after a failure; may wait */
+extern struct workqueue_struct *datafs_retry_wq;
+
+#endif /* DATAFS_KMOD_H */

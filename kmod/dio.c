@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DataFS: O_DIRECT.
+ *
+ * Whole granules go from the backing file into the caller's pages, which are
+ * pinned here, before backing I/O starts: the backing filesystem must never
+ * fault them in while it holds its locks, for they may be mapped from DataFS.
+ * What is no whole granule (the ends of an unaligned range, the end of the
+ * file) goes through pages of our own, and so does what did not match its
+ * checksum: the caller may be writing to its buffer while we read it.
+ */
+#include <linux/slab.h>
+#include <linux/uio.h>
+#include "io.h"
+
+#define DATAFS_DIO_MAX		(1u << 20)	/* bytes of one direct read */
+#define DATAFS_BOUNCE_PAGES	16
+#define DATAFS_DIO_TRIES	16
+
+/* struct datafs_dio - a read into pinned pages */
+struct datafs_dio {
+	struct datafs_io	io;
+	struct kiocb		*iocb;		/* NULL if the submitter waits */
+	struct inode		*inode;
+	u64			pos;
+	size_t			len;		/* multiple of DATAFS_GRANULE */
+	struct work_struct	retry;		/* the same, slowly, after a failure */
+	unsigned int		nr;
+	struct page		**pages;
+	struct bio_vec		bv[];
+};
+
+static void datafs_dio_free(struct datafs_dio *dio, bool dirty)
+{
+	datafs_unpin_pages(dio->pages, dio->nr, dirty);
+	kfree(dio->pages);
+	kfree(dio);
+}
+
+/*
+ * Pins the caller's pages for up to @len bytes, whole granules only. NULL if
+ * they are not to be had in that shape; @to is as it was then, else advanced.
+ */
+static struct datafs_dio *datafs_dio_pin(struct iov_iter *to, size_t len)
+{
+	size_t start, left, extra;
+	struct datafs_dio *dio;
+	unsigned int max, i;
+	ssize_t got;
+
+	len = min_t(size_t, round_down(len, DATAFS_GRANULE), DATAFS_DIO_MAX);
+	if (!user_backed_iter(to) || !len)
+		return NULL;
+	max = len / PAGE_SIZE + 1;
+	dio = kzalloc(struct_size(dio, bv, max), GFP_KERNEL);
+	if (!dio)
+		return NULL;
+	dio->pages = kmalloc_array(max, sizeof(*dio->pages), GFP_KERNEL);
+	if (!dio->pages)
+		goto none;
+	got = datafs_pin_pages(to, dio->pages, len, max, &start);
+	if (got <= 0)
+		goto none;
+	dio->nr = DIV_ROUND_UP(start + got, PAGE_SIZE);
+	dio->len = round_down(got, DATAFS_GRANULE);
+	extra = got - dio->len;
+	if (start % DATAFS_DIO_ALIGN || !dio->len) {
+		iov_iter_revert(to, got);
+		goto none;
+	}
+	iov_iter_revert(to, extra);
+
+	left = dio->len;
+	for (i = 0; left; i++) {
+		size_t n = min_t(size_t, left, PAGE_SIZE - start);
+
+		dio->bv[i].bv_page = dio->pages[i];
+		dio->bv[i].bv_offset = start;
+		dio->bv[i].bv_len = n;
+		left -= n;
+		start = 0;
+	}
+	dio->io.nr = i;
+	dio->io.bv = dio->bv;
+	dio->io.len = dio->len;
+	dio->io.direct = true;
+	dio->io.users = true;
+	dio->io.owner = dio;
+	return dio;
+none:
+	datafs_dio_free(dio, false);
+	return NULL;
+}
+
+/* Bytes that did not match may be anybody's: the program shall not see them. */
+static void datafs_dio_wipe(struct datafs_dio *dio)
+{
+	struct iov_iter to;
+
+	iov_iter_bvec(&to, READ, dio->bv, dio->io.nr, dio->len);
+	iov_iter_zero(dio->len, &to);
+}
+
+static void datafs_dio_nothing(struct datafs_io *io)
+{
+}
+
+/* The part of @ext that one read uses has a reference of its own. */
+static struct datafs_ext *datafs_dio_ext(struct datafs_ext *ext)
+{
+	refcount_inc(&ext->ref);
+	return ext;
+}
+
+/*
+ * One piece of an extent, waited for. Returns bytes; 0 if it cannot be had this
+ * way, or did not match: then datafs_dio_bounce() can, or tells why not.
+ */
+static ssize_t datafs_dio_direct(struct datafs_ext *ext, u64 pos, size_t len,
+				 struct iov_iter *to)
+{
+	struct datafs_dio *dio = datafs_dio_pin(to, len);
+	ssize_t ret;
+
+	if (!dio)
+		return 0;
+	dio->io.ext = datafs_dio_ext(ext);
+	dio->io.off = pos;
+	dio->io.done = datafs_dio_nothing;
+	datafs_io_start(&dio->io, true);
+	ret = dio->len;
+	if (dio->io.error) {
+		datafs_dio_wipe(dio);
+		iov_iter_revert(to, ret);
+		ret = 0;
+	}
+	datafs_dio_free(dio, true);
+	return ret;
+}
+
+/* The same through our own pages. -DATAFS_AGAIN: it did not match. */
+static ssize_t datafs_dio_bounce(struct datafs_ext *ext, u64 pos, size_t len,
+				 struct iov_iter *to)
+{
+	struct page *pages[DATAFS_BOUNCE_PAGES];
+	struct bio_vec bv[DATAFS_BOUNCE_PAGES];
+	u64 off = round_down(pos, DATAFS_GRANULE);
+	u64 end = min_t(u64, round_up(pos + len, DATAFS_GRANULE),
+			off + ARRAY_SIZE(pages) * PAGE_SIZE);
+	struct datafs_io io = {
+		.off = off, .len = end - off, .bv = bv,
+		.done = datafs_dio_nothing, .direct = true,
+	};
+	unsigned int i, nr = DIV_ROUND_UP(end - off, PAGE_SIZE);
+	ssize_t ret = -ENOMEM, total = 0;
+
+	len = min_t(u64, len, end - pos);
+	for (i = 0; i < nr; i++) {
+		pages[i] = alloc_page(GFP_KERNEL);
+		if (!pages[i])
+			goto free;
+		bv[i].bv_page = pages[i];
+		bv[i].bv_offset = 0;
+		bv[i].bv_len = PAGE_SIZE;
+	}
+	io.nr = nr;
+	io.ext = datafs_dio_ext(ext);
+	datafs_io_start(&io, true);
+	if (io.error) {
+		ret = -DATAFS_AGAIN;
+		goto free;
+	}
+	while (total < len) {
+		size_t at = pos + total - off;
+		size_t n = min_t(size_t, len - total,
+				 PAGE_SIZE - offset_in_page(at));
+		/* A copy, also into a pipe: the page must not go there itself. */
+		void *p = kmap_local_page(pages[at >> PAGE_SHIFT]);
+		size_t got = copy_to_iter(p + offset_in_page(at), n, to);
+
+		kunmap_local(p);
+		total += got;
+		if (got < n)
+			break;
+	}
+	ret = total ?: -EFAULT;
+free:
+	while (i--)
+		__free_page(pages[i]);
+	return ret;
+}
+
+/* One piece of one extent. Returns bytes, -DATAFS_AGAIN, -EFAULT, -ENOMEM. */
+static ssize_t datafs_dio_piece(struct inode *inode, u64 pos,
+				struct iov_iter *to, bool bounce)
+{
+	struct datafs_ext *ext = datafs_ext_get(datafs_i(inode), pos);
+	u64 size = i_size_read(inode), len;
+	ssize_t ret = -DATAFS_AGAIN;
+
+	if (!ext)
+		return ret;
+	/* The size after the extent: it is not of an older content. */
+	if (pos < size) {
+		len = min3((u64)iov_iter_count(to), size - pos,
+			   ext->off + ext->len - pos);
+		ret = 0;
+		if (!bounce && IS_ALIGNED(pos, DATAFS_GRANULE))
+			ret = datafs_dio_direct(ext, pos, len, to);
+		if (!ret)
+			ret = datafs_dio_bounce(ext, pos, len, to);
+	}
+	datafs_ext_put(ext);
+	return ret;
+}
+
+/* Upcalls as needed, and waits for each piece. @bounce: use no caller's page. */
+static ssize_t datafs_direct_pass(struct inode *inode, u64 pos,
+				  struct iov_iter *to, bool bounce)
+{
+	ssize_t ret, total = 0;
+	int tries = 0;
+
+	while (iov_iter_count(to) && pos < i_size_read(inode)) {
+		u64 len = min_t(u64, iov_iter_count(to), DATAFS_DIO_MAX);
+
+		ret = datafs_miss_resolve(inode, pos, pos + len);
+		if (ret)
+			return total ?: ret;
+		ret = datafs_dio_piece(inode, pos, to, bounce || tries);
+		if (ret > 0) {
+			total += ret;
+			pos += ret;
+			tries = 0;
+		} else if (ret != -DATAFS_AGAIN) {
+			return total ?: ret;
+		} else if (++tries == DATAFS_DIO_TRIES) {
+			return total ?: -EIO;
+		}
+	}
+	return total;
+}
+
+/* The same, of one content. */
+static ssize_t datafs_direct_slow(struct inode *inode, u64 pos,
+				  struct iov_iter *to, bool bounce)
+{
+	struct datafs_inode *di = datafs_i(inode);
+	unsigned int seq;
+	ssize_t ret;
+
+	for (;;) {
+		seq = datafs_content_seq(di);
+		ret = datafs_direct_pass(inode, pos, to, bounce);
+		if (likely(datafs_content_same(di, seq)))
+			return ret;
+		if (ret > 0)
+			iov_iter_revert(to, ret);
+		ret = datafs_content_settle(di);
+		if (ret)
+			return ret;
+	}
+}
+
+/* ------------------------------------------------------ not waited for */
+
+static void datafs_dio_finish(struct datafs_dio *dio, ssize_t ret)
+{
+	struct kiocb *iocb = dio->iocb;
+
+	if (ret > 0)
+		iocb->ki_pos += ret;
+	datafs_dio_free(dio, true);
+	iocb->ki_complete(iocb, ret);
+}
+
+static void datafs_dio_retry(struct work_struct *work)
+{
+	struct datafs_dio *dio = container_of(work, struct datafs_dio, retry);
+	struct datafs_mount *mnt = datafs_mnt(dio->inode->i_sb);
+	struct iov_iter to;
+
+	/* Nobody could kill this wait for a daemon. */
+	if (READ_ONCE(mnt->inst->state) != DATAFS_STATE_LIVE) {
+		datafs_dio_finish(dio, -EIO);
+		return;
+	}
+	iov_iter_bvec(&to, READ, dio->bv, dio->io.nr, dio->len);
+	datafs_dio_finish(dio, datafs_direct_slow(dio->inode, dio->pos, &to,
+						  true));
+}
+
+static void datafs_dio_done(struct datafs_io *io)
+{
+	struct datafs_dio *dio = io->owner;
+
+	if (!io->error) {
+		datafs_dio_finish(dio, dio->len);
+		return;
+	}
+	datafs_dio_wipe(dio);
+	/* It will make an upcall: not in a workqueue that reclaim needs. */
+	INIT_WORK(&dio->retry, datafs_dio_retry);
+	queue_work(datafs_retry_wq, &dio->retry);
+}
+
+/* The whole range from one extent, or false. */
+static bool datafs_dio_submit(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	size_t count = iov_iter_count(to);
+	struct datafs_dio *dio;
+	struct datafs_ext *ext;
+
+	if (!IS_ALIGNED(iocb->ki_pos | count, DATAFS_GRANULE) ||
+	    count > DATAFS_DIO_MAX)
+		return false;
+	ext = datafs_ext_get(datafs_i(inode), iocb->ki_pos);
+	if (!ext)
+		return false;
+	/* The size after the extent: it is not of an older content. */
+	if (iocb->ki_pos + count > ext->off + ext->len ||
+	    iocb->ki_pos + count > i_size_read(inode))
+		goto no;
+	dio = datafs_dio_pin(to, count);
+	if (!dio)
+		goto no;
+	if (dio->len < count) {
+		iov_iter_revert(to, dio->len);
+		datafs_dio_free(dio, false);
+		goto no;
+	}
+	dio->iocb = iocb;
+	dio->inode = inode;
+	dio->pos = iocb->ki_pos;
+	dio->io.ext = ext;
+	dio->io.off = iocb->ki_pos;
+	dio->io.done = datafs_dio_done;
+	datafs_io_start(&dio->io, false);
+	return true;
+no:
+	datafs_ext_put(ext);
+	return false;
+}
+
+ssize_t datafs_direct_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t ret;
+
+	if (iocb->ki_pos >= i_size_read(inode) && !datafs_file_grew(iocb))
+		return 0;
+	if (!is_sync_kiocb(iocb) && datafs_dio_submit(iocb, to))
+		return -EIOCBQUEUED;
+	if (iocb->ki_flags & IOCB_NOWAIT) {
+		datafs_miss_prefetch(inode, iocb->ki_pos,
+				     iocb->ki_pos + iov_iter_count(to));
+		return -EAGAIN;
+	}
+	ret = datafs_direct_slow(inode, iocb->ki_pos, to, false);
+	if (ret > 0)
+		iocb->ki_pos += ret;
+	return ret;
+}

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DataFS: names. Lookup, listing, symlinks.
+ *
+ * What a dentry says, a name or its absence, holds until d_time, as long as
+ * the directory's content is the one in d_fsdata: the daemon changes a
+ * directory's content when cached names must go. Both are written when the
+ * daemon has just confirmed the name and read without a lock; a reader that
+ * sees one of them old asks again in vain, and no more.
+ */
+#include <linux/namei.h>
+#include <linux/slab.h>
+#include "datafs.h"
+
+/* Bytes of an answer to READDIR: the first one of a directory, and more. */
+#define DATAFS_READDIR_FIRST	(64u << 10)
+#define DATAFS_READDIR_NEXT	(256u << 10)
+
+/* ------------------------------------------------------------------ names */
+
+static u64 datafs_dir_content(const struct inode *dir)
+{
+	return READ_ONCE(datafs_i(dir)->content);
+}
+
+/* @content: the directory's before the daemon was asked, so never too new */
+static void datafs_entry_confirm(struct dentry *dentry, u64 content, u64 until)
+{
+	WRITE_ONCE(dentry->d_fsdata, (void *)content);
+	WRITE_ONCE(dentry->d_time, until);
+}
+
+static bool datafs_entry_is_valid(const struct dentry *dentry,
+				  const struct inode *dir)
+{
+	return datafs_is_valid(READ_ONCE(dentry->d_time)) &&
+	       (u64)READ_ONCE(dentry->d_fsdata) == datafs_dir_content(dir);
+}
+
+/* LOOKUP; ino 0 if the name is absent. *@seq is what the request carried. */
+static int datafs_entry_upcall(struct inode *dir, const struct qstr *name,
+			       struct datafs_entry *entry, u64 *seq)
+{
+	struct datafs_request *req;
+	int ret;
+
+	req = datafs_request_alloc_name(datafs_mnt(dir->i_sb), DATAFS_OP_LOOKUP,
+					dir->i_ino, name->name, name->len);
+	if (!req)
+		return -ENOMEM;
+	ret = datafs_request_call(req);
+	if (!ret && datafs_reply_entry(req->reply, req->reply_len, entry))
+		ret = datafs_request_bad(req, "entry");
+	if (ret == -ENOENT) {
+		/* Absent now, with nothing said about later. */
+		memset(entry, 0, sizeof(*entry));
+		ret = 0;
+	}
+	*seq = req->head.seq;
+	datafs_request_put(req);
+	return ret;
+}
+
+static struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
+				    unsigned int flags)
+{
+	u64 content = datafs_dir_content(dir);
+	struct inode *inode = NULL;
+	struct datafs_entry entry;
+	struct dentry *alias;
+	u64 seq, until, now;
+	int ret;
+
+	if (dentry->d_name.len > DATAFS_NAME_MAX)
+		return ERR_PTR(-ENAMETOOLONG);
+	ret = datafs_entry_upcall(dir, &dentry->d_name, &entry, &seq);
+	if (ret)
+		return ERR_PTR(ret);
+	now = get_jiffies_64();
+	until = datafs_until(entry.valid_ms, now);
+	if (entry.attr.ino) {
+		inode = datafs_iget(dir->i_sb, &entry.attr, seq, now);
+		if (IS_ERR(inode))
+			return ERR_CAST(inode);
+	}
+	datafs_entry_confirm(dentry, content, until);
+	alias = d_splice_alias(inode, dentry);
+	if (!IS_ERR_OR_NULL(alias))
+		datafs_entry_confirm(alias, content, until);
+	return alias;
+}
+
+/*
+ * 1: the name leads where it did. 0: the daemon proved that it does not; this
+ * detaches what is mounted below, so it is never said for an expiry or an error.
+ */
+static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
+				   struct dentry *dentry, unsigned int flags)
+{
+	struct datafs_entry entry;
+	struct inode *inode;
+	u64 content, seq, now;
+	int ret;
+
+	/* The root, or reached by a file handle: there is no name to ask for. */
+	if (IS_ROOT(dentry))
+		return 1;
+	if (!(flags & LOOKUP_REVAL) && datafs_entry_is_valid(dentry, dir))
+		return 1;
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+
+	content = datafs_dir_content(dir);
+	ret = datafs_entry_upcall(dir, name, &entry, &seq);
+	if (ret)
+		return ret;
+	now = get_jiffies_64();
+	inode = d_inode(dentry);
+	if (entry.attr.ino != (inode ? inode->i_ino : 0))
+		return 0;
+	if (inode) {
+		ret = datafs_inode_update(inode, &entry.attr, seq, now);
+		if (ret)
+			return ret;
+	}
+	datafs_entry_confirm(dentry, content,
+			     datafs_until(entry.valid_ms, now));
+	return 1;
+}
+
+DATAFS_D_REVALIDATE(datafs_d_revalidate, datafs_entry_revalidate)
+
+const struct dentry_operations datafs_dentry_ops = {
+	.d_revalidate	= datafs_d_revalidate,
+};
+
+/* ---------------------------------------------------------------- listing */
+
+/**
+ * struct datafs_listing - an open directory
+ * @req:	the answered READDIR that entries are taken from, or NULL
+ * @when:	jiffies64 when it was answered
+ * @content:	the directory's before it was asked
+ * @cookie:	of the last entry taken: where the next one continues
+ * @pos:	of the next one in the answer
+ * @left:	entries not yet taken
+ * @eof:	nothing comes after them
+ *
+ * Protected by the file's f_pos_lock, or by being known to one thread only.
+ */
+struct datafs_listing {
+	struct datafs_request	*req;
+	u64			when;
+	u64			content;
+	u64			cookie;
+	u32			pos;
+	u32			left;
+	bool			eof;
+};
+
+static void datafs_listing_drop(struct datafs_listing *ls)
+{
+	if (ls->req)
+		datafs_request_put(ls->req);
+	*ls = (struct datafs_listing) {};
+}
+
+static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
+				u64 cookie)
+{
+	u64 content = datafs_dir_content(dir);
+	struct datafs_readdir_req *body;
+	struct datafs_readdir_rep rep;
+	struct datafs_request *req;
+	int ret;
+
+	datafs_listing_drop(ls);
+	req = datafs_request_alloc(datafs_mnt(dir->i_sb), DATAFS_OP_READDIR,
+				   dir->i_ino, sizeof(*body), GFP_KERNEL);
+	if (!req)
+		return -ENOMEM;
+	body = (struct datafs_readdir_req *)req->body;
+	body->cookie = cookie;
+	body->max = cookie ? DATAFS_READDIR_NEXT : DATAFS_READDIR_FIRST;
+	ret = datafs_request_call(req);
+	if (!ret && datafs_reply_readdir(req->reply, req->reply_len, &rep))
+		ret = datafs_request_bad(req, "listing");
+	/* It would be asked for ever. */
+	else if (!ret && !rep.count && !(rep.flags & DATAFS_READDIR_EOF))
+		ret = datafs_request_bad(req, "listing without entries");
+	if (ret) {
+		datafs_request_put(req);
+		return ret;
+	}
+	*ls = (struct datafs_listing) {
+		.req = req,
+		.when = get_jiffies_64(),
+		.content = content,
+		.cookie = cookie,
+		.left = rep.count,
+		.eof = rep.flags & DATAFS_READDIR_EOF,
+	};
+	return 0;
+}
+
+/*
+ * What was listed need not be looked up. A name that is in the dcache already
+ * is left to its own revalidation if it leads elsewhere: which of the two is
+ * newer is not known here, and what is mounted below must not be detached by
+ * the older one. Failing is no error of the listing.
+ */
+static void datafs_listing_cache(struct datafs_listing *ls,
+				 struct dentry *parent,
+				 const struct datafs_dirent *ent,
+				 const char *name)
+{
+	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wq);
+	struct qstr qname = QSTR_INIT(name, ent->namelen);
+	u64 until = datafs_until(ent->valid_ms, ls->when);
+	struct dentry *dentry, *alias;
+	u64 seq = ls->req->head.seq;
+	struct inode *inode;
+
+	/* The answer may be older than the program's last getdents(2). */
+	if (!datafs_is_valid(until))
+		return;
+	qname.hash = full_name_hash(parent, name, ent->namelen);
+	dentry = d_lookup(parent, &qname);
+	if (!dentry)
+		dentry = datafs_d_alloc_parallel(parent, &qname, &wq);
+	if (IS_ERR(dentry))
+		return;
+
+	if (!d_in_lookup(dentry)) {
+		inode = d_inode(dentry);
+		if (!inode || inode->i_ino != ent->attr.ino)
+			WRITE_ONCE(dentry->d_time, 0);
+		else if (!datafs_inode_update(inode, &ent->attr, seq, ls->when))
+			datafs_entry_confirm(dentry, ls->content, until);
+		dput(dentry);
+		return;
+	}
+
+	inode = datafs_iget(parent->d_sb, &ent->attr, seq, ls->when);
+	if (IS_ERR(inode)) {
+		d_lookup_done(dentry);
+		dput(dentry);
+		return;
+	}
+	datafs_entry_confirm(dentry, ls->content, until);
+	alias = d_splice_alias(inode, dentry);
+	d_lookup_done(dentry);
+	if (!IS_ERR_OR_NULL(alias)) {
+		datafs_entry_confirm(alias, ls->content, until);
+		dput(alias);
+	}
+	dput(dentry);
+}
+
+static int datafs_iterate(struct file *file, struct dir_context *ctx)
+{
+	struct datafs_listing *ls = file->private_data;
+	struct inode *dir = file_inode(file);
+	struct datafs_dirent ent;
+	const char *name;
+	u64 cookie;
+	u32 pos;
+	int ret;
+
+	/* From the beginning: what is there now, not what was. */
+	if (ctx->pos < 2)
+		datafs_listing_drop(ls);
+	if (!dir_emit_dots(file, ctx))
+		return 0;
+	/* A position between the dots and the first entry, or beyond. */
+	cookie = ctx->pos < DATAFS_FIRST_COOKIE ? DATAFS_ROOT_COOKIE : ctx->pos;
+
+	if (!ls->req || ls->cookie != cookie) {
+		ret = datafs_listing_fetch(ls, dir, cookie);
+		if (ret)
+			return ret;
+	}
+	for (;;) {
+		if (!ls->left) {
+			if (ls->eof)
+				return 0;
+			ret = datafs_listing_fetch(ls, dir, ls->cookie);
+			if (ret)
+				return ret;
+			continue;
+		}
+		pos = ls->pos;
+		if (datafs_reply_dirent(ls->req->reply, ls->req->reply_len,
+					&pos, ls->cookie, &ent, &name)) {
+			ret = datafs_request_bad(ls->req, "listed entry");
+			datafs_listing_drop(ls);
+			return ret;
+		}
+		/* Taken only when the program has it. */
+		if (!dir_emit(ctx, name, ent.namelen, ent.attr.ino,
+			      fs_umode_to_dtype(ent.attr.mode)))
+			return 0;
+		ls->pos = pos;
+		ls->left--;
+		ls->cookie = ent.cookie;
+		ctx->pos = ent.cookie;
+		datafs_listing_cache(ls, file->f_path.dentry, &ent, name);
+	}
+}
+
+static loff_t datafs_dir_llseek(struct file *file, loff_t off, int whence)
+{
+	switch (whence) {
+	case SEEK_CUR:
+		off += file->f_pos;
+		break;
+	case SEEK_SET:
+		break;
+	default:
+		return -EINVAL;
+	}
+	return vfs_setpos(file, off, S64_MAX);
+}
+
+static int datafs_dir_open(struct inode *inode, struct file *file)
+{
+	int ret = datafs_inode_revalidate(inode, false);
+
+	if (ret)
+		return ret;
+	file->private_data = kzalloc(sizeof(struct datafs_listing),
+				     GFP_KERNEL_ACCOUNT);
+	return file->private_data ? 0 : -ENOMEM;
+}
+
+static int datafs_dir_release(struct inode *inode, struct file *file)
+{
+	datafs_listing_drop(file->private_data);
+	kfree(file->private_data);
+	return 0;
+}
+
+const struct file_operations datafs_dir_ops = {
+	.owner		= THIS_MODULE,
+	.open		= datafs_dir_open,
+	.release	= datafs_dir_release,
+	.llseek		= datafs_dir_llseek,
+	.read		= generic_read_dir,
+	.iterate_shared	= datafs_iterate,
+	.fsync		= noop_fsync,
+};
+
+const struct inode_operations datafs_dir_iops = {
+	.lookup			= datafs_lookup,
+	.getattr		= datafs_getattr,
+	.permission		= datafs_permission,
+	.listxattr		= datafs_listxattr,
+	.DATAFS_IOP_GET_ACL	= datafs_get_acl,
+};
+
+/* --------------------------------------------------------------- symlinks */
+
+void datafs_link_put(struct datafs_link *link)
+{
+	if (link && refcount_dec_and_test(&link->ref))
+		kfree_rcu(link, rcu);
+}
+
+/* The VFS is done with a target that datafs_get_link() handed out. */
+static void datafs_link_done(void *link)
+{
+	datafs_link_put(link);
+}
+
+static struct datafs_link *datafs_link_find(struct inode *inode)
+{
+	struct datafs_link *link;
+
+	rcu_read_lock();
+	link = rcu_dereference(datafs_i(inode)->link);
+	if (link && !refcount_inc_not_zero(&link->ref))
+		link = NULL;
+	rcu_read_unlock();
+	return link;
+}
+
+/*
+ * Keeps @link, with a reference of its own, unless the target changed after
+ * the daemon had read the request, or somebody else was faster.
+ */
+static void datafs_link_keep(struct inode *inode, struct datafs_link *link,
+			     u64 seq)
+{
+	struct datafs_inode *di = datafs_i(inode);
+
+	spin_lock(&di->attr_lock);
+	if (seq >= di->attr_seq &&
+	    !rcu_dereference_protected(di->link,
+				       lockdep_is_held(&di->attr_lock))) {
+		refcount_inc(&link->ref);
+		rcu_assign_pointer(di->link, link);
+	}
+	spin_unlock(&di->attr_lock);
+}
+
+/* READLINK; with a reference, or ERR_PTR. */
+static struct datafs_link *datafs_link_upcall(struct inode *inode)
+{
+	struct datafs_link *link = NULL;
+	struct datafs_request *req;
+	int ret;
+
+	req = datafs_request_alloc(datafs_mnt(inode->i_sb), DATAFS_OP_READLINK,
+				   inode->i_ino, 0, GFP_KERNEL);
+	if (!req)
+		return ERR_PTR(-ENOMEM);
+	ret = datafs_request_call(req);
+	if (ret)
+		goto out;
+	if (!req->reply_len || req->reply_len > DATAFS_SYMLINK_MAX ||
+	    memchr(req->reply, '\0', req->reply_len)) {
+		ret = datafs_request_bad(req, "target");
+		goto out;
+	}
+	link = kmalloc(struct_size(link, target, req->reply_len + 1),
+		       GFP_KERNEL_ACCOUNT);
+	if (!link) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	refcount_set(&link->ref, 1);
+	memcpy(link->target, req->reply, req->reply_len);
+	link->target[req->reply_len] = '\0';
+	datafs_link_keep(inode, link, req->head.seq);
+out:
+	datafs_request_put(req);
+	return ret ? ERR_PTR(ret) : link;
+}
+
+/*
+ * Not through i_link: the VFS follows that without a reference, and a
+ * target here may change while it is followed.
+ */
+static const char *datafs_get_link(struct dentry *dentry, struct inode *inode,
+				   struct delayed_call *done)
+{
+	struct datafs_link *link;
+	int ret;
+
+	if (!datafs_inode_attr_valid(inode)) {
+		if (!dentry)
+			return ERR_PTR(-ECHILD);
+		ret = datafs_inode_revalidate(inode, false);
+		if (ret)
+			return ERR_PTR(ret);
+	}
+	link = datafs_link_find(inode);
+	if (!link) {
+		if (!dentry)
+			return ERR_PTR(-ECHILD);
+		link = datafs_link_upcall(inode);
+		if (IS_ERR(link))
+			return ERR_CAST(link);
+	}
+	set_delayed_call(done, datafs_link_done, link);
+	return link->target;
+}
+
+const struct inode_operations datafs_symlink_iops = {
+	.get_link	= datafs_get_link,
+	.getattr	= datafs_getattr,
+	.listxattr	= datafs_listxattr,
+};

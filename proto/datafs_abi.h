@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * DataFS: the contract between datafs.ko and a cache daemon.
+ *
+ * The concepts, in the order in which a daemon meets them:
+ *
+ *   instance  An open file of /dev/datafs that has said hello under a name.
+ *             Mounts name an instance (mount option instance=NAME).
+ *   upcall    A request of the kernel, taken with read(2) and answered with
+ *             write(2) on the instance. Both carry as many messages as fit.
+ *   backing   A file of the daemon (a cache slab) registered with the
+ *             instance; the kernel reads it itself.
+ *   extent    "This range of the file is in that backing file at that
+ *             offset, with these checksums": the answer to a data upcall.
+ *             No file data passes through the channel.
+ *   content   A generation of a file's bytes. Everything that depends on the
+ *             bytes names it; the daemon never gives one value to two
+ *             different contents of an inode, not even after a crash.
+ *   sequence  The invalidation sequence of a mount. A request carries its
+ *             value when the daemon reads it; what its reply would install
+ *             is dropped if an invalidation or revocation that covers it
+ *             came in between.
+ *
+ * All integers are in the byte order of the machine. All structs are packed
+ * by construction: every field is naturally aligned, every size is a multiple
+ * of eight, reserved fields are zero and are refused when they are not.
+ * Documentation/protocol.rst is the long form of this file.
+ */
+#ifndef DATAFS_ABI_H
+#define DATAFS_ABI_H
+
+#include <linux/types.h>
+#include <linux/ioctl.h>
+
+/*
+ * A different major version is refused by the hello (EPROTONOSUPPORT). A
+ * minor version only adds: opcodes (answered ENOSYS by who does not know
+ * them), feature bits, netlink attributes.
+ */
+#define DATAFS_ABI_MAJOR	1
+#define DATAFS_ABI_MINOR	0
+
+#define DATAFS_DEVICE		"datafs"	/* below /dev */
+#define DATAFS_SUPER_MAGIC	0x44617461	/* "Data"; statfs f_type */
+
+#define DATAFS_NAME_MAX		255	/* bytes of a name, no NUL counted */
+#define DATAFS_SYMLINK_MAX	4095	/* bytes of a link's target */
+#define DATAFS_XATTR_MAX	65536	/* bytes of a value or a name list */
+#define DATAFS_SOURCE_MAX	4095	/* bytes of a mount's source */
+#define DATAFS_OPTIONS_MAX	4095	/* bytes of a mount's daemon options */
+#define DATAFS_INSTANCE_MAX	63	/* bytes of an instance's name */
+
+#define DATAFS_GRANULE_SHIFT	12
+#define DATAFS_GRANULE		(1u << DATAFS_GRANULE_SHIFT)
+#define DATAFS_EXTENT_MAX	(64u << 20)	/* bytes one extent may span */
+#define DATAFS_EXTENTS_MAX	64	/* extents in one reply */
+
+/* The largest message either way; also a good size for a read buffer. */
+#define DATAFS_MSG_MAX		(1u << 20)
+/* read(2) with less room than this is refused with EINVAL. */
+#define DATAFS_READ_MIN		(16u << 10)
+
+#define DATAFS_ROOT_COOKIE	0	/* readdir from the beginning */
+#define DATAFS_FIRST_COOKIE	16	/* the least cookie of an entry */
+
+#define DATAFS_FOREVER		0xffffffffu	/* a *_valid_ms without end */
+
+/* ---------------------------------------------------------------- hello */
+
+/**
+ * struct datafs_hello - make an open /dev/datafs an instance
+ * @size:	in: sizeof(struct datafs_hello)
+ * @major:	in: DATAFS_ABI_MAJOR of the daemon; out: of the module
+ * @minor:	in: DATAFS_ABI_MINOR of the daemon; out: of the module
+ * @features:	in: DATAFS_FEATURE_* the daemon has; out: those both have
+ * @epoch:	in: orders the daemons of one name; non-zero. A name that is
+ *		already known takes only a higher one (ESTALE otherwise).
+ *		out: the epoch in force.
+ * @flags:	in: DATAFS_HELLO_*
+ * @reserved:	zero
+ * @session:	in: the daemon's session identity; the kernel keeps it for
+ *		the name and hands the first one back out.
+ * @name:	in: NUL-terminated, 1 to DATAFS_INSTANCE_MAX bytes of
+ *		[A-Za-z0-9._-]
+ *
+ * Errors: EPROTONOSUPPORT (@major differs), EINVAL (a field), EBUSY (the name
+ * has a living daemon or mounts, and TAKEOVER is not set), ESTALE (@epoch),
+ * EALREADY (this file has said hello), EOPNOTSUPP (TAKEOVER without
+ * DATAFS_FEATURE_TAKEOVER in the module).
+ */
+struct datafs_hello {
+	__u32 size;
+	__u16 major;
+	__u16 minor;
+	__u64 features;
+	__u64 epoch;
+	__u32 flags;
+	__u32 reserved;
+	__u8  session[16];
+	char  name[64];
+};
+
+#define DATAFS_HELLO_TAKEOVER	(1u << 0)	/* fence the predecessor */
+
+#define DATAFS_FEATURE_TAKEOVER	(1ull << 0)	/* a name outlives its daemon */
+
+/**
+ * struct datafs_backing - register a backing file
+ * @fd:		a regular file, opened O_RDWR or O_RDONLY with O_DIRECT, on a
+ *		filesystem that has direct I/O, is not datafs and is not
+ *		stacked upon another
+ * @id:		chosen by the daemon, 1 to DATAFS_BACKING_IDS - 1
+ * @length:	out: its size in bytes; extents beyond it are refused, and the
+ *		file must not shrink while it is registered
+ *
+ * The kernel keeps its own reference and reads under the credentials of the
+ * registering thread. Errors: EINVAL (fd, id or alignment), EBADF, EACCES (not readable),
+ * ELOOP (on datafs, or stacked), EEXIST (@id names another file),
+ * ENOTCONN (no hello, or fenced).
+ */
+struct datafs_backing {
+	__s32 fd;
+	__u32 id;
+	__u64 length;
+};
+
+#define DATAFS_BACKING_IDS	(1u << 20)
+
+#define DATAFS_IOC_MAGIC	0xDF
+#define DATAFS_IOC_HELLO	_IOWR(DATAFS_IOC_MAGIC, 0, struct datafs_hello)
+#define DATAFS_IOC_BACKING_ADD	_IOWR(DATAFS_IOC_MAGIC, 1, struct datafs_backing)
+/*
+ * Takes the id. No new extent may name it; those that live go on until they
+ * are revoked or dropped. Errors: ENOENT.
+ */
+#define DATAFS_IOC_BACKING_DEL	_IOW(DATAFS_IOC_MAGIC, 2, __u32)
+
+/* -------------------------------------------------------------- messages */
+
+/**
+ * enum datafs_opcode - what an upcall asks
+ *
+ * Column "body" follows struct datafs_req, "reply" follows struct datafs_rep
+ * when its error is 0; a reply with an error has no body.
+ *
+ * opcode       body                      reply
+ * MOUNT        datafs_mount_req          datafs_mount_rep
+ * UMOUNT       -                         -
+ * LOOKUP       name                      datafs_entry (ino 0: proven absent)
+ * GETATTR      -                         datafs_attr
+ * READDIR      datafs_readdir_req        datafs_readdir_rep, datafs_dirent...
+ * READLINK     -                         the target, no NUL
+ * EXTENT       datafs_extent_req         datafs_extent_rep, datafs_extent...,
+ *                                        __u32 crc...
+ * BAD_EXTENT   datafs_bad_extent_req     as EXTENT
+ * GETXATTR     name                      the value
+ * LISTXATTR    -                         names, each with its NUL
+ * STATFS       -                         datafs_statfs
+ * REVOKE_DONE  datafs_revoke_done        -
+ * PARENT       -                         datafs_entry of the parent directory
+ *
+ * A "name" body is @datafs_req.namelen bytes without NUL, then zeros to a
+ * multiple of eight. UMOUNT and REVOKE_DONE have no waiter: they are sent
+ * again to a successor until they are answered.
+ */
+enum datafs_opcode {
+	DATAFS_OP_MOUNT		= 1,
+	DATAFS_OP_UMOUNT	= 2,
+	DATAFS_OP_LOOKUP	= 3,
+	DATAFS_OP_GETATTR	= 4,
+	DATAFS_OP_READDIR	= 5,
+	DATAFS_OP_READLINK	= 6,
+	DATAFS_OP_EXTENT	= 7,
+	DATAFS_OP_BAD_EXTENT	= 8,
+	DATAFS_OP_GETXATTR	= 9,
+	DATAFS_OP_LISTXATTR	= 10,
+	DATAFS_OP_STATFS	= 11,
+	DATAFS_OP_REVOKE_DONE	= 12,
+	DATAFS_OP_PARENT	= 13,
+	DATAFS_OP_NR
+};
+
+#define DATAFS_OP_NAMES { \
+	[DATAFS_OP_MOUNT] = "mount", [DATAFS_OP_UMOUNT] = "umount", \
+	[DATAFS_OP_LOOKUP] = "lookup", [DATAFS_OP_GETATTR] = "getattr", \
+	[DATAFS_OP_READDIR] = "readdir", [DATAFS_OP_READLINK] = "readlink", \
+	[DATAFS_OP_EXTENT] = "extent", [DATAFS_OP_BAD_EXTENT] = "bad_extent", \
+	[DATAFS_OP_GETXATTR] = "getxattr", \
+	[DATAFS_OP_LISTXATTR] = "listxattr", \
+	[DATAFS_OP_STATFS] = "statfs", \
+	[DATAFS_OP_REVOKE_DONE] = "revoke_done", \
+	[DATAFS_OP_PARENT] = "parent", \
+}
+
+/**
+ * struct datafs_req - the head of every request
+ * @len:	bytes of the message with this head; a multiple of eight
+ * @opcode:	enum datafs_opcode
+ * @flags:	DATAFS_REQ_*
+ * @id:		names the request in its reply; counts up, never reused while
+ *		the module is loaded. With the mount's incarnation it is
+ *		unique for ever.
+ * @seq:	the mount's invalidation sequence when this was read
+ * @ino:	the inode asked about; 0 where none is
+ * @mount_id:	the mount; 0 for REVOKE_DONE
+ * @namelen:	bytes of a name body, else 0
+ * @reserved:	zero
+ */
+struct datafs_req {
+	__u32 len;
+	__u16 opcode;
+	__u16 flags;
+	__u64 id;
+	__u64 seq;
+	__u64 ino;
+	__u32 mount_id;
+	__u16 namelen;
+	__u16 reserved;
+};
+
+#define DATAFS_REQ_RESEND	(1u << 0)	/* a predecessor may have had it */
+#define DATAFS_REQ_PREFETCH	(1u << 1)	/* nobody waits for it yet */
+
+/**
+ * struct datafs_rep - the head of every reply
+ * @len:	bytes of the message with this head and its body, without
+ *		padding. The next reply in the same write(2) begins at the
+ *		next multiple of eight.
+ * @error:	0, or a negative errno (-1 to -511, but EINTR and EUCLEAN)
+ * @id:		of the request
+ *
+ * write(2) answers how many bytes it consumed: all, or up to the reply that
+ * broke the framing (then EINVAL if that is the first). A reply whose id
+ * is unknown (abandoned, answered already, another epoch) is consumed and
+ * counted. A reply whose body breaks the contract is EIO for its caller.
+ */
+struct datafs_rep {
+	__u32 len;
+	__s32 error;
+	__u64 id;
+};
+
+/**
+ * struct datafs_mount_req - somebody mounts
+ * @incarnation: random identity of this mount
+ * @flags:	zero
+ * @source_len:	bytes of the source, which follows
+ * @options_len: bytes of the options, which follow the source: those that are
+ *		the daemon's, comma-separated as given
+ * @reserved:	zero
+ */
+struct datafs_mount_req {
+	__u8  incarnation[16];
+	__u32 flags;
+	__u32 source_len;
+	__u32 options_len;
+	__u32 reserved;
+};
+
+/**
+ * struct datafs_attr - an inode's attributes
+ * @ino:	1 to 2^63-1, never reused for another file
+ * @content:	the generation of its bytes, non-zero; for what is no regular
+ *		file it changes when cached names or targets must go
+ * @size:	bytes, at most 2^63-1
+ * @blocks:	units of 512 bytes
+ * @atime:	@mtime, @ctime, @btime: seconds since the Epoch
+ * @atime_ns:	@mtime_ns, @ctime_ns, @btime_ns: 0 to 999,999,999
+ * @mode:	type and permissions as in stat(2); the type of an inode never
+ *		changes
+ * @nlink:	1 or more
+ * @uid:	@gid: in the initial user namespace
+ * @rdev_major:	@rdev_minor: of a device node, else 0
+ * @flags:	DATAFS_ATTR_*
+ * @valid_ms:	for how long these attributes answer without an upcall;
+ *		0 not at all, DATAFS_FOREVER until invalidated
+ */
+struct datafs_attr {
+	__u64 ino;
+	__u64 content;
+	__u64 size;
+	__u64 blocks;
+	__s64 atime;
+	__s64 mtime;
+	__s64 ctime;
+	__s64 btime;
+	__u32 atime_ns;
+	__u32 mtime_ns;
+	__u32 ctime_ns;
+	__u32 btime_ns;
+	__u32 mode;
+	__u32 nlink;
+	__u32 uid;
+	__u32 gid;
+	__u32 rdev_major;
+	__u32 rdev_minor;
+	__u32 flags;
+	__u32 valid_ms;
+};
+
+#define DATAFS_ATTR_XATTR	(1u << 0)	/* it has extended attributes */
+#define DATAFS_ATTR_ACL		(1u << 1)	/* among them a POSIX ACL */
+#define DATAFS_ATTR_BTIME	(1u << 2)	/* @btime is known */
+
+/**
+ * struct datafs_mount_rep - the mount is served
+ * @root:	the root directory's attributes
+ */
+struct datafs_mount_rep {
+	struct datafs_attr root;
+};
+
+/**
+ * struct datafs_entry - what a name leads to
+ * @attr:	of the inode; all zero when the name is proven absent
+ * @valid_ms:	for how long the name (or its absence) answers without an
+ *		upcall
+ * @reserved:	zero
+ */
+struct datafs_entry {
+	struct datafs_attr attr;
+	__u32 valid_ms;
+	__u32 reserved;
+};
+
+/**
+ * struct datafs_readdir_req - list a directory
+ * @cookie:	DATAFS_ROOT_COOKIE, or the cookie of the last entry had
+ * @max:	bytes of reply wanted at the most, head included; at least
+ *		one entry is sent if there is one
+ * @reserved:	zero
+ */
+struct datafs_readdir_req {
+	__u64 cookie;
+	__u32 max;
+	__u32 reserved;
+};
+
+/**
+ * struct datafs_readdir_rep - entries follow, in the order of their cookies
+ * @count:	how many
+ * @flags:	DATAFS_READDIR_EOF: nothing comes after these
+ */
+struct datafs_readdir_rep {
+	__u32 count;
+	__u32 flags;
+};
+
+#define DATAFS_READDIR_EOF	(1u << 0)
+
+/**
+ * struct datafs_dirent - one entry; its name follows, zeros to a multiple of 8
+ * @cookie:	DATAFS_FIRST_COOKIE to 2^63-1, above the one before it. It is
+ *		of this name for as long as the name is there.
+ * @valid_ms:	as in datafs_entry
+ * @namelen:	1 to DATAFS_NAME_MAX; not "." nor "..", no '/', no NUL
+ * @reserved:	zero
+ * @attr:	of the inode
+ */
+struct datafs_dirent {
+	__u64 cookie;
+	__u32 valid_ms;
+	__u16 namelen;
+	__u16 reserved;
+	struct datafs_attr attr;
+};
+
+/**
+ * struct datafs_extent_req - where are these bytes?
+ * @content:	the generation they must be of; if it is not the current one
+ *		and its bytes are not to be had, the answer is ESTALE
+ * @off:	multiple of DATAFS_GRANULE, below the file's size
+ * @len:	multiple of DATAFS_GRANULE, not 0; it may reach past the end of
+ *		the file by less than a granule
+ *
+ * With DATAFS_REQ_PREFETCH nobody waits, and an empty answer (count 0) is
+ * allowed. Otherwise the answer must cover at least the granule at @off, and
+ * should cover all of [@off, @off + @len); it may reach further on either
+ * side.
+ */
+struct datafs_extent_req {
+	__u64 content;
+	__u64 off;
+	__u64 len;
+};
+
+/**
+ * struct datafs_bad_extent_req - a checksum did not hold
+ * @want:	as in an EXTENT
+ * @backing_off: where the bad granule lies in the backing file
+ * @backing_id:	which
+ * @reserved:	zero
+ *
+ * The kernel has dropped the extent. The daemon looks at the bytes itself,
+ * replaces them, and answers as to an EXTENT.
+ */
+struct datafs_bad_extent_req {
+	struct datafs_extent_req want;
+	__u64 backing_off;
+	__u32 backing_id;
+	__u32 reserved;
+};
+
+/**
+ * struct datafs_extent_rep - the head of a data answer
+ * @content:	the generation of all extents in it
+ * @count:	of struct datafs_extent that follow, sorted by @off, without
+ *		overlap; at most DATAFS_EXTENTS_MAX
+ * @crcs:	of __u32 that follow those: a CRC32C for each granule of each
+ *		extent, in order
+ */
+struct datafs_extent_rep {
+	__u64 content;
+	__u32 count;
+	__u32 crcs;
+};
+
+/**
+ * struct datafs_extent - a range of the file is in a backing file
+ * @off:	in the file; multiple of DATAFS_GRANULE
+ * @backing_off: in the backing file; multiple of DATAFS_GRANULE
+ * @len:	multiple of DATAFS_GRANULE, 1 granule to DATAFS_EXTENT_MAX. The
+ *		granule of the file's end is filled up with zeros, and its
+ *		checksum covers them.
+ * @backing_id:	a registered backing file
+ * @reserved:	zero
+ *
+ * The bytes stay there, unchanged, until the kernel has said that the range
+ * is revoked (REVOKE_DONE) or the mount is gone (UMOUNT). CRC32C is Castagnoli's
+ * polynomial (RFC 3720, appendix B.4), initial value and final XOR all ones.
+ */
+struct datafs_extent {
+	__u64 off;
+	__u64 backing_off;
+	__u64 len;
+	__u32 backing_id;
+	__u32 reserved;
+};
+
+/**
+ * struct datafs_statfs - as statfs(2) tells it
+ * @blocks:	@bfree, @bavail: in units of @bsize
+ * @files:	@ffree: inodes
+ * @bsize:	a power of two, 512 to 65,536
+ * @namelen:	1 to DATAFS_NAME_MAX
+ */
+struct datafs_statfs {
+	__u64 blocks;
+	__u64 bfree;
+	__u64 bavail;
+	__u64 files;
+	__u64 ffree;
+	__u32 bsize;
+	__u32 namelen;
+};
+
+/**
+ * struct datafs_revoke_done - no I/O uses the revoked ranges any more
+ * @cookie:	of the REVOKE
+ */
+struct datafs_revoke_done {
+	__u64 cookie;
+};
+
+/* --------------------------------------------------------------- netlink */
+
+/*
+ * Generic netlink family "datafs", version 1. Every command needs
+ * CAP_SYS_ADMIN and the initial network namespace. proto/datafs.yaml is its
+ * specification.
+ */
+#define DATAFS_GENL_NAME	"datafs"
+#define DATAFS_GENL_VERSION	1
+#define DATAFS_GENL_MCGRP	"events"
+
+/**
+ * enum datafs_genl_cmd - commands, and events on the multicast group
+ * @DATAFS_CMD_GET_MOUNT:	do (MOUNT_ID) or dump: MOUNT_ID, INSTANCE, SOURCE,
+ *				STATE, EPOCH, INCARNATION
+ * @DATAFS_CMD_GET_STATS:	do (MOUNT_ID): MOUNT_ID and a STAT nest for each
+ *				counter
+ * @DATAFS_CMD_REVOKE:		do: COOKIE, RANGES. Forgets all extents that
+ *				touch the ranges. Returns at once; REVOKE_DONE
+ *				with the cookie follows on /dev/datafs when no
+ *				I/O uses them. EINVAL, ENOMEM, ENOENT (no such
+ *				instance); ranges of
+ *				unknown mounts and inodes hold nothing and are
+ *				skipped. INSTANCE names whose ranges they are.
+ * @DATAFS_CMD_MOUNTED:		event: MOUNT_ID, INSTANCE, SOURCE
+ * @DATAFS_CMD_UNMOUNTED:	event: MOUNT_ID, INSTANCE, SOURCE
+ * @DATAFS_CMD_DAEMON_LOST:	event: INSTANCE, EPOCH
+ * @DATAFS_CMD_DAEMON_BACK:	event: INSTANCE, EPOCH
+ *
+ * Events are hints; nothing correct depends on their arrival.
+ */
+enum datafs_genl_cmd {
+	DATAFS_CMD_UNSPEC,
+	DATAFS_CMD_GET_MOUNT,
+	DATAFS_CMD_GET_STATS,
+	DATAFS_CMD_REVOKE,
+	DATAFS_CMD_MOUNTED,
+	DATAFS_CMD_UNMOUNTED,
+	DATAFS_CMD_DAEMON_LOST,
+	DATAFS_CMD_DAEMON_BACK,
+	DATAFS_CMD_NR
+};
+
+/**
+ * struct datafs_range - a range of a file in a mount
+ * @ino:	the inode
+ * @off:	@len: bytes; len 0 means to the end
+ * @mount_id:	the mount
+ * @reserved:	zero
+ */
+struct datafs_range {
+	__u64 ino;
+	__u64 off;
+	__u64 len;
+	__u32 mount_id;
+	__u32 reserved;
+};
+
+#define DATAFS_RANGES_MAX	1024	/* in one REVOKE */
+
+enum datafs_genl_attr {
+	DATAFS_A_UNSPEC,
+	DATAFS_A_PAD,
+	DATAFS_A_MOUNT_ID,	/* u32 */
+	DATAFS_A_INSTANCE,	/* string */
+	DATAFS_A_SOURCE,	/* string */
+	DATAFS_A_STATE,		/* u32, enum datafs_state */
+	DATAFS_A_EPOCH,		/* u64 */
+	DATAFS_A_INCARNATION,	/* binary, 16 bytes */
+	DATAFS_A_COOKIE,	/* u64 */
+	DATAFS_A_RANGES,	/* binary, struct datafs_range[] */
+	DATAFS_A_STAT,		/* nest of NAME and VALUE, repeated */
+	DATAFS_A_STAT_NAME,	/* string */
+	DATAFS_A_STAT_VALUE,	/* u64 */
+	DATAFS_A_NR
+};
+
+/**
+ * enum datafs_state - of an instance, and so of its mounts
+ * @DATAFS_STATE_LIVE:		a daemon answers
+ * @DATAFS_STATE_GRACE:		no daemon; what it must answer waits
+ * @DATAFS_STATE_ABORTED:	no daemon; what it must answer fails with
+ *				ENOTCONN
+ */
+enum datafs_state {
+	DATAFS_STATE_LIVE	= 0,
+	DATAFS_STATE_GRACE	= 1,
+	DATAFS_STATE_ABORTED	= 2,
+};
+
+/* ---------------------------------------------------- sizes are the ABI */
+
+#define DATAFS_ABI_ASSERT(type, bytes) \
+	_Static_assert(sizeof(struct type) == (bytes), #type " has changed")
+
+DATAFS_ABI_ASSERT(datafs_hello, 112);
+DATAFS_ABI_ASSERT(datafs_backing, 16);
+DATAFS_ABI_ASSERT(datafs_req, 40);
+DATAFS_ABI_ASSERT(datafs_rep, 16);
+DATAFS_ABI_ASSERT(datafs_mount_req, 32);
+DATAFS_ABI_ASSERT(datafs_attr, 112);
+DATAFS_ABI_ASSERT(datafs_mount_rep, 112);
+DATAFS_ABI_ASSERT(datafs_entry, 120);
+DATAFS_ABI_ASSERT(datafs_readdir_req, 16);
+DATAFS_ABI_ASSERT(datafs_readdir_rep, 8);
+DATAFS_ABI_ASSERT(datafs_dirent, 128);
+DATAFS_ABI_ASSERT(datafs_extent_req, 24);
+DATAFS_ABI_ASSERT(datafs_bad_extent_req, 40);
+DATAFS_ABI_ASSERT(datafs_extent_rep, 16);
+DATAFS_ABI_ASSERT(datafs_extent, 32);
+DATAFS_ABI_ASSERT(datafs_statfs, 48);
+DATAFS_ABI_ASSERT(datafs_revoke_done, 8);
+DATAFS_ABI_ASSERT(datafs_range, 32);
+
+#endif /* DATAFS_ABI_H */

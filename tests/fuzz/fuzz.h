@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the fuzzers. */
+#ifndef DATAFS_FUZZ_H
+#define DATAFS_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What must hold; the fuzzer keeps the input that breaks it. */
+#define MUST(cond) do {							\
+	if (!(cond)) {							\
+		fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__,	\
+			__LINE__, #cond);				\
+		abort();						\
+	}								\
+} while (0)
+
+/* The kinds of reply that fuzz_reply.c tells apart by the first byte. */
+enum {
+	REPLY_ATTR,
+	REPLY_ENTRY,
+	REPLY_STATFS,
+	REPLY_READDIR,
+	REPLY_EXTENTS,
+	REPLY_KINDS
+};
+#define REPLY_HEAD	8	/* bytes before the body, for its alignment */
+
+/* Where a fuzzer is linked with --wrap=write. */
+ssize_t __real_write(int fd, const void *buf, size_t len);
+ssize_t __wrap_write(int fd, const void *buf, size_t len);
+
+#endif

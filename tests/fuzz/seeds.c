@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * seeds DIR: writes valid messages and options of every kind into DIR/TARGET/,
+ * for the fuzzers to begin with. Made from the structs, so they follow the ABI.
+ */
+#include <err.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "datafs_abi.h"
+#include "fuzz.h"
+
+static unsigned char buf[DATAFS_MSG_MAX];
+static size_t len;
+static const char *dir;
+
+static void put(const void *p, size_t n)
+{
+	memcpy(buf + len, p, n);
+	len += n;
+}
+
+static void pad(void)
+{
+	while (len % 8)
+		buf[len++] = 0;
+}
+
+static void save(const char *target, const char *name)
+{
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s/%s", dir, target, name);
+	f = fopen(path, "w");
+	if (!f || fwrite(buf, 1, len, f) != len || fclose(f))
+		err(1, "%s", path);
+	len = 0;
+}
+
+static struct datafs_attr an_attr(uint64_t ino, uint32_t mode)
+{
+	return (struct datafs_attr) {
+		.ino = ino, .content = ino + 1, .size = 12345, .blocks = 32,
+		.mtime = 1700000000, .mtime_ns = 999999999, .mode = mode,
+		.nlink = 1, .uid = 1000, .gid = 1000,
+		.rdev_major = S_ISCHR(mode) ? 8 : 0, .flags = 5, .valid_ms = 1000,
+	};
+}
+
+static void reply_begin(uint8_t kind)
+{
+	uint8_t head[REPLY_HEAD] = { kind };
+
+	put(head, sizeof(head));
+}
+
+static void reply_dirents(uint32_t n)
+{
+	struct datafs_readdir_rep rep = { n, n < 3 ? DATAFS_READDIR_EOF : 0 };
+	uint32_t i;
+
+	reply_begin(REPLY_READDIR);
+	put(&rep, sizeof(rep));
+	for (i = 0; i < n; i++) {
+		struct datafs_dirent ent = {
+			.cookie = DATAFS_FIRST_COOKIE + 2 * i, .valid_ms = 1,
+			.namelen = (uint16_t)(1 + i * 7),
+			.attr = an_attr(100 + i, S_IFREG | 0644),
+		};
+
+		put(&ent, sizeof(ent));
+		memset(buf + len, 'a' + (int)i % 26, ent.namelen);
+		len += ent.namelen;
+		pad();
+	}
+}
+
+static void reply_extents(uint32_t n, uint64_t granules)
+{
+	struct datafs_extent_rep rep = { 7, n, (uint32_t)(n * granules) };
+	uint32_t i, crc = 0xdeadbeef;
+
+	reply_begin(REPLY_EXTENTS);
+	put(&rep, sizeof(rep));
+	for (i = 0; i < n; i++) {
+		struct datafs_extent e = {
+			.off = (i + 1) * granules * 8192, .backing_off = i << 12,
+			.len = granules << 12, .backing_id = i + 1,
+		};
+
+		put(&e, sizeof(e));
+	}
+	for (i = 0; i < rep.crcs; i++)
+		put(&crc, sizeof(crc));
+}
+
+/* Counts that would come out right in 32 bits. */
+static void reply_wrapped(void)
+{
+	struct datafs_extent_rep rep = { .content = 1, .count = 8 };
+
+	rep.crcs = 0u - rep.count * (uint32_t)(sizeof(struct datafs_extent) / 4);
+	rep.crcs &= 0x3fffffff;
+	reply_begin(REPLY_EXTENTS);
+	put(&rep, sizeof(rep));
+	save("reply", "wrapped");
+}
+
+static void replies(void)
+{
+	static const uint32_t modes[] = {
+		S_IFREG | 0644, S_IFDIR | 01755, S_IFLNK | 0777, S_IFCHR | 0600,
+		S_IFSOCK | 0700, S_IFIFO | 0600,
+	};
+	struct datafs_statfs st = { .blocks = 1000, .bsize = 4096, .namelen = 255 };
+	struct datafs_entry entry = { .valid_ms = 5 };
+	struct datafs_attr attr;
+	char name[20];
+	size_t i;
+
+	for (i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		attr = an_attr(i + 1, modes[i]);
+		reply_begin(REPLY_ATTR);
+		put(&attr, sizeof(attr));
+		snprintf(name, sizeof(name), "attr%zu", i);
+		save("reply", name);
+	}
+	reply_begin(REPLY_ENTRY);
+	put(&entry, sizeof(entry));
+	save("reply", "absent");
+	entry.attr = an_attr(9, S_IFREG | 0600);
+	reply_begin(REPLY_ENTRY);
+	put(&entry, sizeof(entry));
+	save("reply", "entry");
+	reply_begin(REPLY_STATFS);
+	put(&st, sizeof(st));
+	save("reply", "statfs");
+	for (i = 0; i < 8; i++) {
+		reply_dirents((uint32_t)i);
+		snprintf(name, sizeof(name), "readdir%zu", i);
+		save("reply", name);
+		reply_extents((uint32_t)i, 1 + i % 3);
+		snprintf(name, sizeof(name), "extents%zu", i);
+		save("reply", name);
+	}
+	reply_extents(DATAFS_EXTENTS_MAX, 2);
+	save("reply", "extents64");
+	reply_wrapped();
+}
+
+static void request(uint16_t op, const void *body, size_t n, uint16_t namelen)
+{
+	struct datafs_req req = {
+		.len = (uint32_t)(sizeof(req) + ((n + 7) & ~(size_t)7)),
+		.opcode = op, .id = op, .seq = op, .ino = 1, .mount_id = 1,
+		.namelen = namelen,
+	};
+
+	put(&req, sizeof(req));
+	put(body, n);
+	pad();
+}
+
+static void requests(void)
+{
+	static const char source[] = "/srv/dataspage_size=64k";
+	struct datafs_mount_req m = { .source_len = 9, .options_len = 14 };
+	struct datafs_readdir_req rd = { .cookie = 16, .max = 65536 };
+	struct datafs_bad_extent_req bad = { .want = { 3, 4096, 8192 }, .backing_id = 1 };
+	struct datafs_revoke_done done = { 77 };
+	unsigned char body[128];
+	char name[20];
+	unsigned int op;
+
+	for (op = 1; op <= DATAFS_OP_NR; op++) {
+		switch (op) {
+		case DATAFS_OP_MOUNT:
+			memcpy(body, &m, sizeof(m));
+			memcpy(body + sizeof(m), source, sizeof(source));
+			request(DATAFS_OP_MOUNT, body, sizeof(m) + 23, 0);
+			break;
+		case DATAFS_OP_LOOKUP:
+		case DATAFS_OP_GETXATTR:
+			request((uint16_t)op, "user.name", 9, 9);
+			break;
+		case DATAFS_OP_READDIR:
+			request(DATAFS_OP_READDIR, &rd, sizeof(rd), 0);
+			break;
+		case DATAFS_OP_EXTENT:
+			request(DATAFS_OP_EXTENT, &bad.want, sizeof(bad.want), 0);
+			break;
+		case DATAFS_OP_BAD_EXTENT:
+			request(DATAFS_OP_BAD_EXTENT, &bad, sizeof(bad), 0);
+			break;
+		case DATAFS_OP_REVOKE_DONE:
+			request(DATAFS_OP_REVOKE_DONE, &done, sizeof(done), 0);
+			break;
+		default:
+			request((uint16_t)op, "", 0, 0);
+		}
+		snprintf(name, sizeof(name), "op%u", op);
+		save("request", name);
+	}
+	/* as many at once as one read brings */
+	for (op = 1; op < 40; op++) {
+		request(DATAFS_OP_GETATTR, "", 0, 0);
+		request(DATAFS_OP_LOOKUP, "x", 1, 1);
+	}
+	save("request", "many");
+}
+
+static const char *const all_mount_opts[] = {
+	"ro,suid,dev,noexec,nosymfollow,nodiratime,noatime,instance=a.b-c_1",
+	"cache=/x y,cache_size=10G,defaults,x-systemd.automount,_netdev",
+	"rw,remount,strictatime,verify=\"a,b\",verify=first,sync_interval=0.5",
+	"page_size=64k,comment=\"c,d\",allow_suid",
+};
+static const char *const more_mount_opts[] = {
+	"bind", "=", ",,,", "ro=1", "instance=", "instance=/", "\"", "cache",
+	"cache_size=1K1", "cache_size=9999999999999999999",
+};
+static const char *const daemon_opts[] = {
+	"", "sync_interval=1", "sync_interval=always,page_size=4k",
+	"sync_interval=never,page_size=4M", "sync_interval=0.25", "page_size=65536",
+	"sync_interval=1e3", "sync_interval=31536001", "page_size=3", "x=1",
+	"sync_interval=0x1p3", "page_size=", "page_size", "sync_interval=nan",
+};
+
+static void options(void)
+{
+	char name[20];
+	size_t i;
+
+	for (i = 0; i < sizeof(all_mount_opts) / sizeof(*all_mount_opts); i++)
+		put(all_mount_opts[i], strlen(all_mount_opts[i]) + 1);
+	save("mount_opts", "all");
+	for (i = 0; i < sizeof(more_mount_opts) / sizeof(*more_mount_opts); i++) {
+		put(more_mount_opts[i], strlen(more_mount_opts[i]));
+		snprintf(name, sizeof(name), "%zu", i);
+		save("mount_opts", name);
+	}
+	for (i = 0; i < sizeof(daemon_opts) / sizeof(*daemon_opts); i++) {
+		put(daemon_opts[i], strlen(daemon_opts[i]));
+		snprintf(name, sizeof(name), "%zu", i);
+		save("daemon_opts", name);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2)
+		errx(2, "usage: seeds DIR");
+	dir = argv[1];
+	replies();
+	requests();
+	options();
+	return 0;
+}

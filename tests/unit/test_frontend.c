@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Requests and replies over a double of /dev/datafs (a socket that keeps the
+ * borders of messages), the status socket, the lock files, the options.
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "frontend/frontend.h"
+
+static char top[2048], src[2100], cache_dir[2100], sock_path[2100];
+static struct datafs_loop *loop;
+static struct datafs_pool *pool;
+static struct datafs_vfs *v;
+static struct datafs_frontend *f;
+static struct datafs_socket *sock;
+static pthread_t thread;
+static int kernel;	/* our end of the device */
+static int device;
+static atomic_int changes;
+static atomic_bool stopping;
+
+static int backing_add(void *arg, int fd, uint32_t id)
+{
+	(void)arg;
+	(void)fd;
+	(void)id;
+	return 0;
+}
+
+static int send_revoke(void *arg, uint64_t cookie,
+		       const struct datafs_range *ranges, uint32_t n)
+{
+	(void)arg;
+	(void)cookie;
+	(void)ranges;
+	(void)n;
+	return -EIO;
+}
+
+static void changed(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&changes, 1);
+	datafs_loop_wake(loop);
+}
+
+static void on_wake(void *arg)
+{
+	(void)arg;
+	if (atomic_load(&stopping))
+		datafs_loop_stop(loop);
+}
+
+static void *run(void *arg)
+{
+	(void)arg;
+	datafs_loop_run(loop);
+	datafs_frontend_stop(f);
+	datafs_socket_stop(sock);
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	const char *base = getenv("TMPDIR");
+	struct datafs_vfs_config cfg = {
+		.dir = cache_dir, .cache_size = 2 * DATAFS_SLAB_SIZE,
+		.backing_add = backing_add, .revoke = send_revoke,
+	};
+	int sv[2];
+
+	(void)state;
+	datafs_log_set_level(LOG_CRIT);
+	snprintf(top, sizeof(top), "%s/datafs-fe.XXXXXX", base ? base : "/var/tmp");
+	if (!mkdtemp(top))
+		return -1;
+	snprintf(src, sizeof(src), "%s/src", top);
+	snprintf(cache_dir, sizeof(cache_dir), "%s/cache", top);
+	snprintf(sock_path, sizeof(sock_path), "%s/s.sock", top);
+	if (mkdir(src, 0755) || mkdir(cache_dir, 0755) ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv))
+		return -1;
+	kernel = sv[0];
+	device = sv[1];
+	atomic_store(&stopping, false);
+	assert_int_equal(datafs_loop_new(&loop), 0);
+	assert_int_equal(datafs_pool_new(8, &pool), 0);
+	cfg.pool = pool;
+	assert_int_equal(datafs_vfs_open(&cfg, &v), 0);
+	assert_int_equal(datafs_frontend_new(device, loop, pool, v, changed,
+					     NULL, &f), 0);
+	assert_int_equal(datafs_socket_open(sock_path, loop, pool, v, &sock), 0);
+	datafs_loop_on_wake(loop, on_wake, NULL);
+	pthread_create(&thread, NULL, run, NULL);
+	return 0;
+}
+
+static int rm(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	atomic_store(&stopping, true);
+	datafs_loop_wake(loop);
+	pthread_join(thread, NULL);
+	datafs_pool_free(pool);
+	datafs_frontend_free(f);
+	datafs_socket_free(sock);
+	datafs_vfs_close(v);
+	datafs_loop_free(loop);
+	close(kernel);
+	close(device);
+	return nftw(top, rm, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- messages ---- */
+
+struct msg {
+	char buf[16384] __attribute__((aligned(8)));
+	uint32_t len;
+};
+
+/* Adds a request; @body is padded. */
+static struct datafs_req *add(struct msg *m, int op, uint64_t id, uint64_t ino,
+			      const void *body, uint32_t len)
+{
+	struct datafs_req *req = (void *)(m->buf + m->len);
+
+	memset(req, 0, sizeof(*req) + datafs_round_up(len, 8));
+	req->len = sizeof(*req) + datafs_round_up(len, 8);
+	req->opcode = op;
+	req->id = id;
+	req->ino = ino;
+	req->mount_id = 1;
+	if (len)
+		memcpy(req + 1, body, len);
+	m->len += req->len;
+	return req;
+}
+
+static struct datafs_req *add_name(struct msg *m, int op, uint64_t id,
+				   uint64_t ino, const char *name, uint16_t len)
+{
+	struct datafs_req *req = add(m, op, id, ino, name, len);
+
+	req->namelen = len;
+	return req;
+}
+
+static void add_mount(struct msg *m, uint64_t id, const char *source)
+{
+	struct datafs_mount_req req = { .source_len = strlen(source) };
+	char body[4096];
+
+	memcpy(body, &req, sizeof(req));
+	memcpy(body + sizeof(req), source, req.source_len);
+	add(m, DATAFS_OP_MOUNT, id, 0, body, sizeof(req) + req.source_len);
+}
+
+static void put(struct msg *m)
+{
+	assert_int_equal(send(kernel, m->buf, m->len, 0), m->len);
+	m->len = 0;
+}
+
+/* The next reply; its errno. */
+static int get(struct msg *m, uint64_t *id)
+{
+	struct datafs_rep *rep = (void *)m->buf;
+	ssize_t n = recv(kernel, m->buf, sizeof(m->buf), 0);
+
+	assert_true(n >= (ssize_t)sizeof(*rep));
+	assert_int_equal(rep->len, n);
+	*id = rep->id;
+	return rep->error;
+}
+
+static uint64_t mount_it(void)
+{
+	struct msg m = { .len = 0 };
+	uint64_t id;
+
+	add_mount(&m, 1000, src);
+	put(&m);
+	assert_int_equal(get(&m, &id), 0);
+	assert_int_equal(id, 1000);
+	return ((struct datafs_mount_rep *)(m.buf + sizeof(struct datafs_rep)))->root.ino;
+}
+
+/* ---- tests ---- */
+
+static void test_requests(void **state)
+{
+	struct msg m = { .len = 0 };
+	bool ever, seen[20] = { 0 };
+	uint64_t root, id;
+
+	(void)state;
+	assert_false(datafs_frontend_mounted(f, &ever));
+	assert_false(ever);
+	root = mount_it();
+	assert_true(datafs_frontend_mounted(f, &ever));
+	assert_true(ever);
+	/* Many in one message, answered in any order. */
+	for (id = 0; id < 20; id++)
+		if (id % 2)
+			add(&m, DATAFS_OP_GETATTR, id, root, NULL, 0);
+		else
+			add_name(&m, DATAFS_OP_LOOKUP, id, root, "nobody", 6);
+	put(&m);
+	for (int i = 0; i < 20; i++) {
+		struct datafs_rep *rep = (void *)m.buf;
+
+		assert_int_equal(get(&m, &id), 0);
+		assert_true(id < 20 && !seen[id]);
+		seen[id] = true;
+		assert_int_equal(rep->len - sizeof(*rep), id % 2 ?
+				 sizeof(struct datafs_attr) :
+				 sizeof(struct datafs_entry));
+	}
+	m.len = 0;
+	add(&m, DATAFS_OP_UMOUNT, 30, 0, NULL, 0);
+	put(&m);
+	assert_int_equal(get(&m, &id), 0);
+	assert_int_equal(id, 30);
+	for (int i = 0; i < 100 && datafs_frontend_mounted(f, &ever); i++)
+		usleep(10000);
+	assert_false(datafs_frontend_mounted(f, &ever));
+	assert_true(atomic_load(&changes) >= 2);
+}
+
+/* A mount, its umount and the next: never out of order. */
+static void test_mount_order(void **state)
+{
+	struct msg m = { .len = 0 };
+	uint64_t id;
+	bool ever;
+
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		add_mount(&m, 2 * i, src);
+		add(&m, DATAFS_OP_UMOUNT, 2 * i + 1, 0, NULL, 0);
+		put(&m);
+		for (int k = 0; k < 2; k++) {
+			assert_int_equal(get(&m, &id), 0);
+			assert_int_equal(id, 2 * i + k);
+		}
+		m.len = 0;
+	}
+	usleep(10000);
+	assert_false(datafs_frontend_mounted(f, &ever));
+}
+
+static void test_malformed(void **state)
+{
+	static const struct {
+		int op;
+		uint32_t len;
+		uint16_t namelen;
+		const char *body;
+		int error;
+	} cases[] = {
+		{ 0, 0, 0, NULL, -ENOSYS },
+		{ 14, 0, 0, NULL, -ENOSYS },
+		{ 65535, 8, 0, "12345678", -ENOSYS },
+		{ DATAFS_OP_LOOKUP, 0, 0, NULL, -EIO },
+		{ DATAFS_OP_LOOKUP, 8, 9, "12345678", -EIO },
+		{ DATAFS_OP_LOOKUP, 16, 3, "abc\0\0\0\0\0\0\0\0\0\0\0\0", -EIO },
+		{ DATAFS_OP_LOOKUP, 8, 3, "a/b\0\0\0\0", -EIO },
+		{ DATAFS_OP_LOOKUP, 8, 3, "a\0b\0\0\0\0", -EIO },
+		{ DATAFS_OP_LOOKUP, 8, 1, ".\0\0\0\0\0\0", -EIO },
+		{ DATAFS_OP_LOOKUP, 8, 2, "..\0\0\0\0\0", -EIO },
+		{ DATAFS_OP_LOOKUP, 8, 65535, "12345678", -EIO },
+		{ DATAFS_OP_GETATTR, 8, 0, "12345678", -EIO },
+		{ DATAFS_OP_GETATTR, 0, 5, NULL, -EIO },
+		{ DATAFS_OP_READDIR, 8, 0, "12345678", -EIO },
+		{ DATAFS_OP_EXTENT, 16, 0, "1234567812345678", -EIO },
+		{ DATAFS_OP_BAD_EXTENT, 0, 0, NULL, -EIO },
+		{ DATAFS_OP_REVOKE_DONE, 0, 0, NULL, -EIO },
+		{ DATAFS_OP_MOUNT, 8, 0, "12345678", -EIO },
+	};
+	struct datafs_mount_req mreq = { .source_len = 5000 };
+	struct msg m = { .len = 0 };
+	uint64_t root = mount_it(), id;
+	struct datafs_req *req;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		m.len = 0;
+		req = add(&m, cases[i].op, i, root, cases[i].body, cases[i].len);
+		req->namelen = cases[i].namelen;
+		put(&m);
+		assert_int_equal(get(&m, &id), cases[i].error);
+		assert_int_equal(id, i);
+	}
+	m.len = 0;
+	add(&m, DATAFS_OP_MOUNT, 50, 0, &mreq, sizeof(mreq));
+	put(&m);
+	assert_int_equal(get(&m, &id), -EIO);
+	/* Broken framing is dropped; what comes later is served. */
+	m.len = 0;
+	add(&m, DATAFS_OP_GETATTR, 51, root, NULL, 0)->len = 7;
+	put(&m);
+	add(&m, DATAFS_OP_GETATTR, 52, root, NULL, 0)->len = 4096;
+	put(&m);
+	m.len = 12;
+	put(&m);
+	add(&m, DATAFS_OP_GETATTR, 53, root, NULL, 0);
+	put(&m);
+	assert_int_equal(get(&m, &id), 0);
+	assert_int_equal(id, 53);
+	/* An inode nobody was told of. */
+	m.len = 0;
+	add(&m, DATAFS_OP_GETATTR, 54, 1ull << 62, NULL, 0);
+	put(&m);
+	assert_int_equal(get(&m, &id), -ESTALE);
+}
+
+static void test_garbage(void **state)
+{
+	const char *env = getenv("DATAFS_SEED");
+	unsigned int seed = env ? strtoul(env, NULL, 0) : (unsigned int)datafs_now();
+	uint64_t root = mount_it(), id, n;
+	struct msg m = { .len = 0 };
+
+	(void)state;
+	print_message("DATAFS_SEED=%u\n", seed);
+	for (int i = 0; i < 2000; i++) {
+		struct datafs_req *req;
+		char body[256];
+
+		n = rand_r(&seed) % sizeof(body);
+		for (uint64_t k = 0; k < n; k++)
+			body[k] = rand_r(&seed) % 4 ? 0 : rand_r(&seed);
+		m.len = 0;
+		/* Not UMOUNT: then all the rest would be refused. */
+		req = add(&m, 3 + rand_r(&seed) % 12, i, rand_r(&seed) % 2 ? root :
+			  root + rand_r(&seed) % 9, body, n);
+		if (rand_r(&seed) % 2)
+			req->namelen = n;
+		req->flags = rand_r(&seed) % 4;
+		put(&m);
+		get(&m, &id);
+		assert_int_equal(id, i);
+	}
+	m.len = 0;
+	add(&m, DATAFS_OP_GETATTR, 9999, root, NULL, 0);
+	put(&m);
+	assert_int_equal(get(&m, &id), 0);
+}
+
+static void ask_socket(const char *line, char *text, size_t room)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	size_t have = 0;
+	ssize_t n;
+
+	strcpy(sa.sun_path, sock_path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(write(fd, line, strlen(line)), strlen(line));
+	while ((n = read(fd, text + have, room - 1 - have)) > 0)
+		have += n;
+	text[have] = 0;
+	close(fd);
+}
+
+static void test_socket(void **state)
+{
+	char text[8192];
+
+	(void)state;
+	mount_it();
+	ask_socket("stats\n", text, sizeof(text));
+	assert_non_null(strstr(text, "upcalls_mount 1\n"));
+	assert_non_null(strstr(text, "\nunder_bytes 0\n"));
+	assert_non_null(strstr(text, "\nunder_requests_stat 1\n"));
+	assert_non_null(strstr(text, "\ncache_evicted_slots 0\n"));
+	assert_non_null(strstr(text, "\nmounts 1\n"));
+	ask_socket("status\n", text, sizeof(text));
+	assert_non_null(strstr(text, "mount 1 /"));
+	assert_non_null(strstr(text, "/src -\n"));
+	ask_socket("rubbish\n", text, sizeof(text));
+	assert_string_equal(text, "error unknown request\n");
+}
+
+static void test_lost(void **state)
+{
+	(void)state;
+	/* The device's other end goes: the loop stops and says so. */
+	shutdown(kernel, SHUT_RDWR);
+	for (int i = 0; i < 500 && !datafs_frontend_lost(f); i++)
+		usleep(10000);
+	assert_true(datafs_frontend_lost(f));
+}
+
+static void test_life(void **state)
+{
+	struct datafs_life life, other;
+	char path[2100];
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/x.lock", top);
+	assert_int_equal(datafs_life_begin(&life, top, "x"), 0);
+	assert_int_equal(datafs_life_begin(&other, top, "x"), -EBUSY);
+	assert_int_equal(datafs_life_begin(&other, top, "y"), 0);
+	datafs_life_end(&other);
+	fd = open(path, O_RDWR);
+	assert_int_equal(flock(fd, LOCK_SH), 0);	/* a mount is under way */
+	assert_false(datafs_life_may_end(&life));
+	assert_int_equal(flock(fd, LOCK_UN), 0);
+	assert_true(datafs_life_may_end(&life));
+	assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), -1);
+	datafs_life_end(&life);
+	assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), 0);
+	close(fd);
+	assert_int_equal(datafs_life_begin(&life, top, "x"), 0);
+	datafs_life_end(&life);
+}
+
+static int parse(struct datafs_config *cfg, const char *a, const char *b,
+		 const char *c, const char *d)
+{
+	char *argv[6] = { "datafsd", (char *)a, (char *)b, (char *)c, (char *)d };
+	int argc = 1;
+
+	while (argv[argc])
+		argc++;
+	return datafs_config_parse(cfg, argc, argv);
+}
+
+static void test_config(void **state)
+{
+	struct datafs_config cfg;
+	char path[2100];
+	uint64_t size;
+	int fd;
+
+	(void)state;
+	assert_int_equal(parse(&cfg, NULL, NULL, NULL, NULL), 0);
+	assert_string_equal(cfg.name, "default");
+	assert_false(cfg.embedded);
+	assert_int_equal(datafs_config_size(&cfg, top, &size), 0);
+	assert_true(size && size <= 10ull << 30);
+	assert_int_equal(parse(&cfg, "--nonsense", NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "argument", NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "--name", NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "--name", "a/b", NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "--cache-dir", "relative", NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "--cache-size", "10Q", NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "--cache-size", "99999999999T", NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "--ready-fd", "12345", NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "--log-level", "loud", NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "--embedded", "--cache-size", "2g", NULL), 0);
+	assert_true(cfg.embedded);
+	assert_int_equal(cfg.cache_size, 2ull << 30);
+
+	snprintf(path, sizeof(path), "%s/conf", top);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(dprintf(fd, "# words\nname = fast\ncache_size=1G\nlog-level = crit\n") > 0);
+	assert_int_equal(parse(&cfg, "--cache-size", "3g", "--config", path), 0);
+	assert_string_equal(cfg.name, "fast");
+	assert_int_equal(cfg.cache_size, 3ull << 30);
+	assert_int_equal(parse(&cfg, "--config", "/does/not/exist", NULL, NULL), -EINVAL);
+	assert_true(dprintf(fd, "embedded = yes\n") > 0);
+	assert_int_equal(parse(&cfg, "--config", path, NULL, NULL), -EINVAL);
+	close(fd);
+	datafs_log_set_level(LOG_CRIT);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_requests), T(test_mount_order), T(test_malformed),
+		T(test_garbage), T(test_socket), T(test_lost), T(test_life),
+		T(test_config),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "under/under.h"
+
+static char dir[4096];
+static int dfd;
+static struct datafs_under *u;
+
+static int remove_one(const char *path, const struct stat *st, int flag,
+		      struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static int setup(void **state)
+{
+	const char *base = getenv("TMPDIR");
+
+	(void)state;
+	if (!base)
+		base = access("build", W_OK) ? "." : "build";
+	base = realpath(base, NULL);
+	snprintf(dir, sizeof(dir), "%s/under-XXXXXX", base);
+	free((void *)base);
+	if (!mkdtemp(dir))
+		return -1;
+	dfd = open(dir, O_RDONLY | O_DIRECTORY);
+	return datafs_under_open(dir, &u);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	datafs_under_close(u);
+	u = NULL;
+	close(dfd);
+	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void put(const char *name, const char *text)
+{
+	int fd = openat(dfd, name, O_WRONLY | O_CREAT | O_TRUNC, 0640);
+	ssize_t n = strlen(text);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, n), n);
+	close(fd);
+}
+
+static struct datafs_under_stat look(const char *key)
+{
+	struct datafs_under_stat st;
+
+	assert_int_equal(u->ops->stat(u, key, &st), 0);
+	return st;
+}
+
+static bool same(const struct datafs_under_stat *a,
+		 const struct datafs_under_stat *b)
+{
+	return !memcmp(&a->fp, &b->fp, sizeof(a->fp));
+}
+
+static ssize_t rd(const char *key, const struct datafs_under_stat *st,
+		  uint64_t off, char *buf, size_t len)
+{
+	return u->ops->read(u, key, &st->fp, off, buf, len);
+}
+
+static void a_tick(void)
+{
+	nanosleep(&(struct timespec){ 0, 25000000 }, NULL);
+}
+
+static void sources(void **state)
+{
+	struct datafs_under *o = NULL;
+	char path[5000];
+
+	(void)state;
+	put("file", "x");
+	snprintf(path, sizeof(path), "%s/file", dir);
+	assert_int_equal(datafs_under_open(path, &o), -ENOTDIR);
+	snprintf(path, sizeof(path), "%s/none", dir);
+	assert_int_equal(datafs_under_open(path, &o), -ENOENT);
+	assert_int_equal(datafs_under_open("relative", &o), -EINVAL);
+	assert_int_equal(datafs_under_open("gopher://x", &o), -EPROTONOSUPPORT);
+	assert_null(o);
+	snprintf(path, sizeof(path), "posix://%s", dir);
+	assert_int_equal(datafs_under_open(path, &o), 0);
+	datafs_under_close(o);
+}
+
+static void attributes(void **state)
+{
+	struct datafs_under_stat st, again;
+	struct statfs fs;
+	struct stat sb;
+	char buf[8];
+
+	(void)state;
+	put("a", "hello");
+	assert_int_equal(linkat(dfd, "a", dfd, "b", 0), 0);
+	st = look("a");
+	assert_int_equal(fstatat(dfd, "a", &sb, 0), 0);
+	assert_int_equal(st.mode, S_IFREG | 0640);
+	assert_int_equal(st.size, 5);
+	assert_int_equal(st.nlink, 2);
+	assert_int_equal(st.uid, getuid());
+	assert_int_equal(st.blocks, sb.st_blocks);
+	assert_int_equal(st.mtime.tv_nsec, sb.st_mtim.tv_nsec);
+	assert_int_equal(st.ctime.tv_sec, sb.st_ctim.tv_sec);
+	assert_true(datafs_under_young(&st));
+	again = look("b");
+	assert_int_equal(st.file_id, again.file_id);
+	assert_true(same(&st, &again));
+	st = look("");
+	assert_true(S_ISDIR(st.mode));
+	assert_true(st.file_id && st.file_id != again.file_id);
+	assert_int_equal(u->ops->statfs(u, &fs), 0);
+	assert_true(fs.f_blocks > 0);
+	a_tick();
+	st = look("a");
+	assert_false(datafs_under_young(&st));
+	/* reading is no change, and leaves no trace */
+	assert_int_equal(rd("a", &st, 0, buf, 8), 5);
+	again = look("a");
+	assert_true(same(&st, &again));
+	assert_int_equal(st.atime.tv_sec, again.atime.tv_sec);
+	assert_int_equal(st.atime.tv_nsec, again.atime.tv_nsec);
+}
+
+static void young(void **state)
+{
+	struct datafs_under_stat st = { 0 };
+
+	(void)state;
+	st.seen = (struct timespec){ 1000, 10000000 };
+	st.ctime = st.mtime = (struct timespec){ 999, 999000000 };
+	assert_true(datafs_under_young(&st));
+	st.ctime = st.mtime = (struct timespec){ 999, 980000000 };
+	assert_false(datafs_under_young(&st));
+	st.ctime = (struct timespec){ 1000, 20000000 }; /* the future */
+	assert_true(datafs_under_young(&st));
+	st.ctime = (struct timespec){ 5000, 1 };
+	assert_true(datafs_under_young(&st));
+	st.ctime = st.mtime = (struct timespec){ 999, 0 }; /* whole seconds */
+	assert_true(datafs_under_young(&st));
+	st.ctime = st.mtime = (struct timespec){ 997, 0 };
+	assert_false(datafs_under_young(&st));
+	st.ctime = (struct timespec){ -1000000000000, 5 };
+	assert_false(datafs_under_young(&st));
+}
+
+static void changes(void **state)
+{
+	struct datafs_under_stat st, now;
+	char buf[64];
+	int fd;
+
+	(void)state;
+	put("f", "one one one");
+	st = look("f");
+	assert_int_equal(rd("f", &st, 0, buf, sizeof(buf)), 11);
+	assert_memory_equal(buf, "one one one", 11);
+	assert_int_equal(rd("f", &st, 4, buf, 3), 3);
+	assert_int_equal(rd("f", &st, 11, buf, 3), 0);
+	a_tick();
+	/* grown, while it is kept open */
+	fd = openat(dfd, "f", O_WRONLY | O_APPEND);
+	assert_int_equal(write(fd, " more", 5), 5);
+	close(fd);
+	assert_int_equal(rd("f", &st, 0, buf, sizeof(buf)), -ESTALE);
+	now = look("f");
+	assert_false(same(&st, &now));
+	assert_int_equal(rd("f", &now, 0, buf, sizeof(buf)), 16);
+	a_tick();
+	/* written in place, same size */
+	fd = openat(dfd, "f", O_WRONLY);
+	assert_int_equal(write(fd, "two", 3), 3);
+	close(fd);
+	assert_int_equal(rd("f", &now, 0, buf, sizeof(buf)), -ESTALE);
+	now = look("f");
+	assert_int_equal(rd("f", &now, 0, buf, 3), 3);
+	assert_memory_equal(buf, "two", 3);
+	/* replaced */
+	put("g", "another");
+	assert_int_equal(renameat(dfd, "g", dfd, "f"), 0);
+	assert_int_equal(rd("f", &now, 0, buf, sizeof(buf)), -ESTALE);
+	st = look("f");
+	assert_true(st.file_id != now.file_id);
+	assert_int_equal(rd("f", &st, 0, buf, sizeof(buf)), 7);
+	/* gone, replaced by what must not be opened */
+	assert_int_equal(unlinkat(dfd, "f", 0), 0);
+	assert_int_equal(u->ops->stat(u, "f", &now), -ENOENT);
+	assert_int_equal(rd("f", &st, 0, buf, sizeof(buf)), -ESTALE);
+	assert_int_equal(mkfifoat(dfd, "f", 0600), 0);
+	assert_int_equal(rd("f", &st, 0, buf, sizeof(buf)), -ESTALE);
+	now = look("f");
+	assert_int_equal(rd("f", &now, 0, buf, sizeof(buf)), -ESTALE);
+}
+
+static void links(void **state)
+{
+	struct datafs_under_stat st;
+	char buf[64];
+
+	(void)state;
+	assert_int_equal(mkdirat(dfd, "d", 0755), 0);
+	put("d/f", "text");
+	assert_int_equal(symlinkat("d", dfd, "to_d"), 0);
+	assert_int_equal(symlinkat("/etc/passwd", dfd, "out"), 0);
+	assert_int_equal(symlinkat("nowhere", dfd, "dangling"), 0);
+	st = look("out");
+	assert_true(S_ISLNK(st.mode));
+	assert_int_equal(st.size, 11);
+	assert_int_equal(u->ops->readlink(u, "out", buf, sizeof(buf)), 11);
+	assert_memory_equal(buf, "/etc/passwd", 11);
+	assert_int_equal(u->ops->readlink(u, "dangling", buf, sizeof(buf)), 7);
+	assert_int_equal(u->ops->readlink(u, "d/f", buf, sizeof(buf)), -EINVAL);
+	assert_int_equal(u->ops->readlink(u, "no", buf, sizeof(buf)), -ENOENT);
+	/* none is followed, at the end or on the way */
+	assert_int_equal(rd("out", &st, 0, buf, sizeof(buf)), -ESTALE);
+	assert_int_equal(u->ops->stat(u, "to_d/f", &st), -ENOENT);
+	assert_int_equal(u->ops->list(u, "to_d", NULL, NULL), -ENOTDIR);
+	assert_int_equal(u->ops->stat(u, "d/f/x", &st), -ENOENT);
+	/* and none leads out of the tree */
+	assert_int_equal(u->ops->stat(u, "..", &st), -EINVAL);
+	assert_int_equal(u->ops->stat(u, "d/../../x", &st), -EINVAL);
+	assert_int_equal(u->ops->stat(u, "/etc", &st), -EINVAL);
+	assert_int_equal(u->ops->stat(u, "d//f", &st), -EINVAL);
+	assert_int_equal(u->ops->stat(u, "d/", &st), -EINVAL);
+	assert_int_equal(u->ops->stat(u, "d/.", &st), -EINVAL);
+}
+
+struct names {
+	char name[300][256];
+	struct datafs_under_stat st[300];
+	int n, stop_at;
+};
+
+static int take(void *arg, const char *name, const struct datafs_under_stat *st)
+{
+	struct names *l = arg;
+
+	if (l->n == l->stop_at)
+		return -ECANCELED;
+	strcpy(l->name[l->n], name);
+	l->st[l->n++] = *st;
+	return 0;
+}
+
+static const struct datafs_under_stat *in(const struct names *l,
+					  const char *name)
+{
+	for (int i = 0; i < l->n; i++)
+		if (!strcmp(l->name[i], name))
+			return &l->st[i];
+	return NULL;
+}
+
+static void listing(void **state)
+{
+	static const char *const odd[] = { " ", "...", "..a", "a b", "\n\t",
+					   "\xff\xfe", "-rf", "*", "\\", "%s" };
+	struct names *l = calloc(1, sizeof(*l));
+	char name[256];
+
+	(void)state;
+	l->stop_at = 300;
+	assert_int_equal(u->ops->list(u, "", take, l), 0);
+	assert_int_equal(l->n, 0);
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "file%d", i);
+		put(name, name);
+	}
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		put(odd[i], odd[i]);
+	memset(name, 'n', 255);
+	name[255] = 0;
+	put(name, "long");
+	assert_int_equal(mkfifoat(dfd, "fifo", 0600), 0);
+	assert_int_equal(symlinkat("file1", dfd, "link"), 0);
+	assert_int_equal(mkdirat(dfd, "dir", 0700), 0);
+	assert_int_equal(u->ops->list(u, "", take, l), 0);
+	assert_int_equal(l->n, 200 + 10 + 4);
+	for (int i = 0; i < l->n; i++) {
+		struct datafs_under_stat st = look(l->name[i]);
+
+		assert_true(same(&st, &l->st[i]));
+		assert_int_equal(st.mode, l->st[i].mode);
+		assert_int_equal(st.has_xattr, l->st[i].has_xattr);
+	}
+	assert_true(S_ISFIFO(in(l, "fifo")->mode));
+	assert_true(S_ISLNK(in(l, "link")->mode));
+	assert_non_null(in(l, "\xff\xfe"));
+	assert_non_null(in(l, name));
+	l->n = 0;
+	l->stop_at = 5;
+	assert_int_equal(u->ops->list(u, "", take, l), -ECANCELED);
+	assert_int_equal(u->ops->list(u, "none", take, l), -ENOENT);
+	assert_int_equal(u->ops->list(u, "file1", take, l), -ENOTDIR);
+	free(l);
+}
+
+static void long_paths(void **state)
+{
+	struct names *l = calloc(1, sizeof(*l));
+	struct datafs_under_stat st;
+	char *key = calloc(1, 20 * 252 + 8), *p = key, buf[8];
+	int fds[21] = { dup(dfd) }, fd = fds[0], next;
+
+	(void)state;
+	/* 20 levels of 251 bytes: more than PATH_MAX */
+	for (int i = 0; i < 20; i++) {
+		memset(p, 'a' + i, 251);
+		assert_int_equal(mkdirat(fd, p, 0755), 0);
+		fd = fds[i + 1] = openat(fd, p, O_RDONLY | O_DIRECTORY);
+		p += 251;
+		*p++ = '/';
+	}
+	strcpy(p, "leaf");
+	next = openat(fd, "leaf", O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(next, "deep", 4), 4);
+	close(next);
+	st = look(key);
+	assert_int_equal(st.size, 4);
+	assert_int_equal(rd(key, &st, 0, buf, 8), 4);
+	assert_memory_equal(buf, "deep", 4);
+	strcpy(p, "none");
+	assert_int_equal(u->ops->stat(u, key, &st), -ENOENT);
+	p[-1] = 0;
+	l->stop_at = 300;
+	assert_int_equal(u->ops->list(u, key, take, l), 0);
+	assert_int_equal(l->n, 1);
+	memset(key, 'x', 5000);
+	key[5000] = 0;
+	assert_int_equal(u->ops->stat(u, key, &st), -ENAMETOOLONG);
+	key[300] = 0;
+	assert_int_equal(u->ops->stat(u, key, &st), -ENAMETOOLONG);
+	/* too deep for teardown's way */
+	assert_int_equal(unlinkat(fds[20], "leaf", 0), 0);
+	key[251] = 0;
+	for (int i = 20; i--; close(fds[i + 1])) {
+		memset(key, 'a' + i, 251);
+		assert_int_equal(unlinkat(fds[i], key, AT_REMOVEDIR), 0);
+	}
+	close(fds[0]);
+	free(key);
+	free(l);
+}
+
+static void xattrs(void **state)
+{
+	/* version 2; u::rw-, u:1:r--, g::r--, m::r--, o::--- */
+	static const unsigned char acl[] = {
+		2, 0, 0, 0,
+		1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 1, 0, 0, 0,
+		4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255,
+		32, 0, 0, 0, 255, 255, 255, 255,
+	};
+	char path[5000], buf[256], *big;
+	struct datafs_under_stat st;
+	struct names *l;
+	ssize_t n;
+
+	(void)state;
+	put("f", "x");
+	snprintf(path, sizeof(path), "%s/f", dir);
+	st = look("f");
+	assert_false(st.has_xattr);
+	if (setxattr(path, "user.color", "red", 3, 0)) {
+		assert_int_equal(errno, EOPNOTSUPP);
+		skip();
+	}
+	st = look("f");
+	assert_true(st.has_xattr && !st.has_acl);
+	n = u->ops->getxattr(u, "f", "user.color", buf, sizeof(buf));
+	assert_int_equal(n, 3);
+	assert_memory_equal(buf, "red", 3);
+	assert_int_equal(u->ops->getxattr(u, "f", "user.color", NULL, 0), 3);
+	assert_int_equal(u->ops->getxattr(u, "f", "user.color", buf, 1),
+			 -ERANGE);
+	assert_int_equal(u->ops->getxattr(u, "f", "user.no", buf, 1), -ENODATA);
+	n = u->ops->listxattr(u, "f", buf, sizeof(buf));
+	assert_int_equal(n, sizeof("user.color"));
+	assert_string_equal(buf, "user.color");
+	if (!setxattr(path, "system.posix_acl_access", acl, sizeof(acl), 0)) {
+		st = look("f");
+		assert_true(st.has_xattr && st.has_acl);
+		l = calloc(1, sizeof(*l));
+		l->stop_at = 300;
+		assert_int_equal(u->ops->list(u, "", take, l), 0);
+		assert_true(in(l, "f")->has_acl);
+		free(l);
+	}
+	/* a list longer than the first buffer */
+	big = malloc(200);
+	for (int i = 0; i < 12; i++) {
+		memset(big, 'n', 200);
+		n = snprintf(big, 200, "user.%d", i);
+		big[n] = 'n';
+		big[150] = 0;
+		if (setxattr(path, big, "", 0, 0))
+			break;
+	}
+	free(big);
+	st = look("f");
+	assert_true(st.has_xattr);
+	/* a link's own, and a FIFO's, without opening it */
+	assert_int_equal(symlinkat("f", dfd, "l"), 0);
+	assert_int_equal(mkfifoat(dfd, "p", 0600), 0);
+	st = look("l");
+	assert_false(st.has_acl);
+	assert_int_equal(u->ops->getxattr(u, "l", "user.color", buf, 8),
+			 -ENODATA);
+	assert_true(S_ISFIFO(look("p").mode));
+	n = u->ops->listxattr(u, "p", buf, sizeof(buf));
+	assert_int_equal(n, 0);
+}
+
+static void many_open(void **state)
+{
+	struct datafs_under_stat st[200];
+	char name[16], buf[16];
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		put(name, name);
+		st[i] = look(name);
+	}
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 200; i++) {
+			int n = snprintf(name, sizeof(name), "%d", i);
+
+			assert_int_equal(rd(name, &st[i], 0, buf, 16), n);
+			assert_memory_equal(buf, name, n);
+		}
+	}
+}
+
+static void *read_often(void *arg)
+{
+	const struct datafs_under_stat *st = arg;
+	char name[16], buf[16];
+	intptr_t bad = 0;
+
+	for (int i = 0; i < 2000; i++) {
+		int k = i * 7 % 100, n = snprintf(name, 16, "%d", k);
+
+		if (rd(name, &st[k], 0, buf, 16) != n || memcmp(buf, name, n))
+			bad++;
+	}
+	return (void *)bad;
+}
+
+static void many_threads(void **state)
+{
+	struct datafs_under_stat st[100];
+	pthread_t t[8];
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		put(name, name);
+		st[i] = look(name);
+	}
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, read_often, st),
+				 0);
+	for (int i = 0; i < 8; i++) {
+		void *bad;
+
+		pthread_join(t[i], &bad);
+		assert_null(bad);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(sources),
+		T(attributes),
+		cmocka_unit_test(young),
+		T(changes),
+		T(links),
+		T(listing),
+		T(long_paths),
+		T(xattrs),
+		T(many_open),
+		T(many_threads),
+	};
+
+	return cmocka_run_group_tests_name("under_posix", tests, NULL, NULL);
+}

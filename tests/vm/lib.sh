@@ -1,0 +1,275 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Shared by the tests of this directory; source it. A test calls load, then
+# what it tests, and at the end finish, which never returns.
+#
+#   SRC, MNT, CACHE   the source tree, the mount point, the cache directory
+#   STORE             what the daemon of the default instance has in that
+#   KO                the module for this kernel
+#
+# Where a test waits, it waits for a state, with a limit; nothing is concluded
+# from how long something took.
+
+PATH=$DATAFS_TOP/build:$DATAFS_TOP/build/tests/vm:$PATH
+KO=$DATAFS_KMOD/datafs.ko
+DISK=/mnt/disk
+SRC=$DISK/src
+MNT=/mnt/m
+CACHE=$DISK/cache
+STORE=$CACHE/default
+CACHE_SIZE=512M
+OUT=/tmp/out
+failed=0
+bad_replies=0
+# The exit status of what setup does is looked at where it matters.
+set -u
+mkdir -p "$SRC" "$MNT" "$CACHE"
+
+# -------------------------------------------------------------- reporting
+
+ok()
+{
+	echo "ok - $*"
+}
+
+# not_ok NAME [FILE]: with what FILE holds as a comment
+not_ok()
+{
+	echo "not ok - $1"
+	failed=1
+	[ -z "${2:-}" ] || tail -n 25 "$2" | sed 's/^/# /'
+	state_of_things
+}
+
+skip()
+{
+	echo "ok - $1 # SKIP $2"
+}
+
+# check NAME COMMAND...: its output is shown only if it fails
+check()
+{
+	local name=$1
+
+	shift
+	if "$@" > $OUT 2>&1; then
+		ok "$name"
+	else
+		not_ok "$name" $OUT
+		return 1
+	fi
+}
+
+# is NAME GOT OPERATOR WANT: OPERATOR of test(1)
+is()
+{
+	# shellcheck disable=SC2086 # the operator may be = or -eq
+	if test "$2" $3 "$4" 2> $OUT; then
+		ok "$1${5:+ ($2)}"
+	else
+		not_ok "$1: got '$2', expected $3 '$4'"
+		return 1
+	fi
+}
+
+# The same where numbers are worth telling.
+count_is()
+{
+	is "$1" "$2" "$3" "$4" told
+}
+
+# A program that reports by itself.
+tap()
+{
+	local status
+
+	"$@" 2>&1
+	status=$?
+	[ $status -eq 0 ] && return
+	failed=1
+	[ $status -eq 1 ] || not_ok "$1 ended with status $status"
+	state_of_things
+}
+
+# For whoever has to find out why.
+state_of_things()
+{
+	local f
+
+	dmesg -c > /tmp/dmesg.new
+	cat /tmp/dmesg.new >> /tmp/dmesg
+	grep -i datafs /tmp/dmesg.new | tail -n 15 | sed 's/^/# /'
+	for f in /run/datafs/*.log; do
+		[ -s "$f" ] || continue
+		echo "# the end of $f:"
+		tail -n 8 "$f" | sed 's/^/# /'
+	done
+}
+
+# ------------------------------------------------------- module and daemon
+
+modules()
+{
+	local m
+
+	for m in $(modinfo -F depends "$KO" | tr , ' ') \
+		 $(modinfo -F softdep "$KO" | sed 's/\(pre\|post\)://g'); do
+		modprobe -q "$m" || true
+	done
+}
+
+# load: everything a mount needs; without it there is nothing to test
+load()
+{
+	dmesg -c > /tmp/dmesg
+	# Where mount(8) looks for it; it finds the daemon beside itself.
+	ln -sf "$DATAFS_TOP/build/mount.datafs" /usr/sbin/mount.datafs
+	modules
+	check "the module loads" insmod "$KO" || finish
+}
+
+# The pids of daemons, of one instance or of all. Without starting a program:
+# that is slow in the guest, and this is done often.
+daemons()
+{
+	local p comm
+	local -a words
+
+	for p in /proc/[0-9]*; do
+		read -r comm < "$p/comm" || continue
+		[ "$comm" = datafsd ] || continue
+		mapfile -d '' -t words < "$p/cmdline"
+		# Without words it is ending: not for us to wait for its parent.
+		[ ${#words[@]} -gt 0 ] || continue
+		case " ${words[*]} " in
+		*" --name ${1:-} "*)	;;
+		*)			[ -z "${1:-}" ] || continue ;;
+		esac
+		echo "${p#/proc/}"
+	done 2> /dev/null
+}
+
+# until_true SECONDS COMMAND...: the limit says only that it hangs
+until_true()
+{
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+
+no_daemon()
+{
+	[ -z "$(daemons "${1:-}")" ]
+}
+
+# mnt SOURCE DIR [OPTIONS]: by mount(8); an own instance has an own cache
+mnt()
+{
+	local opts="cache_size=$CACHE_SIZE${3:+,$3}"
+
+	case ",$opts," in
+	*,cache=*)	;;
+	*)		opts=$opts,cache=$CACHE ;;
+	esac
+	mkdir -p "$2"
+	mount -t datafs -o "$opts" "$1" "$2"
+}
+
+mounted()
+{
+	mountpoint -q "$1"
+}
+
+# umnt DIR: and the daemon ends, if it was the last
+umnt()
+{
+	note_bad_replies
+	umount "$1" || return 1
+	grep -q ' - datafs ' /proc/self/mountinfo || until_true 30 no_daemon
+}
+
+# stat_of NAME [INSTANCE]: a counter of the kernel (all mounts) or the daemon
+stat_of()
+{
+	datafs stats --instance "${2:-default}" |
+		awk -v k="$1" '$1 == k { n += $2; seen = 1 }
+			END { if (seen) print n; else print "no-such-counter" }'
+}
+
+# What the kernel had to refuse from our own daemon is a mistake of one of them.
+note_bad_replies()
+{
+	local n
+
+	n=$(datafs stats 2> /dev/null | awk '$1 == "replies_bad" { n += $2 } END { print n + 0 }')
+	bad_replies=$((bad_replies + n))
+}
+
+# What a directory lists, in one line.
+names()
+{
+	find "$1" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | tr '\n' ' '
+}
+
+drop_pages()
+{
+	sync
+	echo 1 > /proc/sys/vm/drop_caches
+}
+
+drop_all()
+{
+	sync
+	echo 3 > /proc/sys/vm/drop_caches
+}
+
+# forget_cache: the next mount is cold
+forget_cache()
+{
+	rm -rf "$CACHE"
+	mkdir -p "$CACHE"
+}
+
+# ---------------------------------------------------------------- the end
+
+splats='BUG: |WARNING: |KASAN: |UBSAN: |kmemleak: .* suspected|INFO: (task|trying|rcu|possible)'
+splats="$splats|possible .*deadlock|general protection|Oops: |kernel BUG at"
+splats="$splats|Objects remaining|suspicious RCU|unable to handle|Fix your code|Call Trace"
+
+finish()
+{
+	local dir pid
+
+	note_bad_replies
+	# Innermost first: a mount may lie below another.
+	grep ' - datafs ' /proc/self/mountinfo | cut -d' ' -f5 | tac > /tmp/left
+	while read -r dir; do
+		umount "$(printf '%b' "$dir")" || umount -l "$(printf '%b' "$dir")"
+	done < /tmp/left
+	if ! until_true 40 no_daemon; then
+		not_ok "no daemon is left: $(daemons | tr '\n' ' ')"
+		for pid in $(daemons); do
+			kill "$pid"
+		done
+		until_true 10 no_daemon || for pid in $(daemons); do
+			kill -KILL "$pid"
+		done
+	else
+		ok "no daemon is left"
+	fi
+	is "no reply of the daemon was refused" "$bad_replies" -eq 0
+	[ ! -e /sys/module/datafs ] || check "the module unloads" rmmod datafs
+	dmesg -c >> /tmp/dmesg
+	if grep -Eaq "$splats" /tmp/dmesg; then
+		grep -Ea -m 1 -A 40 "$splats" /tmp/dmesg > $OUT
+		not_ok "no complaint of the kernel" $OUT
+	else
+		ok "no complaint of the kernel"
+	fi
+	exit $failed
+}

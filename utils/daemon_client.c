@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The client side of a daemon's status socket. */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon_client.h"
+
+static int connect_to(const char *instance)
+{
+	static const struct timeval limit = { .tv_sec = 5 };
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd, ret;
+
+	ret = snprintf(sa.sun_path, sizeof(sa.sun_path), "/run/datafs/%s.sock",
+		       instance);
+	if (ret < 0 || (size_t)ret >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
+	    connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+static int send_line(int fd, const char *request)
+{
+	char line[64];
+	int len = snprintf(line, sizeof(line), "%s\n", request);
+
+	if (len < 0 || (size_t)len >= sizeof(line))
+		return -EINVAL;
+	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) != len)
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
+int datafs_daemon_ask(const char *instance, const char *request,
+		      datafs_daemon_line_fn fn, void *arg)
+{
+	char *line = NULL, *value;
+	size_t size = 0;
+	int fd, ret;
+	FILE *f;
+
+	fd = connect_to(instance);
+	if (fd < 0)
+		return fd;
+	ret = send_line(fd, request);
+	f = ret ? NULL : fdopen(fd, "r");
+	if (!f) {
+		if (!ret)
+			ret = -errno;
+		close(fd);
+		return ret;
+	}
+	errno = 0;
+	while (getline(&line, &size, f) >= 0) {
+		line[strcspn(line, "\n")] = '\0';
+		value = strchr(line, ' ');
+		if (value) {
+			*value = '\0';
+			value += 1 + strspn(value + 1, " ");
+		}
+		if (*line)
+			fn(arg, line, value ? value : "");
+	}
+	if (ferror(f))
+		ret = errno == EAGAIN ? -ETIMEDOUT : -errno;
+	free(line);
+	fclose(f);
+	return ret;
+}

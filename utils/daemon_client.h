@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A question to the daemon of an instance, on /run/datafs/NAME.sock. */
+#ifndef DATAFS_DAEMON_CLIENT_H
+#define DATAFS_DAEMON_CLIENT_H
+
+/* Called for each "KEY VALUE" line of the answer. */
+typedef void (*datafs_daemon_line_fn)(void *arg, const char *key,
+				      const char *value);
+
+/*
+ * datafs_daemon_ask - send @request ("stats", "status") and read the answer
+ *
+ * 0, or a negative errno: -ENOENT and -ECONNREFUSED mean that no daemon of
+ * that name runs; -ETIMEDOUT that it says nothing for five seconds.
+ */
+int datafs_daemon_ask(const char *instance, const char *request,
+		      datafs_daemon_line_fn fn, void *arg);
+
+#endif

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/* datafs: looks at what the kernel and the daemons of this machine do. */
+#define _GNU_SOURCE 1
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "datafs_abi.h"
+#include "report.h"
+
+struct command {
+	const char *name;
+	const char *args;
+	const char *what;
+	int (*run)(int argc, char **argv);
+};
+
+static int cmd_version(int argc, char **argv);
+static int cmd_help(int argc, char **argv);
+
+static const struct command commands[] = {
+	{ "status", "", "mounts, their instances and daemons", datafs_report_status },
+	{ "stats", "[MOUNTPOINT | --instance NAME]",
+	  "counters of the kernel and of the daemon", datafs_report_stats },
+	{ "version", "", "of this program, the contract and the module", cmd_version },
+	{ "help", "", "this text", cmd_help },
+};
+
+#define NCOMMANDS	(sizeof(commands) / sizeof(*commands))
+
+static void usage(FILE *f)
+{
+	size_t i;
+
+	fputs("usage: datafs COMMAND\n", f);
+	for (i = 0; i < NCOMMANDS; i++)
+		fprintf(f, "  %-8s%-32s%s\n", commands[i].name, commands[i].args,
+			commands[i].what);
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		errx(DATAFS_EXIT_USAGE, "help takes no arguments");
+	usage(stdout);
+	return 0;
+}
+
+static void print_module(const char *name, const char *file)
+{
+	char path[100], text[200];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/module/datafs/%s", file);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	if (fgets(text, sizeof(text), f))
+		printf("%-18s %s%s", name, text, strchr(text, '\n') ? "" : "\n");
+	fclose(f);
+}
+
+static int cmd_version(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		errx(DATAFS_EXIT_USAGE, "version takes no arguments");
+	printf("%-18s %s\n", "version", DATAFS_VERSION);
+	printf("%-18s %d.%d\n", "abi", DATAFS_ABI_MAJOR, DATAFS_ABI_MINOR);
+	printf("%-18s %s\n", "compiler", __VERSION__);
+	if (access("/sys/module/datafs", F_OK)) {
+		printf("%-18s %s\n", "module", "not loaded");
+		return 0;
+	}
+	printf("%-18s %s\n", "module", "loaded");
+	print_module("module_version", "version");
+	print_module("module_srcversion", "srcversion");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	if (argc < 2) {
+		usage(stderr);
+		return DATAFS_EXIT_USAGE;
+	}
+	for (i = 0; i < NCOMMANDS; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	warnx("no command \"%s\": try datafs help", argv[1]);
+	return DATAFS_EXIT_USAGE;
+}
