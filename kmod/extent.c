@@ -325,6 +325,9 @@ static bool datafs_ext_insert(struct datafs_inode *di, struct datafs_ext *new,
 	while ((old = datafs_ext_find(di, new->off)) &&
 	       old->off < datafs_ext_end(new)) {
 		if (datafs_ext_end(old) > datafs_ext_end(new)) {
+			/* With its beginning cut off there may be nothing left. */
+			if (old->off <= new->off)
+				return false;
 			datafs_ext_trim(new, 0, old->off);
 			break;
 		}
@@ -399,6 +402,8 @@ int datafs_ext_install(struct datafs_ask *ask, u64 seq,
 	spin_unlock(&di->extent_lock);
 	datafs_ext_free_list(&drop);
 	datafs_count(mnt, DATAFS_STAT_EXTENTS_INSTALLED, taken);
+	if (err)
+		datafs_count(mnt, DATAFS_STAT_REPLIES_STALE, 1);
 out:
 	for (i = 0; i < rep->count; i++)
 		if (made[i])

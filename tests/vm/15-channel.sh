@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # vm: kernels=6.1,6.12 long=debug mem=2048 disk=2G timeout=1500
 #
-# The channel with a daemon that keeps no rule: channel.c speaks to the module
-# directly, and every answer it should refuse is refused.
+# The channel with daemons that keep no rule: channel.c (the device, names, the
+# control socket) and extents.c (data upcalls, revocation) speak to the module
+# directly, and every answer that it should refuse is refused.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
@@ -14,5 +15,25 @@ case $KVER in
 *)			rounds=100 ;;
 esac
 ROUNDS=$rounds tap channel "$MNT" "$DISK"
+# A disk whose I/O can be made to stand still.
+slow_disk()
+{
+	local loop
+
+	truncate -s 64M "$DISK/dm.img" &&
+	loop=$(losetup -f --show "$DISK/dm.img") &&
+	echo "0 $((64 * 2048)) linear $loop 0" |
+		dmsetup --noudevrules --noudevsync create slow &&
+	dmsetup mknodes && mkdir -p /mnt/slow &&
+	mkfs.ext4 -q -O ^has_journal /dev/mapper/slow &&
+	mount -o noatime /dev/mapper/slow /mnt/slow
+}
+modprobe -q dm_mod
+modprobe -q loop
+check "a disk that can stand still" slow_disk &&
+	tap extents "$MNT" /mnt/slow slow
+umount /mnt/slow
+dmsetup --noudevrules --noudevsync remove slow
+losetup -D
 check "nothing is left of it" eval '! grep -q " - datafs " /proc/self/mountinfo'
 finish

@@ -5,124 +5,16 @@
  * a filesystem with direct I/O.
  */
 #define _GNU_SOURCE 1
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include <liburing.h>
-#include <netlink/netlink.h>
-#include <netlink/genl/genl.h>
-#include <netlink/genl/ctrl.h>
 
-#include "datafs_abi.h"
-#include "prog.h"
-
-static const char *dir;
-static char path[4200];
-
-#define FAILS(call, e) ok((call) == -1 && errno == (e), "%s: %s", #call, \
-			  strerrorname_np(e))
-
-static const char *at(const char *name)
-{
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return path;
-}
-
-static int dev(int flags)
-{
-	int fd = open("/dev/datafs", O_RDWR | O_CLOEXEC | flags);
-
-	if (fd < 0)
-		die("/dev/datafs: %s", strerror(errno));
-	return fd;
-}
-
-static struct datafs_hello hello_of(const char *name)
-{
-	struct datafs_hello h = {
-		.size = sizeof(h), .major = DATAFS_ABI_MAJOR,
-		.minor = 7, .features = ~0ull, .epoch = 5,
-	};
-
-	strcpy(h.name, name);
-	memset(h.session, 0x5a, sizeof(h.session));
-	return h;
-}
-
-static int hello(int fd, const char *name)
-{
-	struct datafs_hello h = hello_of(name);
-
-	return ioctl(fd, DATAFS_IOC_HELLO, &h);
-}
-
-static char buf[DATAFS_MSG_MAX];
-
-/* The next request, which must be there within a few seconds. */
-static struct datafs_req *next(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	ssize_t n;
-
-	if (poll(&p, 1, 10000) != 1)
-		die("no request came");
-	n = read(fd, buf, DATAFS_READ_MIN);
-	if (n < (ssize_t)sizeof(struct datafs_req))
-		die("read: %zd %s", n, strerror(errno));
-	return (struct datafs_req *)buf;
-}
-
-static ssize_t answer(int fd, uint64_t id, int error, const void *body,
-		      size_t len)
-{
-	struct datafs_rep rep = {
-		.len = sizeof(rep) + len, .error = error, .id = id,
-	};
-	struct iovec v[2] = {
-		{ &rep, sizeof(rep) }, { (void *)body, len },
-	};
-
-	return writev(fd, v, len ? 2 : 1);
-}
-
-static struct datafs_attr attr_of(uint64_t ino, uint32_t mode)
-{
-	return (struct datafs_attr) {
-		.ino = ino, .content = 1, .size = 8192, .mode = mode,
-		.nlink = 1, .valid_ms = DATAFS_FOREVER,
-	};
-}
-
-/* mount(2) in a child, which exits with its errno */
-static pid_t mounting(const char *instance)
-{
-	char opts[100];
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	snprintf(opts, sizeof(opts), "instance=%s", instance);
-	_exit(mount("/the/source", dir, "datafs", 0, opts) ? errno : 0);
-}
-
-static int reap(pid_t pid)
-{
-	int st;
-
-	if (waitpid(pid, &st, 0) != pid)
-		die("waitpid");
-	return WIFEXITED(st) ? WEXITSTATUS(st) : 1000 + WTERMSIG(st);
-}
+#include "channel.h"
 
 /* stat(2) in a child */
 static pid_t stating(const char *name)
@@ -134,11 +26,6 @@ static pid_t stating(const char *name)
 		return pid;
 	close_range(3, ~0u, 0);
 	_exit(stat(at(name), &st) ? errno : 0);
-}
-
-static bool quiet(int fd)
-{
-	return read(fd, buf, sizeof(buf)) == -1 && errno == EAGAIN;
 }
 
 /* ------------------------------------------------------------------ parts */
@@ -588,100 +475,6 @@ static void storm(int fd, int rounds)
 
 /* ---------------------------------------------------------------- netlink */
 
-static struct nl_sock *sock;
-static int family, seen;
-static uint32_t seen_mount;
-static uint64_t stat_unknown, stat_bad, stat_lookups;
-
-static int on_msg(struct nl_msg *msg, void *arg)
-{
-	struct nlattr *a[DATAFS_A_NR], *n[DATAFS_A_NR], *pos;
-	int rem;
-
-	(void)arg;
-	genlmsg_parse(nlmsg_hdr(msg), 0, a, DATAFS_A_NR - 1, NULL);
-	seen++;
-	if (a[DATAFS_A_MOUNT_ID])
-		seen_mount = nla_get_u32(a[DATAFS_A_MOUNT_ID]);
-	if (a[DATAFS_A_SOURCE])
-		printf("# mount %u of instance %s: %s, state %d, epoch %d\n",
-		       seen_mount, nla_get_string(a[DATAFS_A_INSTANCE]),
-		       nla_get_string(a[DATAFS_A_SOURCE]),
-		       a[DATAFS_A_STATE] ? (int)nla_get_u32(a[DATAFS_A_STATE]) : -1,
-		       a[DATAFS_A_EPOCH] ? (int)nla_get_u64(a[DATAFS_A_EPOCH]) : -1);
-	nla_for_each_attr(pos, genlmsg_attrdata(nlmsg_data(nlmsg_hdr(msg)), 0),
-			  genlmsg_attrlen(nlmsg_data(nlmsg_hdr(msg)), 0), rem) {
-		const char *name;
-		uint64_t v;
-
-		if (nla_type(pos) != DATAFS_A_STAT)
-			continue;
-		nla_parse_nested(n, DATAFS_A_NR - 1, pos, NULL);
-		name = nla_get_string(n[DATAFS_A_STAT_NAME]);
-		v = nla_get_u64(n[DATAFS_A_STAT_VALUE]);
-		if (!strcmp(name, "replies_unknown"))
-			stat_unknown = v;
-		else if (!strcmp(name, "replies_bad"))
-			stat_bad = v;
-		else if (!strcmp(name, "requests_lookup"))
-			stat_lookups = v;
-	}
-	return NL_OK;
-}
-
-static struct nl_msg *command(int cmd, int flags)
-{
-	struct nl_msg *msg = nlmsg_alloc_size(65536);
-
-	genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, flags, cmd, 1);
-	return msg;
-}
-
-static int outcome;
-
-static int on_end(struct nl_msg *msg, void *arg)
-{
-	(void)msg;
-	(void)arg;
-	outcome = 0;
-	return NL_STOP;
-}
-
-static int on_error(struct sockaddr_nl *from, struct nlmsgerr *err, void *arg)
-{
-	(void)from;
-	(void)arg;
-	outcome = -err->error;
-	return NL_STOP;
-}
-
-/* 0 or an errno */
-static int transact(struct nl_msg *msg)
-{
-	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, on_msg, NULL);
-	nl_socket_modify_cb(sock, NL_CB_ACK, NL_CB_CUSTOM, on_end, NULL);
-	nl_socket_modify_cb(sock, NL_CB_FINISH, NL_CB_CUSTOM, on_end, NULL);
-	nl_socket_modify_err_cb(sock, NL_CB_CUSTOM, on_error, NULL);
-	seen = 0;
-	outcome = -1;
-	if (nl_send_auto(sock, msg) < 0)
-		return 1000;
-	nlmsg_free(msg);
-	while (outcome < 0)
-		nl_recvmsgs_default(sock);
-	return outcome;
-}
-
-static int do_revoke(const char *instance, const void *ranges, size_t len)
-{
-	struct nl_msg *msg = command(DATAFS_CMD_REVOKE, 0);
-
-	nla_put_string(msg, DATAFS_A_INSTANCE, instance);
-	nla_put_u64(msg, DATAFS_A_COOKIE, 0xc00c1e);
-	nla_put(msg, DATAFS_A_RANGES, len, ranges);
-	return transact(msg);
-}
-
 static void netlink(int fd)
 {
 	static struct datafs_range ranges[DATAFS_RANGES_MAX + 1];
@@ -691,25 +484,19 @@ static void netlink(int fd)
 	pid_t pid;
 	int i;
 
-	sock = nl_socket_alloc();
-	if (genl_connect(sock))
-		die("genl_connect");
-	family = genl_ctrl_resolve(sock, DATAFS_GENL_NAME);
-	ok(family > 0, "the family is there");
+	ok(control_open() > 0, "the family is there");
 
-	ok(!transact(command(DATAFS_CMD_GET_MOUNT, NLM_F_DUMP)) && seen == 1,
-	   "dump of one mount (%d)", seen);
+	ok(!transact(command(DATAFS_CMD_GET_MOUNT, NLM_F_DUMP)) && control.seen == 1,
+	   "dump of one mount (%d)", control.seen);
 	msg = command(DATAFS_CMD_GET_MOUNT, 0);
-	nla_put_u32(msg, DATAFS_A_MOUNT_ID, seen_mount);
-	ok(!transact(msg) && seen == 1, "get mount");
+	nla_put_u32(msg, DATAFS_A_MOUNT_ID, control.mount);
+	ok(!transact(msg) && control.seen == 1, "get mount");
 	msg = command(DATAFS_CMD_GET_STATS, 0);
-	nla_put_u32(msg, DATAFS_A_MOUNT_ID, seen_mount);
-	ok(!transact(msg) && seen == 1, "get stats");
-	printf("# unknown %d bad %d lookups %d\n", (int)stat_unknown,
-	       (int)stat_bad, (int)stat_lookups);
-	ok(stat_unknown == 2, "replies to nobody are counted");
-	ok(stat_bad == MANY / 4, "bad replies are counted");
-	ok(stat_lookups == MANY + 5, "lookups are counted");
+	nla_put_u32(msg, DATAFS_A_MOUNT_ID, control.mount);
+	ok(!transact(msg) && control.seen == 1, "get stats");
+	ok(counter("replies_unknown") == 2, "replies to nobody are counted");
+	ok(counter("replies_bad") == MANY / 4, "bad replies are counted");
+	ok(counter("requests_lookup") == MANY + 5, "lookups are counted");
 	msg = command(DATAFS_CMD_GET_MOUNT, 0);
 	nla_put_u32(msg, DATAFS_A_MOUNT_ID, 99999);
 	ok(transact(msg) == ENOENT, "no such mount");
@@ -718,7 +505,7 @@ static void netlink(int fd)
 
 	for (i = 0; i <= DATAFS_RANGES_MAX; i++)
 		ranges[i] = (struct datafs_range) { .ino = 101 + i,
-						    .mount_id = seen_mount };
+						    .mount_id = control.mount };
 	ok(!do_revoke("m", ranges, DATAFS_RANGES_MAX * sizeof(*ranges)), "revoke");
 	r = next(fd);
 	done = (struct datafs_revoke_done *)(r + 1);
@@ -744,9 +531,8 @@ static void netlink(int fd)
 	if (!pid) {
 		if (setuid(65534))
 			_exit(99);
-		nl_socket_free(sock);
-		sock = nl_socket_alloc();
-		genl_connect(sock);
+		nl_socket_free(control.sock);
+		control_open();
 		_exit(transact(command(DATAFS_CMD_GET_MOUNT, NLM_F_DUMP)));
 	}
 	i = reap(pid);
@@ -771,7 +557,6 @@ static void death(int fd)
 	usleep(300000);
 	close(fd);
 	ok(waitpid(-1, NULL, WNOHANG) == 0, "callers outlive the daemon");
-	seen = 0;
 	transact(command(DATAFS_CMD_GET_MOUNT, NLM_F_DUMP));
 	fd2 = dev(O_NONBLOCK);
 	FAILS(hello(fd2, "m"), EBUSY);

@@ -10,7 +10,10 @@
  *   unaligned  O_DIRECT, nothing aligned
  *   mapped     O_DIRECT, into a private mapping of BUFFER-FILE, which had
  *              better be on the filesystem that is tested
+ *   crooked    O_DIRECT, nothing aligned, into such a mapping
  *   mixed      one of the above for each file, by the seed
+ *   every      all of them for each file, from an own one on, and what the page
+ *              cache has of the file is dropped before each
  * -n compares bytes only, no attributes. Prints "FILES files, BYTES bytes".
  */
 #define _GNU_SOURCE 1
@@ -25,12 +28,17 @@
 
 #define BUF	(1u << 20)
 
-enum mode { MODE_READ, MODE_MMAP, MODE_DIRECT, MODE_UNALIGNED, MODE_MAPPED, MODE_MIXED };
+enum mode {
+	MODE_READ, MODE_MMAP, MODE_DIRECT, MODE_UNALIGNED,
+	/* From here on with a BUFFER-FILE only. */
+	MODE_MAPPED, MODE_CROOKED, MODE_MIXED, MODE_EVERY
+};
 
 static const char *const mode_names[] = {
 	[MODE_READ] = "read", [MODE_MMAP] = "mmap", [MODE_DIRECT] = "direct",
 	[MODE_UNALIGNED] = "unaligned", [MODE_MAPPED] = "mapped",
-	[MODE_MIXED] = "mixed",
+	[MODE_CROOKED] = "crooked", [MODE_MIXED] = "mixed",
+	[MODE_EVERY] = "every",
 };
 
 #define MODES	(sizeof(mode_names) / sizeof(mode_names[0]))
@@ -261,7 +269,7 @@ static void check_mmap(struct buffers *b, int fa, int fb, const char *name,
 static void check_reads(struct buffers *b, int fa, int fb, const char *name,
 			uint64_t size, enum mode how)
 {
-	unsigned char *buf = how == MODE_MAPPED ? b->mapped : b->got;
+	unsigned char *buf = how >= MODE_MAPPED ? b->mapped : b->got;
 	uint64_t off = 0;
 
 	/* One read past the end as well: it must say so. */
@@ -272,7 +280,7 @@ static void check_reads(struct buffers *b, int fa, int fb, const char *name,
 
 		if (how == MODE_DIRECT || how == MODE_MAPPED)
 			len = (len + 4095) & ~4095ul;
-		else if (how == MODE_UNALIGNED)
+		else if (how == MODE_UNALIGNED || how == MODE_CROOKED)
 			shift = rnd(&b->rnd) % 4096;
 		else if (rnd(&b->rnd) & 1)
 			len = 1 + len % 70000;
@@ -296,26 +304,41 @@ static void check_reads(struct buffers *b, int fa, int fb, const char *name,
 	}
 }
 
-static void check_file(struct buffers *b, size_t i)
+static void check_way(struct buffers *b, size_t i, enum mode how, int fa,
+		      const char *pb)
 {
-	char *pa = join(tree_a, files[i]), *pb = join(tree_b, files[i]);
-	enum mode how = mode;
-	int fa, fb;
+	int fb = open(pb, O_RDONLY | (how == MODE_READ || how == MODE_MMAP ? 0 : O_DIRECT));
 
-	/* The sequence of a file does not depend on which thread has it. */
-	b->rnd = mix(seed ^ i);
-	if (how == MODE_MIXED)
-		how = rnd(&b->rnd) % (buffer_file ? MODE_MIXED : MODE_MAPPED);
-	fa = open(pa, O_RDONLY | O_NOATIME);
-	fb = open(pb, O_RDONLY | (how == MODE_READ || how == MODE_MMAP ? 0 : O_DIRECT));
-	if (fa < 0 || fb < 0)
-		die("%s: open: %m", fa < 0 ? pa : pb);
+	if (fb < 0)
+		die("%s: open: %m", pb);
 	if (how == MODE_MMAP)
 		check_mmap(b, fa, fb, files[i], sizes[i]);
 	else
 		check_reads(b, fa, fb, files[i], sizes[i], how);
-	close(fa);
+	/* What is mapped elsewhere stays: that is no error. */
+	if (mode == MODE_EVERY)
+		posix_fadvise(fb, 0, 0, POSIX_FADV_DONTNEED);
 	close(fb);
+}
+
+static void check_file(struct buffers *b, size_t i)
+{
+	char *pa = join(tree_a, files[i]), *pb = join(tree_b, files[i]);
+	unsigned int ways = buffer_file ? MODE_MIXED : MODE_MAPPED, first, k;
+	int fa = open(pa, O_RDONLY | O_NOATIME);
+
+	if (fa < 0)
+		die("%s: open: %m", pa);
+	/* The sequence of a file does not depend on which thread has it. */
+	b->rnd = mix(seed ^ i);
+	if (mode < MODE_MIXED) {
+		check_way(b, i, mode, fa, pb);
+	} else {
+		first = rnd(&b->rnd) % ways;
+		for (k = 0; k < (mode == MODE_EVERY ? ways : 1); k++)
+			check_way(b, i, (first + k) % ways, fa, pb);
+	}
+	close(fa);
 	free(pa);
 	free(pb);
 }
@@ -337,7 +360,7 @@ static void *worker(void *arg)
 		fd = open(buffer_file, O_RDONLY);
 		if (fd < 0)
 			die("%s: %m", buffer_file);
-		b.mapped = mmap(NULL, BUF, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+		b.mapped = mmap(NULL, BUF + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 		if (b.mapped == MAP_FAILED)
 			die("%s: mmap: %m", buffer_file);
 		close(fd);
@@ -345,7 +368,7 @@ static void *worker(void *arg)
 	while ((i = atomic_fetch_add(&next_file, 1)) < nfiles) {
 		/* A page that is not there yet each time, not one of our own. */
 		if (buffer_file)
-			madvise(b.mapped, BUF, MADV_DONTNEED);
+			madvise(b.mapped, BUF + 4096, MADV_DONTNEED);
 		check_file(&b, order[i]);
 	}
 	return NULL;
@@ -385,7 +408,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (argc - optind != 2 || !threads || threads > 64 ||
-	    (mode == MODE_MAPPED && !buffer_file))
+	    ((mode == MODE_MAPPED || mode == MODE_CROOKED) && !buffer_file))
 		die("usage: verify [-m MODE] [-t THREADS] [-s SEED] [-b FILE] [-n] A B");
 	tree_a = argv[optind];
 	tree_b = argv[optind + 1];
