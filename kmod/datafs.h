@@ -334,6 +334,8 @@ void datafs_request_end(struct datafs_request *req, int error);
 void datafs_requests_abort(struct datafs_mount *mnt, int error);
 /* End all of an instance that is gone. May sleep. */
 void datafs_requests_end_all(struct datafs_instance *inst, int error);
+/* End the mount(2) calls that are under way. May sleep. */
+void datafs_requests_end_mounts(struct datafs_instance *inst, int error);
 
 /*
  * datafs_request_bad - the answer broke the contract: count it, log @what
@@ -418,6 +420,7 @@ struct datafs_inode {
 	u64			content;
 	u64			attr_until;	/* jiffies64; ~0 for ever */
 	u64			attr_seq;	/* answers to older requests are old */
+	bool			attr_changed;	/* @attr_seq is of a change */
 	u32			attr_flags;	/* DATAFS_ATTR_* */
 	struct timespec64	btime;
 	struct datafs_link __rcu *link;		/* a symlink's target, or NULL */
@@ -437,19 +440,6 @@ struct datafs_inode {
 	wait_queue_head_t	answered;	/* one of them ended */
 	struct datafs_bad_extent_req bad;	/* the last that did not match */
 	bool			bad_pending;	/* @bad is not yet reported */
-
-	/*
-	 * The last fault that let mmap_lock go: what it met then, and how often
-	 * it came back; under attr_lock.
-	 */
-	struct datafs_fault_error {
-		struct task_struct *task;	/* compared, never followed */
-		u64		start_time;
-		pgoff_t		pgoff;
-		unsigned long	when;		/* jiffies */
-		int		error;
-		int		tries;
-	} fault_error;
 };
 
 static inline struct datafs_inode *datafs_i(const struct inode *inode)
@@ -520,7 +510,7 @@ struct inode *datafs_ilookup(struct super_block *sb, u64 ino);
  *
  * If the content changed, first the old pages and extents go, then size,
  * times and content change together. Sleeps on folios. -EIO: type changed.
- * Does nothing if something newer than @seq was published already.
+ * 1 if something newer than @seq was published already: nothing is done then.
  */
 int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 			u64 seq, u64 when);
@@ -675,8 +665,11 @@ extern const struct export_operations datafs_export_ops;
 extern const struct xattr_handler * const datafs_xattr_handlers[];
 extern struct file_system_type datafs_fs_type;
 
-/* file.c: at the end of what is known of the file, does it go on? May upcall. */
-bool datafs_file_grew(struct kiocb *iocb);
+/*
+ * file.c: at the end of what is known of the file, does it go on? 1, 0, or
+ * -EAGAIN: a daemon would have to be asked, and @iocb must not wait. May upcall.
+ */
+int datafs_file_grew(struct kiocb *iocb);
 /* file.c: wait, killably, until nobody publishes a content; -EINTR */
 int datafs_content_settle(struct datafs_inode *di);
 /* What O_DIRECT asks of the caller's memory and of offsets, as statx tells. */

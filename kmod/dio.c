@@ -308,6 +308,8 @@ static void datafs_dio_done(struct datafs_io *io)
 static bool datafs_dio_submit(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
+	struct datafs_inode *di = datafs_i(inode);
+	unsigned int seq = datafs_content_seq(di);
 	size_t count = iov_iter_count(to);
 	struct datafs_dio *dio;
 	struct datafs_ext *ext;
@@ -315,12 +317,13 @@ static bool datafs_dio_submit(struct kiocb *iocb, struct iov_iter *to)
 	if (!IS_ALIGNED(iocb->ki_pos | count, DATAFS_GRANULE) ||
 	    count > DATAFS_DIO_MAX)
 		return false;
-	ext = datafs_ext_get(datafs_i(inode), iocb->ki_pos);
+	ext = datafs_ext_get(di, iocb->ki_pos);
 	if (!ext)
 		return false;
-	/* The size after the extent: it is not of an older content. */
+	/* The size and the extent are of one content, or both are not used. */
 	if (iocb->ki_pos + count > ext->off + ext->len ||
-	    iocb->ki_pos + count > i_size_read(inode))
+	    iocb->ki_pos + count > i_size_read(inode) ||
+	    !datafs_content_same(di, seq))
 		goto no;
 	dio = datafs_dio_pin(to, count);
 	if (!dio)
@@ -348,8 +351,11 @@ ssize_t datafs_direct_read(struct kiocb *iocb, struct iov_iter *to)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret;
 
-	if (iocb->ki_pos >= i_size_read(inode) && !datafs_file_grew(iocb))
-		return 0;
+	if (iocb->ki_pos >= i_size_read(inode)) {
+		ret = datafs_file_grew(iocb);
+		if (ret <= 0)
+			return ret;
+	}
 	if (!is_sync_kiocb(iocb) && datafs_dio_submit(iocb, to))
 		return -EIOCBQUEUED;
 	if (iocb->ki_flags & IOCB_NOWAIT) {

@@ -4,9 +4,10 @@
  *
  * What a dentry says, a name or its absence, holds until d_time, as long as
  * the directory's content is the one in d_fsdata: the daemon changes a
- * directory's content when cached names must go. Both are written when the
- * daemon has just confirmed the name and read without a lock; a reader that
- * sees one of them old asks again in vain, and no more.
+ * directory's content when cached names must go. Both are written together,
+ * under d_lock, when the daemon has just confirmed the name, and read without a
+ * lock: whoever sees one of each is served by a confirmation of this moment, or
+ * asks again in vain.
  */
 #include <linux/namei.h>
 #include <linux/slab.h>
@@ -23,11 +24,16 @@ static u64 datafs_dir_content(const struct inode *dir)
 	return READ_ONCE(datafs_i(dir)->content);
 }
 
-/* @content: the directory's before the daemon was asked, so never too new */
+/*
+ * @content: the directory's before the daemon was asked, so never too new. Of
+ * two that confirm a name, neither leaves half of what it has to say.
+ */
 static void datafs_entry_confirm(struct dentry *dentry, u64 content, u64 until)
 {
+	spin_lock(&dentry->d_lock);
 	WRITE_ONCE(dentry->d_fsdata, (void *)content);
 	WRITE_ONCE(dentry->d_time, until);
+	spin_unlock(&dentry->d_lock);
 }
 
 static bool datafs_entry_is_valid(const struct dentry *dentry,
@@ -120,7 +126,7 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 		return 0;
 	if (inode) {
 		ret = datafs_inode_update(inode, &entry.attr, seq, now);
-		if (ret)
+		if (ret < 0)
 			return ret;
 	}
 	datafs_entry_confirm(dentry, content,
@@ -144,7 +150,8 @@ const struct dentry_operations datafs_dentry_ops = {
  * @cookie:	of the last entry taken: where the next one continues
  * @pos:	of the next one in the answer
  * @left:	entries not yet taken
- * @eof:	nothing comes after them
+ * @eof:	nothing comes after them; the answer itself is then given back
+ *		with its last entry
  *
  * Protected by the file's f_pos_lock, or by being known to one thread only.
  */
@@ -224,6 +231,10 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 	/* The answer may be older than the program's last getdents(2). */
 	if (!datafs_is_valid(until))
 		return;
+	/* Somebody may be looking one of these names up, and wait for long. */
+	if (READ_ONCE(datafs_mnt(parent->d_sb)->inst->state) !=
+	    DATAFS_STATE_LIVE)
+		return;
 	qname.hash = full_name_hash(parent, name, ent->namelen);
 	dentry = d_lookup(parent, &qname);
 	if (!dentry)
@@ -275,15 +286,19 @@ static int datafs_iterate(struct file *file, struct dir_context *ctx)
 	/* A position between the dots and the first entry, or beyond. */
 	cookie = ctx->pos < DATAFS_FIRST_COOKIE ? DATAFS_ROOT_COOKIE : ctx->pos;
 
-	if (!ls->req || ls->cookie != cookie) {
+	if (ls->cookie != cookie || (!ls->req && !ls->eof)) {
 		ret = datafs_listing_fetch(ls, dir, cookie);
 		if (ret)
 			return ret;
 	}
 	for (;;) {
 		if (!ls->left) {
-			if (ls->eof)
+			if (ls->eof) {
+				if (ls->req)
+					datafs_request_put(ls->req);
+				ls->req = NULL;
 				return 0;
+			}
 			ret = datafs_listing_fetch(ls, dir, ls->cookie);
 			if (ret)
 				return ret;

@@ -9,6 +9,7 @@
  */
 #include <linux/fadvise.h>
 #include <linux/file.h>
+#include <linux/hash.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
@@ -42,13 +43,15 @@ int datafs_content_settle(struct datafs_inode *di)
  * At the end of what is known of the file: does it go on? Only a living
  * daemon is asked; without one, what is known is what there is.
  */
-bool datafs_file_grew(struct kiocb *iocb)
+int datafs_file_grew(struct kiocb *iocb)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 
-	if (datafs_inode_attr_valid(inode) || (iocb->ki_flags & IOCB_NOWAIT) ||
+	if (datafs_inode_attr_valid(inode) ||
 	    READ_ONCE(datafs_mnt(inode->i_sb)->inst->state) != DATAFS_STATE_LIVE)
-		return false;
+		return 0;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
 	return !datafs_inode_revalidate(inode, false) &&
 	       iocb->ki_pos < i_size_read(inode);
 }
@@ -194,7 +197,10 @@ static ssize_t datafs_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 				return ret;
 			continue;
 		}
-		if (ret || !datafs_file_grew(iocb))
+		if (ret)
+			return ret;
+		ret = datafs_file_grew(iocb);
+		if (ret <= 0)
 			return ret;
 	}
 }
@@ -241,46 +247,97 @@ static ssize_t datafs_file_splice_read(struct file *in, loff_t *ppos,
 /* ------------------------------------------------------------------ faults */
 
 /*
+ * struct datafs_fault - a fault that let mmap_lock go and is to come again
+ *
+ * An error cannot be returned with the lock gone, so it is kept here for the
+ * next round. A task has one fault at a time; a place that another task's fault
+ * takes is that of the oldest of its row, whose error is met once more then.
+ */
+struct datafs_fault {
+	struct task_struct	*task;		/* compared, never followed */
+	struct inode		*inode;		/* as well */
+	u64			start_time;	/* of the task: pointers come again */
+	pgoff_t			pgoff;
+	unsigned long		when;		/* jiffies */
+	int			error;
+	int			tries;
+};
+
+#define DATAFS_FAULT_BITS	6
+#define DATAFS_FAULT_WAYS	8
+
+static struct datafs_fault datafs_faults[1 << DATAFS_FAULT_BITS][DATAFS_FAULT_WAYS];
+static DEFINE_SPINLOCK(datafs_fault_lock);	/* protects them; a leaf */
+
+/* The caller's place, or the one it may take. */
+static struct datafs_fault *datafs_fault_find(void)
+{
+	struct datafs_fault *row = datafs_faults[hash_ptr(current, DATAFS_FAULT_BITS)];
+	struct datafs_fault *oldest = row;
+	int i;
+
+	lockdep_assert_held(&datafs_fault_lock);
+	for (i = 0; i < DATAFS_FAULT_WAYS; i++) {
+		if (row[i].task == current)
+			return &row[i];
+		if (!row[i].task)
+			oldest = &row[i];
+		else if (oldest->task && time_before(row[i].when, oldest->when))
+			oldest = &row[i];
+	}
+	return oldest;
+}
+
+static bool datafs_fault_is(const struct datafs_fault *f, struct inode *inode,
+			    pgoff_t pgoff)
+{
+	return f->task == current && f->start_time == current->start_time &&
+	       f->inode == inode && f->pgoff == pgoff;
+}
+
+/*
  * Is this the same fault once more? Answers the error that its last round kept
  * (or -EIO after too many), once, and counts the rounds. Old rounds are
  * forgotten: they belong to a fault that was given up.
  */
-static int datafs_fault_again(struct datafs_inode *di, pgoff_t pgoff, int *tries)
+static int datafs_fault_again(struct inode *inode, pgoff_t pgoff, int *tries)
 {
-	struct datafs_fault_error *e = &di->fault_error;
+	struct datafs_fault *f;
 	int error = 0;
 
-	spin_lock(&di->attr_lock);
-	if (e->task == current && e->start_time == current->start_time &&
-	    e->pgoff == pgoff && time_before(jiffies, e->when + HZ)) {
-		error = e->error;
-		if (++e->tries == DATAFS_READ_TRIES)
+	spin_lock(&datafs_fault_lock);
+	f = datafs_fault_find();
+	if (datafs_fault_is(f, inode, pgoff) &&
+	    time_before(jiffies, f->when + HZ)) {
+		error = f->error;
+		if (++f->tries == DATAFS_READ_TRIES)
 			error = -EIO;
 	} else {
-		e->task = current;
-		e->start_time = current->start_time;
-		e->pgoff = pgoff;
-		e->tries = 0;
+		*f = (struct datafs_fault) {
+			.task = current, .start_time = current->start_time,
+			.inode = inode, .pgoff = pgoff,
+		};
 	}
-	e->error = 0;
-	e->when = jiffies;
-	*tries = e->tries;
+	f->error = 0;
+	f->when = jiffies;
+	*tries = f->tries;
 	if (error)
-		e->task = NULL;
-	spin_unlock(&di->attr_lock);
+		f->task = NULL;
+	spin_unlock(&datafs_fault_lock);
 	return error;
 }
 
-static void datafs_fault_keep(struct datafs_inode *di, pgoff_t pgoff, int error)
+static void datafs_fault_keep(struct inode *inode, pgoff_t pgoff, int error)
 {
-	struct datafs_fault_error *e = &di->fault_error;
+	struct datafs_fault *f;
 
-	spin_lock(&di->attr_lock);
-	if (e->task == current && e->pgoff == pgoff) {
-		e->error = error;
-		e->when = jiffies;
+	spin_lock(&datafs_fault_lock);
+	f = datafs_fault_find();
+	if (datafs_fault_is(f, inode, pgoff)) {
+		f->error = error;
+		f->when = jiffies;
 	}
-	spin_unlock(&di->attr_lock);
+	spin_unlock(&datafs_fault_lock);
 }
 
 /*
@@ -305,14 +362,14 @@ static vm_fault_t datafs_fault_resolve(struct vm_fault *vmf, u64 start, u64 end)
 		datafs_miss_prefetch(inode, start, end);
 		return VM_FAULT_RETRY;
 	}
-	if (datafs_fault_again(datafs_i(inode), pgoff, &tries))
+	if (datafs_fault_again(inode, pgoff, &tries))
 		return VM_FAULT_SIGBUS;
 	get_file(file);
 	datafs_release_fault_lock(vmf);
 	err = datafs_folio_resolve(inode, off, start, end, end, tries);
 	/* A killed task does not come back for its error. */
 	if (err && !fatal_signal_pending(current))
-		datafs_fault_keep(datafs_i(inode), pgoff, err);
+		datafs_fault_keep(inode, pgoff, err);
 	fput(file);
 	return VM_FAULT_RETRY;
 }

@@ -5,8 +5,9 @@
  * Attributes arrive in answers of many kinds, in no particular order. Which
  * of two is newer is decided by the mount's sequence alone: publishing a
  * change raises it, and an answer to a request that the daemon read before
- * that is dropped, for it may tell what was before the change. To drop it is
- * enough: what the inode has came after the dropped answer was asked for.
+ * that is dropped, for it may tell what was before the change. Who must know
+ * what is there now asks again: the answer that was faster may be of an earlier
+ * look than the one that was dropped.
  *
  *   asks A                    asks B
  *   A is read, seq = s
@@ -20,6 +21,9 @@
 #include <linux/posix_acl.h>
 #include <linux/slab.h>
 #include "datafs.h"
+
+/* Looks of which others were faster; by then many have seen something new. */
+#define DATAFS_REVALIDATE_TRIES	4
 
 static struct kmem_cache *datafs_inode_cache;
 
@@ -63,9 +67,9 @@ struct inode *datafs_alloc_inode(struct super_block *sb)
 	di->attr_until = 0;
 	di->attr_flags = 0;
 	di->attr_seq = 0;
+	di->attr_changed = false;
 	di->btime = (struct timespec64) {};
 	RCU_INIT_POINTER(di->link, NULL);
-	di->fault_error = (struct datafs_fault_error) {};
 	datafs_ext_init(di);
 	return &di->vfs_inode;
 }
@@ -88,7 +92,7 @@ void datafs_evict_inode(struct inode *inode)
 	RCU_INIT_POINTER(di->link, NULL);
 
 	/* Its attr_seq is forgotten with it; see datafs_inode_fill(). */
-	while (old < (s64)di->attr_seq &&
+	while (di->attr_changed && old < (s64)di->attr_seq &&
 	       !atomic64_try_cmpxchg(&mnt->evicted_seq, &old, di->attr_seq))
 		;
 }
@@ -231,6 +235,7 @@ static int datafs_content_publish(struct inode *inode,
 		spin_lock(&di->attr_lock);
 		datafs_attr_publish(inode, attr, until);
 		di->attr_seq = seq;
+		di->attr_changed = true;
 		spin_unlock(&di->attr_lock);
 		datafs_ext_publish(di, attr->content);
 		datafs_count(mnt, DATAFS_STAT_CONTENT_CHANGES, 1);
@@ -262,6 +267,7 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 	mutex_lock(&di->update_lock);
 	if (seq < di->attr_seq) {
 		datafs_count(mnt, DATAFS_STAT_REPLIES_STALE, 1);
+		ret = 1;
 		goto out;
 	}
 	same = datafs_attr_same(inode, attr);
@@ -282,6 +288,7 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 		spin_lock(&di->attr_lock);
 		datafs_attr_publish(inode, attr, until);
 		di->attr_seq = new_seq;
+		di->attr_changed |= !same;
 		if (content)
 			link = rcu_replace_pointer(di->link, NULL,
 						   lockdep_is_held(&di->attr_lock));
@@ -315,8 +322,14 @@ static void datafs_inode_fill(struct inode *inode,
 	if (seq < atomic64_read(&mnt->evicted_seq))
 		until = 0;
 
+	/*
+	 * Answers that are under way may be older than this one, those of
+	 * listings much older. An eviction does not keep this sequence: it would
+	 * make the rest of a listing old while its beginning is evicted.
+	 */
 	spin_lock(&di->attr_lock);
 	datafs_attr_publish(inode, attr, until);
+	di->attr_seq = atomic64_inc_return(&mnt->seq);
 	spin_unlock(&di->attr_lock);
 	inode->i_flags |= S_NOATIME | S_NOCMTIME;
 	if (!(attr->flags & DATAFS_ATTR_ACL))
@@ -363,7 +376,7 @@ struct inode *datafs_iget(struct super_block *sb, const struct datafs_attr *attr
 		return inode;
 	}
 	ret = datafs_inode_update(inode, attr, seq, when);
-	if (ret) {
+	if (ret < 0) {
 		iput(inode);
 		return ERR_PTR(ret);
 	}
@@ -404,13 +417,22 @@ struct inode *datafs_iget_upcall(struct super_block *sb, u64 ino)
 int datafs_inode_revalidate(struct inode *inode, bool force)
 {
 	struct datafs_attr attr;
+	int ret, tries = 0;
 	u64 seq;
-	int ret;
 
 	if (!force && datafs_inode_attr_valid(inode))
 		return 0;
-	ret = datafs_attr_upcall(inode->i_sb, inode->i_ino, &attr, &seq);
-	return ret ?: datafs_inode_update(inode, &attr, seq, get_jiffies_64());
+	do {
+		ret = datafs_attr_upcall(inode->i_sb, inode->i_ino, &attr, &seq);
+		if (!ret)
+			ret = datafs_inode_update(inode, &attr, seq,
+						  get_jiffies_64());
+		/*
+		 * Dropped, for another answer came first. Which of the two looks
+		 * was the later one is not known: looked at once more.
+		 */
+	} while (ret > 0 && ++tries < DATAFS_REVALIDATE_TRIES);
+	return min(ret, 0);
 }
 
 /* --------------------------------------------------------- inode operations */

@@ -243,6 +243,9 @@ void datafs_instance_bye(struct datafs_instance *inst, struct file *file)
 	}
 	if (gone)
 		datafs_instance_empty(inst);
+	else if (lost)
+		/* Who mounts now has nothing yet that could be worth a wait. */
+		datafs_requests_end_mounts(inst, -ENOTCONN);
 	datafs_instance_put(inst);
 }
 

@@ -73,6 +73,25 @@ static u64 datafs_io_verify(struct datafs_io *io)
 	return U64_MAX;
 }
 
+/*
+ * What the kernel had no means for just now, or refused to try, says nothing
+ * about the slab. All else does: a disk's error is not always EIO (ENODATA for
+ * a bad sector, EILSEQ, EREMOTEIO, ETIMEDOUT ...).
+ */
+static bool datafs_io_blames_slab(int error)
+{
+	switch (error) {
+	case 0:
+	case -ENOMEM:
+	case -EAGAIN:
+	case -EINTR:
+	case -EINVAL:
+	case -EOPNOTSUPP:
+		return false;
+	}
+	return true;
+}
+
 /* @ret is what the read returned. */
 static void datafs_io_end(struct datafs_io *io, long ret)
 {
@@ -82,12 +101,11 @@ static void datafs_io_end(struct datafs_io *io, long ret)
 	io->error = 0;
 	if (ret != io->len) {
 		/*
-		 * A short read is a damaged slab and gets the same cure as a
-		 * damaged granule. What failed for another reason (memory,
-		 * alignment) says nothing about the slab.
+		 * A read that fails, or comes out short, gets the same cure as
+		 * a damaged granule.
 		 */
 		io->error = ret < 0 ? ret : -EIO;
-		if (io->error == -EIO)
+		if (datafs_io_blames_slab(io->error))
 			bad = io->off;
 	} else {
 		bad = datafs_io_verify(io);

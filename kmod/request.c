@@ -233,14 +233,15 @@ void datafs_request_end(struct datafs_request *req, int error)
 		datafs_request_put_user(req);
 }
 
+/* @mnt: of that mount only, or NULL; @op: with that opcode only, or 0 */
 static void datafs_requests_collect(struct list_head *from,
-				    struct datafs_mount *mnt, int error,
+				    struct datafs_mount *mnt, int op, int error,
 				    struct list_head *to)
 {
 	struct datafs_request *req, *next;
 
 	list_for_each_entry_safe(req, next, from, node) {
-		if (mnt && req->mnt != mnt)
+		if ((mnt && req->mnt != mnt) || (op && req->head.opcode != op))
 			continue;
 		datafs_request_detach(req, DATAFS_REQ_DONE);
 		req->error = error;
@@ -249,14 +250,14 @@ static void datafs_requests_collect(struct list_head *from,
 }
 
 static void datafs_requests_end_of(struct datafs_instance *inst,
-				   struct datafs_mount *mnt, int error)
+				   struct datafs_mount *mnt, int op, int error)
 {
 	struct datafs_request *req, *next;
 	LIST_HEAD(ended);
 
 	spin_lock(&inst->lock);
-	datafs_requests_collect(&inst->sent, mnt, error, &ended);
-	datafs_requests_collect(&inst->pending, mnt, error, &ended);
+	datafs_requests_collect(&inst->sent, mnt, op, error, &ended);
+	datafs_requests_collect(&inst->pending, mnt, op, error, &ended);
 	spin_unlock(&inst->lock);
 
 	/* DONE: nobody else touches their nodes */
@@ -269,12 +270,17 @@ static void datafs_requests_end_of(struct datafs_instance *inst,
 
 void datafs_requests_abort(struct datafs_mount *mnt, int error)
 {
-	datafs_requests_end_of(mnt->inst, mnt, error);
+	datafs_requests_end_of(mnt->inst, mnt, 0, error);
 }
 
 void datafs_requests_end_all(struct datafs_instance *inst, int error)
 {
-	datafs_requests_end_of(inst, NULL, error);
+	datafs_requests_end_of(inst, NULL, 0, error);
+}
+
+void datafs_requests_end_mounts(struct datafs_instance *inst, int error)
+{
+	datafs_requests_end_of(inst, NULL, DATAFS_OP_MOUNT, error);
 }
 
 static int datafs_request_cmp(void *priv, const struct list_head *a,
