@@ -1,12 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.1,6.12 long=debug mem=2048 disk=2G timeout=1500
+# vm: kernels=6.1,6.12,debug mem=2048 disk=2G timeout=1500 append=slab_nomerge
 #
-# Load, mount, read a small tree in every way, unmount, unload.
+# Load, mount, read a small tree in every way, unmount, unload; again and again,
+# and nothing is left.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
 CACHE_SIZE=192M
+ROUNDS=20
+SMALL=$DISK/small
 
 make_tree()
 {
@@ -19,7 +22,53 @@ make_tree()
 	ln -s /nowhere/at/all "$SRC/dangling" &&
 	setfattr -n user.colour -v blue "$SRC/odd" &&
 	setfattr -n user.colour -v green "$SRC/a" &&
-	ln "$SRC/odd" "$SRC/a/hard"
+	ln "$SRC/odd" "$SRC/a/hard" &&
+	mkdir "$SMALL" &&
+	cp /usr/include/linux/can/*.h "$SMALL" &&
+	gen "$SMALL/file" 1m 3 &&
+	ln -s file "$SMALL/link"
+}
+
+# The objects in use of the module's own caches. What lies in the processors'
+# own lists is given back first.
+objects()
+{
+	local c n=0
+
+	for c in /sys/kernel/slab/datafs*; do
+		[ -e "$c/objects" ] || continue
+		echo 1 > "$c/shrink"
+		n=$((n + $(cut -d' ' -f1 "$c/objects")))
+	done
+	echo $n
+}
+
+at_baseline()
+{
+	[ "$(objects)" -eq "$1" ]
+}
+
+rounds()
+{
+	local i
+
+	for i in $(seq "$ROUNDS"); do
+		mnt "$SMALL" "$MNT" && verify -m mixed -t 2 "$SMALL" "$MNT" &&
+			find "$MNT" -ls > /dev/null &&
+			getfattr -d -m . -R "$MNT" > /dev/null || return 1
+		# Half of them with what is cached, half without.
+		[ $((i % 2)) -eq 0 ] || drop_all
+		umnt "$MNT" || return 1
+	done
+}
+
+reload()
+{
+	local i
+
+	for i in $(seq "$ROUNDS"); do
+		insmod "$KO" && rmmod datafs || return 1
+	done
 }
 
 slab_objects()
@@ -37,6 +86,9 @@ kmemleak_clean()
 
 check "a tree to read" make_tree || finish
 load
+check "there are slab caches to look at" test -e /sys/kernel/slab/datafs_inode/objects
+base=$(objects)
+count_is "no objects before the first mount" "$base" -eq 0
 check "mount" mnt "$SRC" "$MNT" || finish
 check "it is one" mounted "$MNT"
 count_is "one daemon" "$(daemons | wc -l)" -eq 1
@@ -60,12 +112,17 @@ check "warm" verify -m mixed -t 2 "$SRC" "$MNT"
 count_is "no byte from the source" "$(stat_of under_bytes)" -eq 0
 check "unmount" umnt "$MNT"
 
+check "$ROUNDS mounts, uses and umounts" rounds
+# Inodes are freed by RCU.
+check "the slab caches are at their baseline" until_true 60 at_baseline "$base"
+
 if [ -e /sys/kernel/debug/kmemleak ]; then
 	check "nothing leaked" kmemleak_clean
 fi
 check "the module unloads" rmmod datafs
 is "no slab cache is left" "$(slab_objects)" -eq 0
 check "nor a device" test ! -e /dev/datafs
+check "insmod and rmmod $ROUNDS times" reload
 
 # As a system has it: mount(8) has the module loaded. An index of all modules
 # (depmod) would take minutes here.

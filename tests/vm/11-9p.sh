@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.1,6.12 mem=2048 disk=2G timeout=900 long
+# vm: kernels=6.1 long=6.12 mem=2048 disk=2G timeout=900
 #
 # A source on a filesystem that is neither local nor quick.
 

@@ -165,8 +165,10 @@ is "a new attribute" "$(getfattr --absolute-names --only-values -n user.a "$MNT/
 setfattr -n user.a -v 2 "$SRC/type"
 is "another value" "$(getfattr --absolute-names --only-values -n user.a "$MNT/type")" = 2
 
-check "generations by rename, 8 readers" blend -g 150 -r 8 -p 5000 "$SRC" "$MNT"
-check "generations by rename, as fast as it goes" blend -g 400 -r 4 "$SRC" "$MNT"
+check "generations by rename, 8 readers" blend -g 100 -r 8 "$SRC" "$MNT"
+check "generations by rename, in bursts" blend -g 400 -e 20 -r 4 "$SRC" "$MNT"
+check "a file that grows, 8 readers" blend -w append -g 100 -r 8 "$SRC" "$MNT"
+check "a file that grows, in bursts" blend -w append -g 400 -e 20 -r 4 "$SRC" "$MNT"
 count_is "contents changed" "$(stat_of content_changes)" -gt 0
 check "unmount" umnt "$MNT"
 
