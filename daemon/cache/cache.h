@@ -72,13 +72,13 @@ typedef int (*datafs_cache_fetch_fn)(void *arg, uint64_t off, void *buf,
 
 struct datafs_cache_want {
 	struct datafs_cache_key key;
-	uint64_t size;		/* of the whole content */
+	uint64_t size;		/* of the whole content; not used without @fetch */
 	uint32_t page_size;	/* 4 KiB to 4 MiB, power of two */
 	uint64_t off, len;	/* must have: fetched if missing; granule-aligned */
 	/* may also have, from @off on: what is there already (0: nothing more) */
 	uint64_t max;
 	uint32_t mount_id;	/* whom the extents are handed to; 0: only fetch */
-	datafs_cache_fetch_fn fetch;
+	datafs_cache_fetch_fn fetch;	/* NULL: only what is there */
 	void *arg;
 };
 
@@ -100,6 +100,9 @@ struct datafs_cache_answer {
  * waits for room only while it holds nothing, so in a full cache an answer may
  * end at a chunk's border. After an error there is nothing to put. With
  * @mount_id 0 the answer is empty.
+ *
+ * Without @fetch the answer is what is there from @off on, up to @len or @max;
+ * -ESTALE if the granule at @off is not.
  */
 int datafs_cache_get(struct datafs_cache *c,
 		     const struct datafs_cache_want *want,

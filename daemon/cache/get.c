@@ -22,11 +22,18 @@ static uint64_t granule_up(uint64_t x)
 	return (x + DATAFS_GRANULE - 1) & ~(uint64_t)(DATAFS_GRANULE - 1);
 }
 
+/* Where the content ends at the latest. */
+static uint64_t want_bound(const struct datafs_cache_want *w)
+{
+	return w->fetch ? granule_up(w->size) :
+			  (uint64_t)UINT32_MAX * DATAFS_CHUNK_SIZE;
+}
+
 static bool want_is_sane(const struct datafs_cache_want *w)
 {
-	return w->key.ino && w->key.content && w->len && w->fetch &&
-	       w->size <= INT64_MAX - DATAFS_CHUNK_SIZE && w->off < w->size &&
-	       w->len <= INT64_MAX &&
+	return w->key.ino && w->key.content && w->len &&
+	       w->size <= INT64_MAX - DATAFS_CHUNK_SIZE &&
+	       w->off < want_bound(w) && w->len <= INT64_MAX &&
 	       !((w->off | w->len) % DATAFS_GRANULE) &&
 	       w->page_size >= DATAFS_GRANULE &&
 	       w->page_size <= DATAFS_CHUNK_SIZE &&
@@ -90,6 +97,26 @@ static int chunk_obtain(struct datafs_cache *c,
 	return 0;
 }
 
+/*
+ * Of a content that cannot be fetched its size is not known either: a chunk
+ * counts as long as it is, and none is made.
+ */
+static int chunk_cached(struct datafs_cache *c,
+			const struct datafs_cache_want *w, uint64_t pos,
+			struct datafs_chunk **res)
+{
+	uint32_t g = pos % DATAFS_CHUNK_SIZE / DATAFS_GRANULE;
+	struct datafs_chunk *k =
+		datafs_chunk_find(c, &w->key, pos / DATAFS_CHUNK_SIZE);
+
+	if (!k || g >= k->granules || !datafs_have(k, g))
+		return -ESTALE;
+	datafs_chunk_pin(k);
+	k->slot->touched = true;
+	*res = k;
+	return 0;
+}
+
 /* A chunk of the range with what must be there; on success it is pinned. */
 static int chunk_ready(struct datafs_cache *c,
 		       const struct datafs_cache_want *w, uint64_t pos,
@@ -101,6 +128,8 @@ static int chunk_ready(struct datafs_cache *c,
 	struct datafs_chunk *k;
 	int err;
 
+	if (!w->fetch)
+		return chunk_cached(c, w, pos, res);
 	for (int place = 1;; place++) {
 		err = chunk_obtain(c, w, index, wait, &k);
 		if (err)
@@ -174,9 +203,9 @@ int datafs_cache_get(struct datafs_cache *c,
 	memset(a, 0, sizeof(*a));
 	if (!want_is_sane(w))
 		return -EINVAL;
-	end = pos + min_u64(w->len, granule_up(w->size) - pos);
+	end = pos + min_u64(w->len, want_bound(w) - pos);
 	limit = pos + min_u64(w->max & ~(uint64_t)(DATAFS_GRANULE - 1),
-			      granule_up(w->size) - pos);
+			      want_bound(w) - pos);
 	if (limit < end || !w->mount_id)
 		limit = end;
 	limit = min_u64(limit, pos + (uint64_t)DATAFS_EXTENTS_MAX *

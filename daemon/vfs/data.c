@@ -41,16 +41,6 @@ static int source_fetch(void *arg, uint64_t off, void *buf, uint32_t len)
 	return (uint64_t)n < want ? -ESTALE : 0;
 }
 
-/* What is cached of a generation that is not there any more. */
-static int no_fetch(void *arg, uint64_t off, void *buf, uint32_t len)
-{
-	(void)arg;
-	(void)off;
-	(void)buf;
-	(void)len;
-	return -ESTALE;
-}
-
 static int answer(struct vfs_mount *mnt, struct datafs_call *call,
 		  const struct datafs_cache_want *want)
 {
@@ -204,10 +194,9 @@ static int extent_of_old(struct vfs_mount *mnt, struct datafs_call *call,
 {
 	struct datafs_cache_want want = {
 		.key = { call->req->ino, req->content },
-		.size = req->off + req->len,
 		.page_size = mnt->options.page_size,
 		.off = req->off, .len = req->len,
-		.mount_id = mnt->id, .fetch = no_fetch,
+		.mount_id = mnt->id,
 	};
 
 	if (req->len > DATAFS_ANSWER_MAX ||

@@ -439,6 +439,52 @@ static void pages(void **state)
 	assert_int_equal(datafs_cache_get(w.c, &want, &a), -EINVAL);
 }
 
+/* Only what is there: without a size, nothing made, nothing fetched. */
+static void cached_only(void **state)
+{
+	struct source s = source(5, 9 * MIB + 5), other = source(6, 1);
+	struct datafs_cache_want want = want_of(&s, 64 * KIB, 128 * KIB, 2);
+	struct datafs_cache_answer a;
+	uint64_t chunks;
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	get(&s, 0, 5 * MIB, 0, 1);
+	get(&s, 9 * MIB, G, 0, 1);
+	chunks = stats().chunks;
+	want.fetch = NULL;
+	want.size = 0;
+	assert_int_equal(datafs_cache_get(w.c, &want, &a), 0);
+	check_answer(&s, &a, want.off);
+	assert_int_equal(answer_len(&a), 128 * KIB);
+	datafs_cache_put(w.c, &a);
+	/* over a chunk's end, as far as it goes; up to the content's end */
+	want.off = 3 * MIB;
+	want.len = 4 * MIB;
+	assert_int_equal(datafs_cache_get(w.c, &want, &a), 0);
+	check_answer(&s, &a, want.off);
+	assert_int_equal(answer_len(&a), 2 * MIB);
+	datafs_cache_put(w.c, &a);
+	want.off = 9 * MIB;
+	assert_int_equal(datafs_cache_get(w.c, &want, &a), 0);
+	check_answer(&s, &a, want.off);
+	assert_int_equal(answer_len(&a), G);
+	datafs_cache_put(w.c, &a);
+	/* a page that is not there, one behind the end, a chunk, a content */
+	want.off = 6 * MIB;
+	assert_int_equal(datafs_cache_get(w.c, &want, &a), -ESTALE);
+	want.off = 9 * MIB + G;
+	assert_int_equal(datafs_cache_get(w.c, &want, &a), -ESTALE);
+	want.off = 12 * MIB;
+	assert_int_equal(datafs_cache_get(w.c, &want, &a), -ESTALE);
+	want.off = (1ull << 62) - 4 * MIB;
+	assert_int_equal(datafs_cache_get(w.c, &want, &a), -EINVAL);
+	want.off = 0;
+	want.key = other.key;
+	assert_int_equal(datafs_cache_get(w.c, &want, &a), -ESTALE);
+	assert_int_equal(stats().chunks, chunks);
+}
+
 struct runner {
 	pthread_t t;
 	struct source *s;
@@ -1066,6 +1112,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(fill_and_read_back),
 		T(pages),
+		T(cached_only),
 		T(one_page_at_once),
 		T(partial),
 		T(packing),

@@ -600,6 +600,49 @@ static void test_changes(void **state)
 	free(a.out);
 }
 
+/* A reader who has not heard of the change asks for pieces of what it knows. */
+static void test_pieces_of_old(void **state)
+{
+	static const struct {
+		uint64_t off, len;
+		int err;
+	} pieces[] = {
+		{ 0, 128 * KIB, 0 }, { 64 * KIB, 4096, 0 },
+		{ 3 * MIB, 2 * MIB, 0 }, { 4 * MIB, MIB, 0 },
+		{ 5 * MIB, 4096, 0 },
+		{ 5 * MIB, 8192, -ESTALE }, { 5 * MIB + 4096, 4096, -ESTALE },
+		{ 8 * MIB, 4096, -ESTALE },
+	};
+	char *buf = malloc(2 * MIB);
+	struct datafs_entry e;
+	struct datafs_attr attr;
+	struct answer a;
+
+	(void)state;
+	put_file("f", 5 * MIB + 3, 1);
+	assert_int_equal(lookup(root, "f", &e), 0);
+	check_file(e.attr.ino, 5 * MIB + 3, 1);
+	assert_int_equal(getattr(e.attr.ino, &e.attr), 0);
+	put_file("f", 100, 2);
+	assert_int_equal(getattr(e.attr.ino, &attr), 0);
+	assert_int_not_equal(attr.content, e.attr.content);
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		uint64_t off = pieces[i].off, end = off + pieces[i].len;
+
+		assert_int_equal(ask(e.attr.ino, e.attr.content, off,
+				     pieces[i].len, &a), pieces[i].err);
+		if (!a.err)
+			assert_int_equal(take(&a, off, end - off, buf), end);
+		for (uint64_t at = off; !a.err && at < end; at++)
+			assert_int_equal(buf[at - off] & 0xff,
+					 at < 5 * MIB + 3 ?
+					 (at * 31 + (at >> 12) * 7 + 1) & 0xff : 0);
+		free(a.out);
+	}
+	free(buf);
+	check_file(e.attr.ino, 100, 2);
+}
+
 /* A whole cold file: few upcalls. A random reader: no byte too many. */
 static void test_amounts(void **state)
 {
@@ -895,8 +938,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_mounts), T(test_names), T(test_readdir), T(test_data),
-		T(test_changes), T(test_amounts), T(test_bad_extent),
-		T(test_prefetch), T(test_sync_interval), T(test_threads),
+		T(test_changes), T(test_pieces_of_old), T(test_amounts),
+		T(test_bad_extent), T(test_prefetch), T(test_sync_interval), T(test_threads),
 		T(test_random_tree),
 	};
 
