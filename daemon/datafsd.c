@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -220,6 +221,23 @@ static void guard_from_oom(void)
 	close(fd);
 }
 
+/*
+ * The soft limit is low for the sake of select(2), which nothing here uses.
+ * Before any database is open: LevelDB takes its share of what it finds.
+ */
+static void raise_file_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) ||
+	    files.rlim_cur == files.rlim_max)
+		return;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		datafs_log(LOG_WARNING, "RLIMIT_NOFILE: cannot raise the soft limit: %s",
+			   strerror(errno));
+}
+
 static int open_vfs(struct daemon *d)
 {
 	struct datafs_vfs_config cfg = {
@@ -321,6 +339,7 @@ int main(int argc, char **argv)
 	if (!d.cfg.foreground && chdir("/"))
 		datafs_log(LOG_WARNING, "/: %s", strerror(errno));
 	guard_from_oom();
+	raise_file_limit();
 	d.started = datafs_now();
 	err = open_all(&d);
 	if (err) {

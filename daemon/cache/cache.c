@@ -7,9 +7,41 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
+
+/*
+ * Files that are left to sources, indexes and clients, who would otherwise
+ * meet EMFILE. At most half of a small limit.
+ */
+#define FILES_RESERVE	512u
+
+/* A slab is an open file for as long as the cache is open. */
+static uint64_t limit_slabs(const struct datafs_cache_config *cfg,
+			    uint64_t slabs)
+{
+	struct rlimit files;
+	uint64_t most;
+
+	if (slabs > DATAFS_BACKING_IDS - 1)
+		slabs = DATAFS_BACKING_IDS - 1;
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return slabs;
+	most = files.rlim_cur - (files.rlim_cur / 2 < FILES_RESERVE ?
+				 files.rlim_cur / 2 : FILES_RESERVE);
+	if (most < 2)
+		most = 2;
+	if (slabs <= most)
+		return slabs;
+	datafs_log(LOG_WARNING, "cache %s: at most %llu open files: the cache has %llu MiB instead of %llu; raise the hard limit (RLIMIT_NOFILE) to %llu",
+		   cfg->dir, (unsigned long long)files.rlim_cur,
+		   (unsigned long long)most * (DATAFS_SLAB_SIZE >> 20),
+		   (unsigned long long)slabs * (DATAFS_SLAB_SIZE >> 20),
+		   (unsigned long long)slabs + FILES_RESERVE);
+	return most;
+}
 
 static int open_dir(struct datafs_cache *c)
 {
@@ -137,8 +169,7 @@ int datafs_cache_open(const struct datafs_cache_config *cfg,
 	if (!c)
 		return -ENOMEM;
 	c->cfg = *cfg;
-	c->max_slabs = slabs < DATAFS_BACKING_IDS - 1 ? slabs :
-							DATAFS_BACKING_IDS - 1;
+	c->max_slabs = limit_slabs(cfg, slabs);
 	c->dir = strdup(cfg->dir);
 	c->cfg.dir = c->dir;
 	c->dir_fd = c->lock_fd = -1;

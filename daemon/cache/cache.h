@@ -34,7 +34,8 @@ struct datafs_cache_key {
 
 struct datafs_cache_config {
 	const char *dir;		/* exists, writable; slabs/ and index/ below it */
-	uint64_t size;			/* bytes of slabs at the most */
+	/* Bytes of slabs at the most; less if RLIMIT_NOFILE is too low, logged. */
+	uint64_t size;
 	uint8_t namespace_id[16];	/* an index of another namespace is discarded */
 	/*
 	 * Register a slab as backing file @id (called when it is ready for use, on

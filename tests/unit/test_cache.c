@@ -925,6 +925,31 @@ static void no_room_on_disk(void **state)
 	assert_true(stats().slots == 16 || stats().slots == 32);
 }
 
+/* Each slab is an open file; sources, the index and clients need some too. */
+static void few_files(void **state)
+{
+	struct rlimit was, rl;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	rl = was;
+	rl.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &rl), 0);
+	assert_int_equal(cache_up(200 * 64 * MIB), 0);
+	assert_int_equal(stats().size, 50 * 64 * MIB);
+	cache_down();
+	rl.rlim_cur = 1024;
+	if (rl.rlim_max >= rl.rlim_cur) {
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &rl), 0);
+		assert_int_equal(cache_up(3200 * 64 * MIB), 0);
+		assert_int_equal(stats().size, 512 * 64 * MIB);
+		cache_down();
+		assert_int_equal(cache_up(512 * 64 * MIB), 0);
+		assert_int_equal(stats().size, 512 * 64 * MIB);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+}
+
 static void device_errors(void **state)
 {
 	struct source s = source(1, 8 * MIB);
@@ -1123,6 +1148,7 @@ int main(void)
 		T(damaged_index),
 		T(damaged_slab),
 		T(no_room_on_disk),
+		T(few_files),
 		T(device_errors),
 		T(lost_index),
 		T(bad_places),
