@@ -97,10 +97,11 @@ struct datafs_cache_answer {
  * Concurrent calls for one page fetch it once: the others wait for it. Marks
  * what it answers as handed to @mount_id before it returns. Partial success
  * covers at least the granule at @off, or is an error: what @fetch said, -ENOSPC
- * (nothing could be evicted in 30 s), -EIO (device), -EINVAL (the want). A call
- * waits for room only while it holds nothing, so in a full cache an answer may
- * end at a chunk's border. After an error there is nothing to put. With
- * @mount_id 0 the answer is empty.
+ * (nothing could be evicted in 30 s), -EIO (device), -EINVAL (the want), or why
+ * the cache could not be written, if the device did not fail. A call waits for
+ * room only while it holds nothing, so in a full cache an answer may end at a
+ * chunk's border. After an error there is nothing to put. With @mount_id 0 the
+ * answer is empty.
  *
  * Without @fetch the answer is what is there from @off on, up to @len or @max;
  * -ESTALE if the granule at @off is not.

@@ -154,6 +154,7 @@ struct datafs_cache {
 	uint32_t waiters;		/* for a free slot */
 	bool grow_failed;
 	uint64_t complained_ns;		/* about a full cache, last */
+	uint64_t write_complained_ns;	/* about a slab that is not written */
 	struct datafs_slot *open;	/* the slot in state OPEN */
 	struct datafs_slot_queue free, first, erasing;
 	uint32_t hand;			/* CLOCK's */

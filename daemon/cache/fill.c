@@ -9,6 +9,8 @@
 #include "base/crc32c.h"
 #include "base/log.h"
 
+#define COMPLAIN_NS	(30ull * 1000000000)
+
 static void *buffer_get(struct datafs_cache *c)
 {
 	void *buf = NULL;
@@ -94,6 +96,45 @@ static struct missing next_missing(struct datafs_chunk *k, uint32_t pg,
 	return m;
 }
 
+/* The device says that it failed. Other errors pass, and no place is worse. */
+static bool device_failed(int err)
+{
+	switch (-err) {
+	case EIO:
+	case EREMOTEIO:
+	case ENODATA:	/* a medium's */
+	case EILSEQ:	/* a protection check's */
+	case EBADMSG:
+	case EUCLEAN:
+	case ENODEV:
+	case ENXIO:
+	case EROFS:
+	case ESTALE:	/* which to who reads would mean that the source changed */
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What to say of a write that failed. Under cache.lock. */
+static int write_failed(struct datafs_cache *c, struct datafs_slot *s, int err)
+{
+	uint64_t now = datafs_cache_now();
+
+	if (device_failed(err)) {
+		datafs_slot_retire(c, s);
+		return -EIO;
+	}
+	if (!c->write_complained_ns ||
+	    now - c->write_complained_ns > COMPLAIN_NS) {
+		datafs_log(LOG_ERR, "cache %s: slab %u cannot be written: %s; what is not cached cannot be read; make room or memory there",
+			   c->dir, datafs_slot_nr(c, s) / SLAB_SLOTS,
+			   strerror(-err));
+		c->write_complained_ns = now;
+	}
+	return err;
+}
+
 static int fill_bytes(struct datafs_cache *c, struct datafs_chunk *k,
 		      const struct datafs_cache_want *w, uint32_t first,
 		      uint32_t count, uint32_t *crc, uint32_t *fetched)
@@ -121,9 +162,8 @@ static int fill_bytes(struct datafs_cache *c, struct datafs_chunk *k,
 					 k->base + first, buf, room);
 		if (err) {
 			pthread_mutex_lock(&c->lock);
-			datafs_slot_retire(c, k->slot);
+			err = write_failed(c, k->slot, err);
 			pthread_mutex_unlock(&c->lock);
-			err = -EIO;
 		}
 	}
 	buffer_put(c, buf);
@@ -238,7 +278,8 @@ void datafs_cache_bad(struct datafs_cache *c, const struct datafs_cache_key *key
 		   c->dir, (unsigned long long)key->ino,
 		   (unsigned long long)off,
 		   !wrong ? "the kernel met a wrong checksum, the disk has the right bytes" :
-		   err ? "the cache device cannot be read; fetching again elsewhere" :
+		   device_failed(err) ? "the cache device cannot be read; fetching again elsewhere" :
+		   err ? "the cache cannot be read at the moment; fetching again" :
 			 "wrong checksum in the cache; fetching again, check the device");
 
 	pthread_mutex_lock(&c->lock);
@@ -251,7 +292,7 @@ void datafs_cache_bad(struct datafs_cache *c, const struct datafs_cache_key *key
 	 */
 	if (wrong)
 		datafs_chunk_clear(c, k, g);
-	if (err)
+	if (device_failed(err))
 		datafs_slot_retire(c, k->slot);
 	pthread_mutex_unlock(&c->lock);
 	if (wrong)

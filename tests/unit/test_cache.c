@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,6 +65,18 @@ static void sleep_ms(int ms)
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
 
 	nanosleep(&ts, NULL);
+}
+
+/* In front of the C library's: what slabs are written with. */
+static atomic_int write_error;
+
+ssize_t pwrite(int fd, const void *buf, size_t len, off_t off)
+{
+	if (write_error) {
+		errno = write_error;
+		return -1;
+	}
+	return syscall(SYS_pwrite64, fd, buf, len, off);
 }
 
 /* ------------------------------------------------------------- contents */
@@ -278,6 +291,7 @@ static int setup(void **state)
 	if (!base)
 		base = access("build", W_OK) ? "." : "build";
 	memset(&w, 0, sizeof(w));
+	write_error = 0;
 	pthread_mutex_init(&w.lock, NULL);
 	snprintf(w.dir, sizeof(w.dir), "%s/cache-XXXXXX", base);
 	memset(w.cfg.namespace_id, 7, 16);
@@ -950,8 +964,17 @@ static void few_files(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 }
 
+/* All slabs are there: nothing else is written but what is fetched. */
+static void wait_for_slabs(void)
+{
+	for (int i = 0; i < 500 && stats().slots < 32; i++)
+		sleep_ms(10);
+	assert_int_equal(stats().slots, 32);
+}
+
 static void device_errors(void **state)
 {
+	static const int errors[] = { EIO, EROFS, EUCLEAN, ENODEV };
 	struct source s = source(1, 8 * MIB);
 	struct datafs_cache_want want = want_of(&s, 0, G, 1);
 	struct datafs_cache_answer a;
@@ -959,18 +982,49 @@ static void device_errors(void **state)
 	(void)state;
 	assert_int_equal(cache_up(128 * MIB), 0);
 	fill_up(100, 1, 1);
-	for (int i = 0; i < 500 && stats().slots < 32; i++)
-		sleep_ms(10);
-	/* what lies behind the limit cannot be written: EFBIG */
-	limit_files(4 * MIB);
-	assert_int_equal(datafs_cache_get(w.c, &want, &a), -EIO);
-	for (int i = 0; i < 500 && stats().slots == 32; i++)
-		sleep_ms(10);
-	limit_files(0);
-	/* what failed is never used again, other places are */
-	assert_true(stats().slots < 32);
+	wait_for_slabs();
+	for (size_t e = 0; e < sizeof(errors) / sizeof(errors[0]); e++) {
+		uint64_t slots = stats().slots;
+
+		write_error = errors[e];
+		assert_int_equal(datafs_cache_get(w.c, &want, &a), -EIO);
+		for (int i = 0; i < 500 && stats().slots == slots; i++)
+			sleep_ms(10);
+		write_error = 0;
+		/* what failed is never used again, other places are */
+		assert_true(stats().slots < slots);
+	}
 	assert_int_equal(get(&s, 0, 8 * MIB, 0, 1), 8 * MIB);
 	fill_up(100, 1, 1);
+}
+
+/* The device did not fail: what is told is told, and all is as it was. */
+static void passing_errors(void **state)
+{
+	static const int errors[] = { ENOSPC, EDQUOT, ENOMEM, EAGAIN, EFBIG };
+	struct source s = source(1, 8 * MIB), small = source(2, 100 * KIB);
+	struct datafs_cache_want want = want_of(&s, 64 * KIB, G, 1);
+	struct datafs_cache_want more = want_of(&small, 64 * KIB, G, 1);
+	struct datafs_cache_answer a;
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	get(&s, 0, G, 0, 1);
+	get(&small, 0, G, 0, 1);
+	wait_for_slabs();
+	for (size_t e = 0; e < sizeof(errors) / sizeof(errors[0]); e++) {
+		write_error = errors[e];
+		assert_int_equal(datafs_cache_get(w.c, &want, &a), -errors[e]);
+		assert_int_equal(datafs_cache_get(w.c, &more, &a), -errors[e]);
+		write_error = 0;
+		assert_true(datafs_cache_has(w.c, &s.key, 0, 64 * KIB));
+		assert_true(datafs_cache_has(w.c, &small.key, 0, 64 * KIB));
+	}
+	sleep_ms(50);
+	assert_int_equal(stats().slots, 32);
+	assert_int_equal(stats().evicted_slots, 0);
+	assert_int_equal(get(&s, 0, 8 * MIB, 0, 1), 8 * MIB);
+	assert_int_equal(get(&small, 0, 25 * G, 0, 1), 25 * G);
 }
 
 /* An index that cannot be written must not be believed at the next start. */
@@ -1150,6 +1204,7 @@ int main(void)
 		T(no_room_on_disk),
 		T(few_files),
 		T(device_errors),
+		T(passing_errors),
 		T(lost_index),
 		T(bad_places),
 		T(random_operations),
