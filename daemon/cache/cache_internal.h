@@ -40,7 +40,8 @@ enum datafs_slot_state {
 	DATAFS_SLOT_USED,	/* has chunks, takes no more; may be a victim */
 	DATAFS_SLOT_REVOKING,	/* the kernel is being asked to forget it */
 	DATAFS_SLOT_ERASING,	/* nobody uses it; its records are going */
-	DATAFS_SLOT_BAD,	/* the device failed here; never used again */
+	/* the device failed here, or its records cannot go; never used again */
+	DATAFS_SLOT_BAD,
 	DATAFS_SLOT_NR
 };
 
@@ -130,6 +131,11 @@ struct datafs_index {
 	 * at the next start. Set under @lock, read without.
 	 */
 	bool lost;
+	/*
+	 * ... but could not be set aside: the next start will believe it, so
+	 * nothing that it may name is used for something else. As @lost.
+	 */
+	bool in_the_way;
 };
 
 struct datafs_cache {
@@ -244,6 +250,11 @@ void *datafs_keeper(void *cache);
 int datafs_keeper_wait(struct datafs_cache *c, uint64_t deadline);
 int datafs_cache_cond_init(pthread_cond_t *cond); /* on CLOCK_MONOTONIC */
 
+static inline bool datafs_index_in_the_way(struct datafs_cache *c)
+{
+	return __atomic_load_n(&c->index.in_the_way, __ATOMIC_ACQUIRE);
+}
+
 /* index.c; without cache.lock */
 int datafs_index_open(struct datafs_cache *c);
 /* Reads all records into chunks, once the slabs are open. */
@@ -255,8 +266,13 @@ void datafs_index_drop_slab(struct datafs_cache *c, uint32_t nr);
 /* Writes the records of the blocks that granules of a pinned chunk are in. */
 void datafs_index_put(struct datafs_cache *c, struct datafs_chunk *k,
 		      uint32_t first, uint32_t count);
-/* Removes all records of slots, durably. */
-void datafs_index_erase(struct datafs_cache *c, struct datafs_slot **slots,
-			uint32_t n);
+/*
+ * Removes all records of slots, durably. -EIO: they may still be there, the
+ * slots must not be used again.
+ */
+int datafs_index_erase(struct datafs_cache *c, struct datafs_slot **slots,
+		       uint32_t n);
+/* Tries again to put an index that failed out of the way. */
+void datafs_index_set_aside(struct datafs_cache *c);
 
 #endif

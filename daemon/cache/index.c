@@ -81,24 +81,48 @@ static bool is_lost(struct datafs_cache *c)
 	return __atomic_load_n(&c->index.lost, __ATOMIC_ACQUIRE);
 }
 
+/* Under index.lock. 0 or a negative errno. */
+static int set_aside(struct datafs_cache *c)
+{
+	/* ENOENT: an earlier try moved it, and could not make that durable. */
+	bool moved = !renameat(c->dir_fd, "index", c->dir_fd, "index.lost") ||
+		     errno == ENOENT;
+	int err = moved && !fsync(c->dir_fd) ? 0 : -errno;
+
+	__atomic_store_n(&c->index.in_the_way, err, __ATOMIC_RELEASE);
+	return err;
+}
+
 /*
  * A record that cannot be removed would name other bytes once its slot is used
  * again, so the index as a whole is put out of the way, durably.
  */
 static void index_fail(struct datafs_cache *c, char *why)
 {
+	int err;
+
 	pthread_mutex_lock(&c->index.lock);
 	if (!c->index.lost) {
-		if (renameat(c->dir_fd, "index", c->dir_fd, "index.lost") ||
-		    fsync(c->dir_fd))
-			datafs_log(LOG_ERR, "cache %s: index/ is out of date and cannot be moved: %s; remove it before the next start",
-				   c->dir, strerror(errno));
-		datafs_log(LOG_ERR, "cache %s: the index cannot be written (%s); the cache works on, and will be empty at the next start",
-			   c->dir, why);
+		err = set_aside(c);
+		if (err)
+			datafs_log(LOG_ERR, "cache %s: the index cannot be written (%s) and not be moved out of the way (%s): nothing is evicted, and once the cache is full what is not in it cannot be read; see to its filesystem",
+				   c->dir, why, strerror(-err));
+		else
+			datafs_log(LOG_ERR, "cache %s: the index cannot be written (%s); the cache works on, and will be empty at the next start",
+				   c->dir, why);
 		__atomic_store_n(&c->index.lost, true, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&c->index.lock);
 	leveldb_free(why);
+}
+
+void datafs_index_set_aside(struct datafs_cache *c)
+{
+	pthread_mutex_lock(&c->index.lock);
+	if (c->index.in_the_way && !set_aside(c))
+		datafs_log(LOG_WARNING, "cache %s: the index is out of the way now; the cache works on, and will be empty at the next start",
+			   c->dir);
+	pthread_mutex_unlock(&c->index.lock);
 }
 
 /* ---------------------------------------------------------- open, close */
@@ -363,8 +387,8 @@ void datafs_index_put(struct datafs_cache *c, struct datafs_chunk *k,
 		index_fail(c, why);
 }
 
-void datafs_index_erase(struct datafs_cache *c, struct datafs_slot **slots,
-			uint32_t n)
+int datafs_index_erase(struct datafs_cache *c, struct datafs_slot **slots,
+		       uint32_t n)
 {
 	leveldb_writebatch_t *batch;
 	leveldb_iterator_t *it;
@@ -372,7 +396,7 @@ void datafs_index_erase(struct datafs_cache *c, struct datafs_slot **slots,
 	bool any = false;
 
 	if (is_lost(c))
-		return;
+		return datafs_index_in_the_way(c) ? -EIO : 0;
 	batch = leveldb_writebatch_create();
 	it = leveldb_create_iterator(c->index.db, c->index.ropts);
 	for (uint32_t i = 0; i < n && !why; i++) {
@@ -396,8 +420,10 @@ void datafs_index_erase(struct datafs_cache *c, struct datafs_slot **slots,
 	if (any && !why)
 		leveldb_write(c->index.db, c->index.sync, batch, &why);
 	leveldb_writebatch_destroy(batch);
-	if (why)
-		index_fail(c, why);
+	if (!why)
+		return 0;
+	index_fail(c, why);
+	return datafs_index_in_the_way(c) ? -EIO : 0;
 }
 
 /* -------------------------------------------------------------- loading */

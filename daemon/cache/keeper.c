@@ -130,7 +130,8 @@ static bool needs_room(struct datafs_cache *c)
 static struct datafs_slot *victim(struct datafs_cache *c)
 {
 	uint32_t n = c->max_slabs * SLAB_SLOTS;
-	bool room = needs_room(c);
+	/* No room comes of a victim that an index in the way names. */
+	bool room = needs_room(c) && !datafs_index_in_the_way(c);
 	struct datafs_slot *s;
 
 	TAILQ_FOREACH(s, &c->first, link)
@@ -286,6 +287,7 @@ static bool erase_some(struct datafs_cache *c)
 	struct datafs_slot *batch[ERASE_BATCH], *s;
 	struct datafs_chunk *k;
 	uint32_t n = 0;
+	int err;
 
 	TAILQ_FOREACH(s, &c->erasing, link) {
 		batch[n++] = s;
@@ -295,31 +297,48 @@ static bool erase_some(struct datafs_cache *c)
 	if (!n)
 		return false;
 	pthread_mutex_unlock(&c->lock);
-	datafs_index_erase(c, batch, n);
+	err = datafs_index_erase(c, batch, n);
 	pthread_mutex_lock(&c->lock);
 	for (uint32_t i = 0; i < n; i++) {
 		s = batch[i];
 		while ((k = LIST_FIRST(&s->chunks)))
 			datafs_chunk_free(c, k);
-		datafs_slot_move(c, s, s->retired ? DATAFS_SLOT_BAD :
-						    DATAFS_SLOT_FREE);
+		datafs_slot_move(c, s, err || s->retired ? DATAFS_SLOT_BAD :
+							   DATAFS_SLOT_FREE);
 	}
 	return true;
+}
+
+/* Answers when to come again, UINT64_MAX: there is nothing to do. */
+static uint64_t clear_the_way(struct datafs_cache *c, uint64_t due)
+{
+	if (!datafs_index_in_the_way(c))
+		return UINT64_MAX;
+	if (due != UINT64_MAX && due > datafs_cache_now())
+		return due;
+	pthread_mutex_unlock(&c->lock);
+	datafs_index_set_aside(c);
+	pthread_mutex_lock(&c->lock);
+	/* There is hope again, or none since the index failed. */
+	pthread_cond_broadcast(&c->space);
+	return datafs_cache_now() + RETRY_NS;
 }
 
 void *datafs_keeper(void *cache)
 {
 	struct datafs_cache *c = cache;
-	uint64_t next;
+	uint64_t next, clear = UINT64_MAX;
 	uint32_t nr;
 
 	pthread_mutex_lock(&c->lock);
 	while (!c->stop) {
 		bool busy = erase_some(c);
 
+		clear = clear_the_way(c, clear);
 		while (evict_one(c))
 			busy = true;
 		next = send_revocations(c);
+		next = clear < next ? clear : next;
 		nr = next_slab(c);
 		if (nr < c->max_slabs && !c->stop) {
 			grow(c, nr);

@@ -121,9 +121,11 @@ void datafs_slot_retire(struct datafs_cache *c, struct datafs_slot *s)
 
 bool datafs_slot_hope(struct datafs_cache *c)
 {
-	uint32_t dead = c->state_count[DATAFS_SLOT_BAD];
+	const uint32_t *n = c->state_count;
 
-	if (c->grow_failed)
-		dead += c->state_count[DATAFS_SLOT_ABSENT];
-	return dead < c->max_slabs * SLAB_SLOTS;
+	if (n[DATAFS_SLOT_FREE] || (n[DATAFS_SLOT_ABSENT] && !c->grow_failed))
+		return true;
+	return !datafs_index_in_the_way(c) &&
+	       n[DATAFS_SLOT_BAD] + n[DATAFS_SLOT_ABSENT] <
+		       c->max_slabs * SLAB_SLOTS;
 }

@@ -1060,6 +1060,121 @@ static void lost_index(void **state)
 	assert_int_equal(stats().chunks, 1);
 }
 
+/* Gets until one fails. How many did not. */
+static int get_until_error(uint64_t first, int n, int *err)
+{
+	struct datafs_cache_answer a;
+
+	*err = 0;
+	for (int i = 0; i < n; i++) {
+		struct source s = source(first + i, 4 * MIB);
+		struct datafs_cache_want want = want_of(&s, 0, 4 * MIB, 0);
+
+		*err = datafs_cache_get(w.c, &want, &a);
+		if (*err)
+			return i;
+	}
+	return n;
+}
+
+static void lost_path(char *path, size_t len, const char *name)
+{
+	snprintf(path, len, "%s/index.lost%s", w.dir, name);
+}
+
+/*
+ * The index cannot be written any more, and not be moved either. @s is one
+ * granule in the first slot, which is made full and the oldest.
+ */
+static void stick_index(struct source *s)
+{
+	char *junk = aligned_alloc(4096, G), path[5000];
+	int err, fd;
+
+	datafs_log_set_level(LOG_ERR);
+	memset(junk, 0x77, G);
+	get(s, 0, G, 0, 1); /* handed out: it keeps its place */
+	get_until_error(100, 1, &err);
+	wait_for_slabs();
+	lost_path(path, sizeof(path), "");
+	assert_int_equal(mkdir(path, 0700), 0);
+	lost_path(path, sizeof(path), "/x");
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	limit_files(8 * KIB); /* of the index's log; the slab's start is below */
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(pwrite(w.fds[1], junk, G, 0), G);
+		datafs_cache_bad(w.c, &s->key, 0);
+		get(s, 0, G, 0, 1);
+	}
+	limit_files(0);
+	free(junk);
+	datafs_cache_forget_mount(w.c, 1);
+	w.nheld = 0;
+	for (int i = 0; i < 4; i++) {
+		struct source mib = source(50 + i, 1 * MIB);
+
+		get(&mib, 0, 1 * MIB, 0, 0);
+	}
+}
+
+static void unstick_index(void)
+{
+	char path[5000];
+
+	lost_path(path, sizeof(path), "/x");
+	assert_int_equal(unlink(path), 0);
+	lost_path(path, sizeof(path), "");
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* It will be believed at the next start: what it names stays as it is. */
+static void stuck_index(void **state)
+{
+	struct source s = source(1, 4096);
+	uint64_t slots;
+	int n, err;
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	stick_index(&s);
+	n = get_until_error(200, 40, &err);
+	slots = stats().slots;
+	cache_down();
+	unstick_index();
+	assert_int_equal(cache_up(128 * MIB), 0);
+	get(&s, 0, G, 0, 1);
+	/* without room for more, and without losing what was there */
+	assert_int_equal(err, -EIO);
+	assert_true(n >= 20);
+	assert_int_equal(slots, 32);
+}
+
+/* Once it can be moved, all is as with one that could be moved at once. */
+static void stuck_index_is_freed(void **state)
+{
+	struct source s = source(1, 4096);
+	int err;
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	stick_index(&s);
+	get_until_error(200, 40, &err);
+	assert_int_equal(err, -EIO);
+	unstick_index();
+	for (int i = 0; i < 500 && err; i++) {
+		sleep_ms(10);
+		get_until_error(300, 40, &err);
+	}
+	assert_int_equal(err, 0);
+	cache_down();
+	assert_int_equal(cache_up(128 * MIB), 0);
+	assert_int_equal(stats().index_rebuilt, 1);
+	assert_int_equal(stats().chunks, 0);
+	get(&s, 0, G, 0, 1);
+}
+
 static void bad_places(void **state)
 {
 	struct datafs_cache *other = NULL;
@@ -1206,6 +1321,8 @@ int main(void)
 		T(device_errors),
 		T(passing_errors),
 		T(lost_index),
+		T(stuck_index),
+		T(stuck_index_is_freed),
 		T(bad_places),
 		T(random_operations),
 	};
