@@ -300,6 +300,15 @@ static void close_all(struct daemon *d)
 	signal(SIGINT, SIG_DFL);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 
+	/*
+	 * Waiting for the end of one event runs the others' callbacks: those
+	 * that use the rooms end before any room does.
+	 */
+	if (d->loop) {
+		datafs_loop_on_wake(d->loop, NULL, NULL);
+		datafs_loop_cancel(d->loop, &d->signal);
+		datafs_loop_cancel(d->loop, &d->leave);
+	}
 	datafs_socket_stop(d->socket);
 	if (d->frontend)
 		datafs_frontend_stop(d->frontend);
@@ -307,10 +316,6 @@ static void close_all(struct daemon *d)
 	datafs_frontend_free(d->frontend);
 	datafs_socket_free(d->socket);
 	datafs_vfs_close(d->vfs);
-	if (d->loop) {
-		datafs_loop_cancel(d->loop, &d->signal);
-		datafs_loop_cancel(d->loop, &d->leave);
-	}
 	datafs_loop_free(d->loop);
 	datafs_control_close(d->control);
 	if (d->dev >= 0)

@@ -47,7 +47,10 @@ void datafs_loop_cancel(struct datafs_loop *loop, struct datafs_event *ev);
 int datafs_loop_run(struct datafs_loop *loop);
 void datafs_loop_stop(struct datafs_loop *loop);
 
-/* Any thread: @fn is called soon on the loop's thread, once for many wakes. */
+/*
+ * Any thread: @fn is called soon on the loop's thread, once for many wakes.
+ * NULL: nothing is, from now on.
+ */
 void datafs_loop_wake(struct datafs_loop *loop);
 void datafs_loop_on_wake(struct datafs_loop *loop, void (*fn)(void *arg),
 			 void *arg);
