@@ -14,6 +14,8 @@
 
 /* Reply buffers kept for the next request. */
 #define SPARE_MAX	8
+/* Requests kept for those that are told once. */
+#define RESERVE		16
 
 struct datafs_frontend {
 	int fd;
@@ -32,9 +34,12 @@ struct datafs_frontend {
 	atomic_uint mounting;		/* MOUNT, UMOUNT taken, not yet answered */
 	atomic_bool ever;
 
-	pthread_mutex_t lock;		/* protects the next two */
+	pthread_mutex_t lock;		/* protects all below */
 	void *spare[SPARE_MAX];
 	int nspare;
+	struct datafs_job *reserve;	/* struct request, ONCE_SIZE each */
+	int nreserve;
+	pthread_cond_t returned;	/* one came back to the reserve */
 };
 
 enum lane { LANE_POOL, LANE_MOUNTS, LANE_REVOKED };
@@ -43,18 +48,23 @@ enum lane { LANE_POOL, LANE_MOUNTS, LANE_REVOKED };
 static const struct {
 	uint32_t body;		/* bytes at least; exactly, unless @name or @more */
 	bool name, more;
+	/*
+	 * Told once, and what is lost is not seen again: a mount that never
+	 * goes, a slot that is never free. No answer has a body.
+	 */
+	bool once;
 	enum lane lane;
 } shapes[DATAFS_OP_NR] = {
 	[DATAFS_OP_MOUNT]	= { sizeof(struct datafs_mount_req),
 				    .more = true, .lane = LANE_MOUNTS },
-	[DATAFS_OP_UMOUNT]	= { .lane = LANE_MOUNTS },
+	[DATAFS_OP_UMOUNT]	= { .once = true, .lane = LANE_MOUNTS },
 	[DATAFS_OP_LOOKUP]	= { .name = true },
 	[DATAFS_OP_READDIR]	= { sizeof(struct datafs_readdir_req) },
 	[DATAFS_OP_EXTENT]	= { sizeof(struct datafs_extent_req) },
 	[DATAFS_OP_BAD_EXTENT]	= { sizeof(struct datafs_bad_extent_req) },
 	[DATAFS_OP_GETXATTR]	= { .name = true },
 	[DATAFS_OP_REVOKE_DONE]	= { sizeof(struct datafs_revoke_done),
-				    .lane = LANE_REVOKED },
+				    .once = true, .lane = LANE_REVOKED },
 };
 
 static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
@@ -65,6 +75,55 @@ struct request {
 	struct datafs_req head;
 	uint64_t body[];
 };
+
+/* Room for any request that is told once. */
+#define ONCE_SIZE	(sizeof(struct request) + \
+			 sizeof(struct datafs_revoke_done) + sizeof(uint64_t))
+
+static void reserve_put(struct datafs_frontend *f, struct request *r)
+{
+	pthread_mutex_lock(&f->lock);
+	if (f->nreserve < RESERVE) {
+		r->job.next = f->reserve;
+		f->reserve = &r->job;
+		f->nreserve++;
+		pthread_cond_signal(&f->returned);
+		r = NULL;
+	}
+	pthread_mutex_unlock(&f->lock);
+	free(r);
+}
+
+/*
+ * Waits if need be: those who have one need neither memory nor the loop to be
+ * done with it.
+ */
+static struct request *reserve_get(struct datafs_frontend *f)
+{
+	struct request *r;
+
+	pthread_mutex_lock(&f->lock);
+	while (!f->reserve)
+		pthread_cond_wait(&f->returned, &f->lock);
+	r = (struct request *)f->reserve;
+	f->reserve = r->job.next;
+	f->nreserve--;
+	pthread_mutex_unlock(&f->lock);
+	return r;
+}
+
+/* NULL: no memory, and the request may fail. */
+static struct request *request_alloc(struct datafs_frontend *f,
+				     const struct datafs_req *req)
+{
+	struct request *r;
+
+	if (!shapes[req->opcode].once)
+		return malloc(offsetof(struct request, head) + req->len +
+			      sizeof(r->body[0]));
+	r = malloc(ONCE_SIZE);
+	return r ? r : reserve_get(f);
+}
 
 static void *spare_get(struct datafs_frontend *f)
 {
@@ -157,7 +216,10 @@ static void request_done(struct request *r)
 		atomic_fetch_sub(&f->mounting, 1);
 		f->changed(f->changed_arg);
 	}
-	free(r);
+	if (shapes[r->head.opcode].once)
+		reserve_put(f, r);
+	else
+		free(r);
 }
 
 static void request_run(struct datafs_job *job)
@@ -165,18 +227,19 @@ static void request_run(struct datafs_job *job)
 	struct request *r = (struct request *)job;
 	struct datafs_call call = { .req = &r->head, .body = r->body };
 	struct datafs_frontend *f = r->f;
-	struct datafs_rep *rep, none;
+	bool bare = shapes[r->head.opcode].once;
+	struct datafs_rep *rep, head;
 	int ret;
 
-	rep = spare_get(f);
+	rep = bare ? &head : spare_get(f);
 	if (!rep) {
-		reply(f, &r->head, &none, -ENOMEM, 0);
+		reply(f, &r->head, &head, -ENOMEM, 0);
 		request_done(r);
 		return;
 	}
 	if (shapes[r->head.opcode].name)
 		memcpy(call.name, r->body, r->head.namelen);
-	call.out = rep + 1;
+	call.out = bare ? NULL : rep + 1;
 	ret = datafs_vfs_call(f->vfs, &call);
 	if (ret > 0 || ret < -4095) {
 		datafs_log(LOG_ERR, "%s of inode %llu: result %d is no errno",
@@ -186,7 +249,8 @@ static void request_run(struct datafs_job *job)
 	}
 	reply(f, &r->head, rep, ret, call.out_len);
 	datafs_vfs_finish(f->vfs, &call);
-	spare_put(f, rep);
+	if (!bare)
+		spare_put(f, rep);
 	request_done(r);
 }
 
@@ -211,7 +275,7 @@ static void request_queue(struct datafs_frontend *f,
 		reply(f, req, &rep, -EIO, 0);
 		return;
 	}
-	r = malloc(offsetof(struct request, head) + req->len + sizeof(r->body[0]));
+	r = request_alloc(f, req);
 	if (!r) {
 		reply(f, req, &rep, -ENOMEM, 0);
 		return;
@@ -276,6 +340,19 @@ static void have_read(struct datafs_event *ev, int res)
 		lost(f, res);
 }
 
+static int reserve_fill(struct datafs_frontend *f)
+{
+	struct request *r;
+
+	for (int i = 0; i < RESERVE; i++) {
+		r = malloc(ONCE_SIZE);
+		if (!r)
+			return -ENOMEM;
+		reserve_put(f, r);
+	}
+	return 0;
+}
+
 int datafs_frontend_new(int fd, struct datafs_loop *loop,
 			struct datafs_pool *pool, struct datafs_vfs *vfs,
 			void (*changed)(void *arg), void *arg,
@@ -294,8 +371,11 @@ int datafs_frontend_new(int fd, struct datafs_loop *loop,
 	f->changed_arg = arg;
 	f->read.fn = have_read;
 	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->returned, NULL);
 	f->buf = malloc(DATAFS_MSG_MAX);
 	if (f->buf)
+		ret = reserve_fill(f);
+	if (!ret)
 		ret = datafs_pool_new(1, &f->mounts_worker);
 	if (!ret)
 		ret = datafs_pool_new(1, &f->revoked_worker);
@@ -323,6 +403,9 @@ void datafs_frontend_free(struct datafs_frontend *f)
 	datafs_pool_free(f->revoked_worker);
 	while (f->nspare)
 		free(f->spare[--f->nspare]);
+	while (f->nreserve)
+		free(reserve_get(f));
+	pthread_cond_destroy(&f->returned);
 	pthread_mutex_destroy(&f->lock);
 	free(f->buf);
 	free(f);

@@ -47,7 +47,8 @@ struct datafs_call {
 	const struct datafs_req *req;
 	const void *body;
 	char name[DATAFS_NAME_MAX + 1];
-	void *out;		/* DATAFS_REPLY_MAX bytes, aligned to 8 */
+	/* DATAFS_REPLY_MAX bytes, aligned to 8; NULL: UMOUNT, REVOKE_DONE */
+	void *out;
 	uint32_t out_len;	/* 0 at first */
 	bool pinned;		/* @ans must be put when the reply is written */
 	struct datafs_cache_answer ans;

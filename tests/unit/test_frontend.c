@@ -41,6 +41,20 @@ static int device;
 static atomic_int changes;
 static atomic_bool stopping;
 
+/* In front of the C library's: the daemon's threads get nothing. */
+static atomic_bool no_memory;
+static _Thread_local bool is_test;
+
+extern void *__interceptor_malloc(size_t n) __attribute__((weak));
+extern void *__libc_malloc(size_t n) __attribute__((weak));
+
+void *malloc(size_t n)
+{
+	if (atomic_load(&no_memory) && !is_test)
+		return NULL;
+	return __interceptor_malloc ? __interceptor_malloc(n) : __libc_malloc(n);
+}
+
 static int backing_add(void *arg, int fd, uint32_t id)
 {
 	(void)arg;
@@ -92,6 +106,8 @@ static int setup(void **state)
 	int sv[2];
 
 	(void)state;
+	is_test = true;
+	atomic_store(&no_memory, false);
 	datafs_log_set_level(LOG_CRIT);
 	snprintf(top, sizeof(top), "%s/datafs-fe.XXXXXX", base ? base : "/var/tmp");
 	if (!mkdtemp(top))
@@ -277,6 +293,46 @@ static void test_mount_order(void **state)
 	}
 	usleep(10000);
 	assert_false(datafs_frontend_mounted(f, &ever));
+}
+
+/* Without memory for anything else. There is no second time for these two. */
+static void test_no_memory(void **state)
+{
+	struct datafs_revoke_done done = { .cookie = 5 };
+	struct msg m = { .len = 0 };
+	uint64_t id, root;
+
+	(void)state;
+	/* Nothing was answered yet: there is no buffer to take. */
+	atomic_store(&no_memory, true);
+	add(&m, DATAFS_OP_REVOKE_DONE, 1, 0, &done, sizeof(done));
+	put(&m);
+	assert_int_equal(get(&m, &id), 0);
+	assert_int_equal(id, 1);
+	m.len = 0;
+	add(&m, DATAFS_OP_UMOUNT, 2, 0, NULL, 0);
+	put(&m);
+	assert_int_equal(get(&m, &id), 0);
+	atomic_store(&no_memory, false);
+
+	root = mount_it();
+	assert_int_equal(datafs_vfs_mounts(v), 1);
+	atomic_store(&no_memory, true);
+	m.len = 0;
+	add(&m, DATAFS_OP_GETATTR, 3, root, NULL, 0);
+	put(&m);
+	assert_int_equal(get(&m, &id), -ENOMEM);
+	/* More than are kept for it. */
+	m.len = 0;
+	for (id = 10; id < 110; id++)
+		add(&m, DATAFS_OP_UMOUNT, id, 0, NULL, 0);
+	put(&m);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(get(&m, &id), 0);
+		assert_int_equal(id, 10 + i);
+	}
+	atomic_store(&no_memory, false);
+	assert_int_equal(datafs_vfs_mounts(v), 0);
 }
 
 static void test_malformed(void **state)
@@ -501,9 +557,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_requests), T(test_mount_order), T(test_malformed),
-		T(test_garbage), T(test_socket), T(test_lost), T(test_life),
-		T(test_config),
+		T(test_requests), T(test_mount_order), T(test_no_memory),
+		T(test_malformed), T(test_garbage), T(test_socket),
+		T(test_lost), T(test_life), T(test_config),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
