@@ -63,34 +63,56 @@ static int open_piece(int dirfd, const char *path, int flags)
 	return errno == ELOOP ? -ENOTDIR : -errno;
 }
 
-int datafs_posix_open_key(struct posix *p, const char *key, int flags)
+/* The directory of the last name in @key, which *@last becomes. */
+static int open_parent(struct posix *p, const char *key, const char **last)
 {
+	const char *end = strrchr(key, '/');
 	char piece[PIECE_MAX + 1];
 	int dir = p->root_fd, fd;
 
-	if (!key_is_sane(key))
-		return -EINVAL;
-	for (;;) {
-		size_t n = strlen(key);
+	while (end && key < end) {
+		size_t n = end - key;
 
-		if (n <= PIECE_MAX) {
-			fd = open_piece(dir, key, flags);
-		} else {
+		if (n > PIECE_MAX)
 			for (n = PIECE_MAX; n && key[n] != '/'; n--)
 				;
-			memcpy(piece, key, n);
-			piece[n] = 0;
-			key += n + 1;
-			fd = n ? open_piece(dir, piece, O_PATH | O_DIRECTORY) :
-				 -ENAMETOOLONG;
-			n = 0;
-		}
+		memcpy(piece, key, n);
+		piece[n] = 0;
+		key += n + 1;
+		fd = n ? open_piece(dir, piece, O_PATH | O_DIRECTORY) :
+			 -ENAMETOOLONG;
 		if (dir != p->root_fd)
 			close(dir);
-		if (fd < 0 || n || !*key)
+		if (fd < 0)
 			return fd;
 		dir = fd;
 	}
+	*last = key;
+	return dir;
+}
+
+/*
+ * The client of a network filesystem believes a name for as long as it believes
+ * what it knows of the directory, so that is looked at first. Those further up
+ * were looked at when their own names were.
+ */
+int datafs_posix_open_key(struct posix *p, const char *key, int flags)
+{
+	const char *last;
+	struct statx x;
+	int dir, fd;
+
+	if (!key_is_sane(key))
+		return -EINVAL;
+	dir = open_parent(p, key, &last);
+	if (dir < 0)
+		return dir;
+	fd = *last ? datafs_posix_look(p, dir, &x) : 0;
+	if (!fd)
+		fd = open_piece(dir, last, flags);
+	if (dir != p->root_fd)
+		close(dir);
+	return fd;
 }
 
 static int refuse_datafs(int fd)
@@ -104,7 +126,7 @@ static int refuse_datafs(int fd)
 
 int datafs_posix_look(struct posix *p, int fd, struct statx *x)
 {
-	if (statx(fd, "", AT_EMPTY_PATH, DATAFS_POSIX_STAT, x))
+	if (statx(fd, "", DATAFS_POSIX_LOOK, DATAFS_POSIX_STAT, x))
 		return -errno;
 	return dev_of(x) == p->root_dev ? 0 : refuse_datafs(fd);
 }
@@ -112,17 +134,23 @@ int datafs_posix_look(struct posix *p, int fd, struct statx *x)
 /* Opens what may be anything, without touching it. */
 int datafs_posix_open_object(struct posix *p, const char *key, struct statx *x)
 {
-	int fd = datafs_posix_open_key(p, key, O_PATH), err;
+	int fd, err;
 
-	/* Below what is no directory there is nothing: proven. */
-	if (fd == -ENOTDIR)
-		return -ENOENT;
-	if (fd < 0)
-		return fd;
-	err = datafs_posix_look(p, fd, x);
-	if (!err)
-		return fd;
-	close(fd);
+	/* ESTALE: another client replaced it between the two looks. */
+	for (int i = 0; i < 3; i++) {
+		fd = datafs_posix_open_key(p, key, O_PATH);
+		/* Below what is no directory there is nothing: proven. */
+		if (fd == -ENOTDIR)
+			return -ENOENT;
+		if (fd < 0)
+			return fd;
+		err = datafs_posix_look(p, fd, x);
+		if (!err)
+			return fd;
+		close(fd);
+		if (err != -ESTALE)
+			break;
+	}
 	return err;
 }
 
@@ -135,7 +163,7 @@ static int check_state(struct posix *p, int fd,
 	struct datafs_fingerprint now;
 	struct statx x;
 
-	if (statx(fd, "", AT_EMPTY_PATH, DATAFS_POSIX_STAT, &x))
+	if (statx(fd, "", DATAFS_POSIX_LOOK, DATAFS_POSIX_STAT, &x))
 		return -errno;
 	now = datafs_posix_fingerprint(p, &x);
 	return memcmp(&now, fp, sizeof(now)) ? -ESTALE : 0;
@@ -242,8 +270,8 @@ static int open_root(struct posix *p, const char *path)
 		return -EINVAL;
 	}
 	p->root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (p->root_fd < 0 || statx(p->root_fd, "", AT_EMPTY_PATH, DATAFS_POSIX_STAT,
-				    &x)) {
+	if (p->root_fd < 0 || statx(p->root_fd, "", DATAFS_POSIX_LOOK,
+				    DATAFS_POSIX_STAT, &x)) {
 		err = -errno;
 		datafs_log(LOG_ERR, "source %s: %s", path, strerror(-err));
 		return err;

@@ -13,6 +13,11 @@
 #include "under.h"
 
 #define DATAFS_POSIX_STAT	(STATX_BASIC_STATS | STATX_BTIME)
+/*
+ * Of an open file. The client of a network filesystem would answer with what it
+ * saw some seconds ago, and a file that changed since would pass for unchanged.
+ */
+#define DATAFS_POSIX_LOOK	(AT_EMPTY_PATH | AT_STATX_FORCE_SYNC)
 #define NO_XATTR_MAX	8
 
 struct posix {
@@ -56,8 +61,9 @@ static inline uint64_t dev_of(const struct statx *x)
 }
 
 /*
- * Opens below the root without following a link. ENOTDIR: a link or a file is
- * where a directory is wanted; EINVAL: the key is none.
+ * Opens below the root without following a link, as its directory is on the
+ * store now. ENOTDIR: a link or a file is where a directory is wanted; EINVAL:
+ * the key is none; ELOOP: it is below a datafs mount.
  */
 int datafs_posix_open_key(struct posix *p, const char *key, int flags);
 /* statx; -ELOOP on datafs. */
