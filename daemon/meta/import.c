@@ -36,10 +36,21 @@ static bool same_stat(const struct datafs_under_stat *a,
 	       same_time(&a->btime, &b->btime) && same_fp(&a->fp, &b->fp);
 }
 
+/*
+ * A number that belonged to a removed file is soon given to another one, which
+ * then differs in its time of birth; writing in place keeps that.
+ */
+static bool same_birth(const struct datafs_under_stat *a,
+		       const struct datafs_under_stat *b)
+{
+	return !a->has_btime || !b->has_btime || same_time(&a->btime, &b->btime);
+}
+
 bool import_same_file(const struct node *n, const struct datafs_under_stat *st)
 {
 	return (n->st.mode & S_IFMT) == (st->mode & S_IFMT) &&
-	       (n->st.file_id == st->file_id || !n->st.file_id || !st->file_id);
+	       (n->st.file_id == st->file_id || !n->st.file_id ||
+		!st->file_id) && same_birth(&n->st, st);
 }
 
 static bool has_links(const struct datafs_under_stat *st)
@@ -219,7 +230,7 @@ static int import_make(struct datafs_meta *m, leveldb_writebatch_t *b,
 		if (ret < 0)
 			return ret;
 		if (ret && !node_get(m, ino, &n) && n->root == root &&
-		    n->st.file_id == st->file_id && S_ISREG(n->st.mode)) {
+		    n->st.file_id == st->file_id && import_same_file(n, st)) {
 			*res = n;
 			if (n->synced > looked)
 				return 0;

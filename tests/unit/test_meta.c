@@ -394,6 +394,56 @@ static void test_links(void **state)
 	assert_int_not_equal(a.ino, b.ino);
 }
 
+/* A file system gives the number of a removed file to the next one. */
+static void test_number_reused(void **state)
+{
+	struct datafs_under_stat f = file_stat(10, 1), d = dir_stat(12, 1);
+	struct datafs_meta_listing *l;
+	struct datafs_meta_inode in, in2;
+	struct datafs_meta_ticket t;
+	struct seen s = { 0 };
+	bool eof;
+
+	(void)state;
+	f.has_btime = d.has_btime = true;
+	f.btime.tv_sec = d.btime.tv_sec = 1000;
+	in = see(root, "f", &f);
+	/* Written in place: the same. */
+	f.fp.v[1]++;
+	in2 = see(root, "f", &f);
+	assert_int_equal(in.ino, in2.ino);
+	/* A store that stopped telling is no reason either. */
+	f.has_btime = false;
+	in2 = see(root, "f", &f);
+	assert_int_equal(in.ino, in2.ino);
+	f.has_btime = true;
+	in2 = see(root, "f", &f);
+	assert_int_equal(in.ino, in2.ino);
+	reopen_meta();
+	f.btime.tv_nsec++;
+	in2 = see(root, "f", &f);
+	assert_int_not_equal(in.ino, in2.ino);
+	assert_int_equal(datafs_meta_peek(m, in.ino, &in), -ESTALE);
+	/* One with several names that were not looked at since. */
+	f.file_id = 11;
+	f.nlink = 2;
+	in = see(root, "a", &f);
+	f.btime.tv_nsec++;
+	in2 = see(root, "b", &f);
+	assert_int_not_equal(in.ino, in2.ino);
+	see(root, "a", NULL);
+	f.btime.tv_nsec--;
+	in = see(root, "b", &f);
+	assert_int_not_equal(in.ino, in2.ino);
+	/* A directory, as it is listed. */
+	in = see(root, "d", &d);
+	assert_int_equal(datafs_meta_readdir(m, in.ino, 0, datafs_now(), collect,
+					     &s, &eof, &t), DATAFS_META_SYNC);
+	d.btime.tv_sec++;
+	assert_int_equal(datafs_meta_list_begin(m, &t, datafs_now(), &d, &l),
+			 -ESTALE);
+}
+
 static void test_young(void **state)
 {
 	struct datafs_under_stat f = file_stat(10, 1), l = stat_of(S_IFLNK | 0777, 11, 1);
@@ -711,7 +761,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_contents), T(test_keys), T(test_listing),
 		T(test_listing_races), T(test_old_look), T(test_links),
-		T(test_young), T(test_restart), T(test_crash), T(test_tickets),
+		T(test_number_reused), T(test_young), T(test_restart), T(test_crash), T(test_tickets),
 		T(test_random),
 	};
 
