@@ -69,6 +69,7 @@ struct datafs_meta_ticket {
 /*
  * Opens or makes the namespace in @dir (a directory, made if missing). One that
  * is damaged is replaced by an empty one with a new id, with a line in the log.
+ * One that cannot be read just now is not: that is an error, and a line too.
  */
 int datafs_meta_open(const char *dir, struct datafs_meta **res);
 void datafs_meta_close(struct datafs_meta *m);

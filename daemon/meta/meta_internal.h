@@ -117,6 +117,8 @@ struct datafs_meta {
 	pthread_cond_t ticket_ended;
 
 	char *dir;
+	bool open;		/* datafs_meta_open() has succeeded */
+	int failed;		/* what LevelDB said last, as an errno */
 	leveldb_t *db;
 	leveldb_options_t *opt;
 	leveldb_filterpolicy_t *filter;

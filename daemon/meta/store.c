@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/leveldb.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -36,7 +37,10 @@ static int store_error(struct datafs_meta *m, char *err)
 {
 	if (!err)
 		return 0;
-	datafs_log(LOG_ERR, "namespace in %s: %s", m->dir, err);
+	m->failed = datafs_leveldb_error(err);
+	datafs_log(LOG_ERR, "namespace in %s: %s%s", m->dir, err,
+		   m->open || m->failed == -EUCLEAN ? "" :
+		   " (it is kept; mend that and start again, or remove the directory to begin with an empty one)");
 	leveldb_free(err);
 	return -EIO;
 }
@@ -279,7 +283,10 @@ static int store_make(struct datafs_meta *m)
 	return err;
 }
 
-/* Reads the counters; -EUCLEAN: it is no namespace that this code can use. */
+/*
+ * Reads the counters. -EUCLEAN: it is no namespace that this code can use,
+ * unless @failed says that it could not be read.
+ */
 static int store_load(struct datafs_meta *m)
 {
 	uint64_t format = 0, clean = 0;
@@ -330,15 +337,18 @@ static int store_open(struct datafs_meta *m)
 	char *err = NULL;
 	int ret;
 
+	m->failed = 0;
 	m->db = leveldb_open(m->opt, m->dir, &err);
-	if (!m->db)
-		return store_error(m, err);
-	ret = store_load(m);
-	if (ret) {
-		leveldb_close(m->db);
-		m->db = NULL;
+	if (!m->db) {
+		store_error(m, err);
+		return m->failed;
 	}
-	return ret;
+	ret = store_load(m);
+	if (!ret)
+		return 0;
+	leveldb_close(m->db);
+	m->db = NULL;
+	return m->failed ? m->failed : ret;
 }
 
 static void store_free(struct datafs_meta *m)
@@ -394,7 +404,7 @@ int datafs_meta_open(const char *dir, struct datafs_meta **res)
 		datafs_log(LOG_ERR, "namespace in %s: %s", dir, strerror(-ret));
 	else
 		ret = store_open(m);
-	if (ret == -EIO || ret == -EUCLEAN) {
+	if (ret == -EUCLEAN) {
 		datafs_log(LOG_WARNING, "namespace in %s is damaged: beginning with an empty one; inode numbers change, and the cache is discarded",
 			   dir);
 		leveldb_destroy_db(m->opt, dir, &err);
@@ -408,6 +418,7 @@ int datafs_meta_open(const char *dir, struct datafs_meta **res)
 		store_free(m);
 		return ret == -EUCLEAN ? -EIO : ret;
 	}
+	m->open = true;
 	m->have_orphans = true;	/* perhaps */
 	*res = m;
 	return 0;

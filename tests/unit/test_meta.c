@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -529,6 +531,88 @@ static void test_restart(void **state)
 	assert_int_equal(datafs_meta_peek(m, top + 5, &in), -ESTALE);
 }
 
+/* What cannot be opened just now is not damaged. */
+static void test_no_files(void **state)
+{
+	struct rlimit few, many;
+	uint8_t id[16];
+	int fd, ret;
+
+	(void)state;
+	memcpy(id, datafs_meta_id(m), 16);
+	datafs_meta_close(m);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &many), 0);
+	few = many;
+	fd = open("/dev/null", O_RDONLY);
+	/* Whatever it is that fails: the lock, the list of files, a table... */
+	for (int i = 0; i < 8; i++) {
+		few.rlim_cur = fd + i;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		ret = datafs_meta_open(dir, &m);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &many), 0);
+		assert_true(!ret || ret == -EMFILE);
+		assert_true(ret || i);
+		if (ret)
+			assert_int_equal(datafs_meta_open(dir, &m), 0);
+		assert_memory_equal(id, datafs_meta_id(m), 16);
+		datafs_meta_close(m);
+	}
+	close(fd);
+	open_meta();
+}
+
+static void scribble(const char *name, const char *text, size_t len)
+{
+	char path[4400];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_TRUNC);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, len), len);
+	close(fd);
+}
+
+/* What is damaged is replaced, whatever LevelDB calls the damage. */
+static void test_scribbled(void **state)
+{
+	static const char *const current[] = {
+		"", "\n", "no newline", "MANIFEST-999999\n", ".\n", "LOCK/x\n",
+		"no/such/file\n",
+	};
+	char rubbish[3000], long_name[600];
+	struct dirent *de;
+	uint8_t id[16];
+	DIR *d;
+
+	(void)state;
+	memset(long_name, 'n', sizeof(long_name));
+	long_name[sizeof(long_name) - 1] = '\n';
+	for (int i = 0; i < 30; i++) {
+		memcpy(id, datafs_meta_id(m), 16);
+		datafs_meta_close(m);
+		if (i < 7) {
+			scribble("CURRENT", current[i], strlen(current[i]));
+		} else if (i == 7) {
+			scribble("CURRENT", long_name, sizeof(long_name));
+		} else {
+			d = opendir(dir);
+			while ((de = readdir(d))) {
+				if (de->d_name[0] == '.')
+					continue;
+				assert_int_equal(datafs_random(rubbish, sizeof(rubbish)), 0);
+				/* One file, or all of them. */
+				if (i % 2 || !strncmp(de->d_name, "MANIFEST", 8))
+					scribble(de->d_name, rubbish,
+						 sizeof(rubbish));
+			}
+			closedir(d);
+		}
+		open_meta();
+		assert_memory_not_equal(id, datafs_meta_id(m), 16);
+	}
+}
+
 /* An unclean end: numbers go on above all that may have been given. */
 static void test_crash(void **state)
 {
@@ -762,6 +846,7 @@ int main(void)
 		T(test_contents), T(test_keys), T(test_listing),
 		T(test_listing_races), T(test_old_look), T(test_links),
 		T(test_number_reused), T(test_young), T(test_restart), T(test_crash), T(test_tickets),
+		T(test_no_files), T(test_scribbled),
 		T(test_random),
 	};
 
