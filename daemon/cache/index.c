@@ -25,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/leveldb.h"
 #include "base/log.h"
 
 #define INDEX_FORMAT	1u
@@ -151,12 +152,7 @@ static int db_open(struct datafs_cache *c, char **why)
 	*why = NULL;
 	index_path(c, path, sizeof(path), "index");
 	c->index.db = leveldb_open(c->index.opts, path, why);
-	if (c->index.db)
-		return 0;
-	return strstr(*why, strerror(ENOSPC)) ? -ENOSPC :
-	       strstr(*why, strerror(EROFS))  ? -EROFS :
-	       strstr(*why, strerror(EACCES)) ? -EACCES :
-						-EIO;
+	return c->index.db ? 0 : datafs_leveldb_error(*why);
 }
 
 static void db_destroy(struct datafs_cache *c, const char *name)
@@ -212,8 +208,8 @@ static int db_rebuild(struct datafs_cache *c, const char *why)
 	return db_new(c);
 }
 
-/* NULL: it is ours, or new. Otherwise why not. */
-static const char *db_check(struct datafs_cache *c, bool *fresh)
+/* NULL: it is ours, or new. Otherwise why not; *@err: it cannot be read. */
+static const char *db_check(struct datafs_cache *c, bool *fresh, int *err)
 {
 	struct index_meta want = meta_of(c), *m;
 	leveldb_iterator_t *it;
@@ -224,6 +220,7 @@ static const char *db_check(struct datafs_cache *c, bool *fresh)
 	m = (struct index_meta *)leveldb_get(c->index.db, c->index.ropts, "M",
 					     1, &len, &why);
 	if (why) {
+		*err = datafs_leveldb_error(why);
 		leveldb_free(why);
 		return "it is damaged";
 	}
@@ -261,14 +258,17 @@ int datafs_index_open(struct datafs_cache *c)
 		db_destroy(c, "index.lost");
 	}
 	err = db_open(c, &why);
-	if (err == -EIO) {
+	if (err == -EUCLEAN) {
 		err = db_rebuild(c, why);
 	} else if (err) {
 		datafs_log(LOG_ERR, "cache %s: cannot open the index: %s",
 			   c->dir, why);
 	} else {
-		reason = db_check(c, &fresh);
-		if (reason) {
+		reason = db_check(c, &fresh, &err);
+		if (err && err != -EUCLEAN) {
+			datafs_log(LOG_ERR, "cache %s: cannot read the index: %s",
+				   c->dir, strerror(-err));
+		} else if (reason) {
 			err = db_rebuild(c, reason);
 		} else if (fresh) {
 			leveldb_close(c->index.db);
@@ -522,7 +522,11 @@ int datafs_index_load(struct datafs_cache *c)
 		leveldb_write(c->index.db, c->index.sync, drop, &why);
 	}
 	leveldb_writebatch_destroy(drop);
-	if (why) {
+	err = why ? datafs_leveldb_error(why) : 0;
+	if (err && err != -EUCLEAN) {
+		datafs_log(LOG_ERR, "cache %s: cannot read the index: %s",
+			   c->dir, why);
+	} else if (err) {
 		forget_all(c);
 		err = db_rebuild(c, why);
 		for (uint32_t nr = 0; !err && nr < c->max_slabs; nr++)

@@ -1027,6 +1027,34 @@ static void passing_errors(void **state)
 	assert_int_equal(get(&small, 0, 25 * G, 0, 1), 25 * G);
 }
 
+/* What cannot be opened just now is not damaged. */
+static void no_files(void **state)
+{
+	struct source s = source(1, 4096);
+	struct rlimit few, many;
+	int fd, err;
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	get(&s, 0, G, 0, 1);
+	cache_down();
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &many), 0);
+	few = many;
+	fd = open("/dev/null", O_RDONLY);
+	for (int i = 0; i < 10; i++) {
+		few.rlim_cur = fd + i;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		err = cache_up(128 * MIB);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &many), 0);
+		if (err)
+			assert_int_equal(cache_up(128 * MIB), 0);
+		assert_int_equal(stats().index_rebuilt, 0);
+		assert_int_equal(stats().chunks, 1);
+		cache_down();
+	}
+	close(fd);
+}
+
 /* An index that cannot be written must not be believed at the next start. */
 static void lost_index(void **state)
 {
@@ -1320,6 +1348,7 @@ int main(void)
 		T(few_files),
 		T(device_errors),
 		T(passing_errors),
+		T(no_files),
 		T(lost_index),
 		T(stuck_index),
 		T(stuck_index_is_freed),
