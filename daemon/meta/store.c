@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/leveldb.h"
 #include "base/log.h"
 #include "base/util.h"
+
+#define EPOCH_2020	1577836800ll
 
 size_t store_key(char *key, char type, uint64_t a)
 {
@@ -268,6 +271,31 @@ int store_iter_end(struct datafs_meta *m, leveldb_iterator_t *it)
 	return store_error(m, err);
 }
 
+/*
+ * Where the numbers of a new namespace begin. NFS handles are inode numbers, and
+ * clients may still have some of a namespace that was here before: its numbers
+ * must not come again. It cannot have used up one for each 64 ns, so those that
+ * have passed since 2020 (below 2^63 for some 18,000 years) are above all of
+ * them. Without a clock that can be right they are random.
+ */
+static int store_first_number(uint64_t *res)
+{
+	struct timespec now;
+	int err;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (now.tv_sec < EPOCH_2020) {
+		err = datafs_random(res, sizeof(*res));
+		*res >>= 16;
+	} else {
+		err = 0;
+		*res = (uint64_t)(now.tv_sec - EPOCH_2020) *
+		       (DATAFS_SEC / 64) + now.tv_nsec / 64;
+	}
+	*res += DATAFS_FIRST_COOKIE;
+	return err;
+}
+
 /* A database without an id is new. */
 static int store_make(struct datafs_meta *m)
 {
@@ -276,10 +304,14 @@ static int store_make(struct datafs_meta *m)
 
 	err = datafs_random(m->id, sizeof(m->id));
 	if (!err)
+		err = store_first_number(&m->next);
+	m->limit = m->next;
+	if (!err)
 		err = store_put_sync(m, "Nformat", &format, sizeof(format));
 	if (!err)
+		err = store_put_sync(m, "Nnext", &m->limit, sizeof(m->limit));
+	if (!err)
 		err = store_put_sync(m, "Nid", m->id, sizeof(m->id));
-	m->next = m->limit = DATAFS_FIRST_COOKIE;
 	return err;
 }
 

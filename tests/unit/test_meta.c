@@ -526,9 +526,14 @@ static void test_restart(void **state)
 		assert_int_equal(write(fd, "rubbish\n", 8), 8);
 		close(fd);
 	}
-	open_meta();
+	/* ... also if it ended before the first one was given. */
+	assert_int_equal(datafs_meta_open(dir, &m), 0);
+	reopen_meta();
 	assert_memory_not_equal(id, datafs_meta_id(m), 16);
 	assert_int_equal(datafs_meta_peek(m, top + 5, &in), -ESTALE);
+	in2 = see(root, "a", &f);
+	assert_true(root > top && in2.ino > top && in2.content > top);
+	assert_true(in2.ino < 1ull << 62);
 }
 
 /* What cannot be opened just now is not damaged. */
