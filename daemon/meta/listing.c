@@ -14,6 +14,10 @@ struct datafs_meta_listing {
 	uint64_t start;		/* cookies from here on came after the ticket */
 	int64_t looked;
 	bool repair;
+	bool hidden;		/* an entry could not be looked at */
+	bool was_hidden;	/* ... the last time */
+	bool whole;		/* what was not added is gone */
+	bool sorted;		/* @seen is */
 	struct datafs_fingerprint fp;
 	bool fp_proves;		/* it was not young */
 	uint64_t *seen;		/* cookies of the names added */
@@ -62,7 +66,8 @@ int datafs_meta_list_begin(struct datafs_meta *m,
 	l->root = n->root;
 	l->start = t->start;
 	l->looked = looked;
-	l->repair = !node_complete(m, n);
+	l->repair = !node_complete(m, n) || n->flags & NODE_TORN;
+	l->was_hidden = n->flags & NODE_HIDDEN;
 	l->fp = st->fp;
 	l->fp_proves = !(n->flags & NODE_YOUNG) &&
 		       !memcmp(&n->st.fp, &st->fp, sizeof(st->fp));
@@ -74,6 +79,18 @@ fail:
 	pthread_mutex_unlock(&m->lock);
 	free(l);
 	return ret;
+}
+
+/* The listing's ticket, NULL if it is not current any more. */
+static struct ticket *list_ticket(struct datafs_meta_listing *l)
+{
+	struct ticket *t = ticket_find(l->m, l->serial);
+
+	/* It makes progress. */
+	if (t)
+		t->expires = DATAFS_MAX(t->expires,
+					datafs_now() + 60 * DATAFS_SEC);
+	return t;
 }
 
 static int list_saw(struct datafs_meta_listing *l, uint64_t cookie)
@@ -88,7 +105,22 @@ static int list_saw(struct datafs_meta_listing *l, uint64_t cookie)
 		l->room = room;
 	}
 	l->seen[l->nseen++] = cookie;
+	l->sorted = false;
 	return 0;
+}
+
+static int list_hidden(struct datafs_meta_listing *l, const char *name,
+		       uint64_t *cookie)
+{
+	struct store_dirent de = { 0 };
+	int ret = store_dirent_get(l->m, l->dir, name, &de);
+
+	if (!l->hidden && !l->was_hidden)
+		datafs_log(LOG_WARNING, "inode %llu: \"%s\" in it is there but cannot be looked at, and is left out; stat(1) in the source tells why",
+			   (unsigned long long)l->dir, name);
+	l->hidden = true;
+	*cookie = de.cookie;
+	return ret < 0 ? ret : 0;
 }
 
 int datafs_meta_list_add(struct datafs_meta_listing *l, const char *name,
@@ -96,7 +128,6 @@ int datafs_meta_list_add(struct datafs_meta_listing *l, const char *name,
 {
 	struct datafs_meta *m = l->m;
 	uint64_t cookie;
-	struct ticket *t;
 	int ret;
 
 	if (strlen(name) > DATAFS_NAME_MAX || !*name || strchr(name, '/')) {
@@ -105,13 +136,10 @@ int datafs_meta_list_add(struct datafs_meta_listing *l, const char *name,
 		return 0;
 	}
 	pthread_mutex_lock(&m->lock);
-	t = ticket_find(m, l->serial);
-	if (t) {
-		/* It makes progress. */
-		t->expires = DATAFS_MAX(t->expires, datafs_now() +
-						    60 * DATAFS_SEC);
-		ret = import_name(m, l->dir, l->root, name, st, l->looked,
-				  l->repair, &cookie);
+	if (list_ticket(l)) {
+		ret = st ? import_name(m, l->dir, l->root, name, st, l->looked,
+				       l->repair, &cookie) :
+			   list_hidden(l, name, &cookie);
 		if (!ret && cookie)
 			ret = list_saw(l, cookie);
 	} else {
@@ -128,42 +156,81 @@ static int cookie_cmp(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static bool list_has(const struct datafs_meta_listing *l, uint64_t cookie)
+static bool list_has(struct datafs_meta_listing *l, uint64_t cookie)
 {
+	if (!l->sorted && l->nseen)
+		qsort(l->seen, l->nseen, sizeof(*l->seen), cookie_cmp);
+	l->sorted = true;
 	/* Names that came since the ticket are none of the listing's business. */
 	return cookie >= l->start || (l->nseen &&
 	       bsearch(&cookie, l->seen, l->nseen, sizeof(cookie), cookie_cmp));
 }
 
-/* Names that were known and were not listed are gone. */
-static int list_remove_names(struct datafs_meta_listing *l)
+static int list_unseen(struct datafs_meta_listing *l, char *name)
 {
-	char prefix[9], name[DATAFS_NAME_MAX + 1];
+	char prefix[9], from[META_KEY_MAX + 1];
 	struct datafs_meta *m = l->m;
 	struct store_dirent de;
 	leveldb_iterator_t *it;
 	const char *key, *val;
 	size_t klen, vlen;
-	uint64_t cookie;
 	int ret = 0, err;
 
 	store_key(prefix, 'D', l->dir);
-	for (it = store_iter(m, prefix, 9); !ret; leveldb_iter_next(it)) {
+	klen = store_key_name(from, 'D', l->dir, name);
+	from[klen++] = 0;	/* the least that comes after @name */
+	for (it = store_iter(m, from, klen); !ret; leveldb_iter_next(it)) {
 		if (!store_iter_at(it, prefix, 9, &key, &klen))
 			break;
 		val = leveldb_iter_value(it, &vlen);
-		if (klen > META_KEY_MAX || vlen != sizeof(de))
+		if (klen == 9 || klen > META_KEY_MAX || vlen != sizeof(de))
 			continue;
 		memcpy(&de, val, sizeof(de));
 		if (list_has(l, de.cookie))
 			continue;
 		memcpy(name, key + 9, klen - 9);
 		name[klen - 9] = 0;
-		ret = import_name(m, l->dir, l->root, name, NULL, l->looked,
-				  false, &cookie);
+		ret = 1;
 	}
 	err = store_iter_end(m, it);
-	return ret ? ret : err;
+	return err ? err : ret;
+}
+
+int datafs_meta_list_unseen(struct datafs_meta_listing *l,
+			    char name[DATAFS_NAME_MAX + 1])
+{
+	struct datafs_meta *m = l->m;
+	int ret = -EAGAIN;
+
+	pthread_mutex_lock(&m->lock);
+	if (list_ticket(l))
+		ret = list_unseen(l, name);
+	pthread_mutex_unlock(&m->lock);
+	return ret;
+}
+
+bool datafs_meta_list_whole(struct datafs_meta_listing *l,
+			    const struct datafs_under_stat *st)
+{
+	/* Under a fingerprint that was young a change could hide. */
+	l->whole = l->fp_proves && !memcmp(&l->fp, &st->fp, sizeof(l->fp));
+	return l->whole;
+}
+
+/* Names that were known and were not listed are gone. */
+static int list_remove_names(struct datafs_meta_listing *l)
+{
+	char name[DATAFS_NAME_MAX + 1] = "";
+	uint64_t cookie;
+	int ret;
+
+	while ((ret = list_unseen(l, name)) == 1) {
+		ret = import_name(l->m, l->dir, l->root, name, NULL, l->looked,
+				  false, &cookie);
+		if (ret)
+			break;
+	}
+	return ret;
 }
 
 /* After a crash: cookies that no name has any more. */
@@ -197,18 +264,17 @@ static int list_complete(struct datafs_meta_listing *l)
 	uint32_t flags;
 	int ret;
 
-	if (l->nseen)
-		qsort(l->seen, l->nseen, sizeof(*l->seen), cookie_cmp);
-	ret = list_remove_names(l);
-	if (!ret && l->repair)
+	ret = l->whole ? list_remove_names(l) : 0;
+	if (!ret && l->whole && l->repair)
 		ret = list_remove_cookies(l);
 	if (!ret)
 		ret = node_get(m, l->dir, &n);
 	if (ret)
 		return ret;
 
-	flags = (n->flags & ~NODE_LIST_FP) | NODE_COMPLETE |
-		(l->fp_proves ? NODE_LIST_FP : 0);
+	flags = (n->flags & ~(NODE_LIST_FP | NODE_TORN | NODE_HIDDEN)) |
+		NODE_COMPLETE | (l->whole ? NODE_LIST_FP : NODE_TORN) |
+		(l->hidden ? NODE_HIDDEN : 0);
 	if (flags != n->flags || n->list_epoch != m->epoch ||
 	    memcmp(&n->list_fp, &l->fp, sizeof(l->fp))) {
 		n->flags = flags;
@@ -223,7 +289,10 @@ static int list_complete(struct datafs_meta_listing *l)
 			return ret;
 		}
 	}
-	n->list_synced = DATAFS_MAX(n->list_synced, l->looked);
+	if (l->whole)
+		n->list_synced = DATAFS_MAX(n->list_synced, l->looked);
+	else
+		n->torn_until = datafs_now() + DATAFS_SEC;
 	n->children_synced = DATAFS_MAX(n->children_synced, l->looked);
 	return 0;
 }

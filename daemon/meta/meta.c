@@ -42,9 +42,9 @@ static int try_lookup(struct datafs_meta *m, uint64_t dir, const char *name,
 	ret = dir_get(m, dir, &dn);
 	if (ret)
 		return ret;
-	if (node_complete(m, dn))
+	absent = node_proves(m, dn);
+	if (absent)
 		seen = dn->list_synced;
-	absent = node_complete(m, dn);
 	e = name_get(m, dir, name);
 	if (e) {
 		de.ino = e->ino;
@@ -182,12 +182,20 @@ static int list(struct datafs_meta *m, const struct node *dn, uint64_t cookie,
 		if (ret)
 			break;
 		node_tell(n, &inode);
-		inode.name_synced = synced;
+		inode.name_synced = dn->flags & NODE_HIDDEN ?
+				    DATAFS_MIN(synced, n->synced) : synced;
 		if (fn(arg, datafs_get_be64(key + 9), name, &inode))
 			break;
 	}
 	err = store_iter_end(m, it);
 	return ret && ret != -ESTALE ? ret : err;
+}
+
+/* Are the listing and its attributes as @fresh says? */
+static bool list_fresh(const struct node *dn, int64_t fresh)
+{
+	return dn->children_synced >= fresh &&
+	       (!(dn->flags & NODE_TORN) || datafs_now() < dn->torn_until);
 }
 
 int datafs_meta_readdir(struct datafs_meta *m, uint64_t dir, uint64_t cookie,
@@ -202,8 +210,7 @@ int datafs_meta_readdir(struct datafs_meta *m, uint64_t dir, uint64_t cookie,
 		ret = dir_get(m, dir, &dn);
 		if (ret)
 			break;
-		if (node_complete(m, dn) &&
-		    (cookie || dn->children_synced >= fresh))
+		if (node_complete(m, dn) && (cookie || list_fresh(dn, fresh)))
 			ret = list(m, dn, cookie, fn, arg, eof);
 		else
 			ret = take(m, dir, "", true, ticket);

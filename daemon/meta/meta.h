@@ -129,9 +129,17 @@ int datafs_meta_import(struct datafs_meta *m,
 
 /*
  * Imports a listing piece by piece. @st: the directory's own, before listing.
+ * An entry without @st is there, but could not be looked at: it stays as it is
+ * known, if it is, and no absence is concluded from the listing.
  * After begin there must be an end; an end with @err 0 says that every entry
  * was added and ends the ticket; with another that the listing broke off: what
  * was added stays, nothing is concluded from what was not.
+ *
+ * A listing may miss what is renamed meanwhile. Before the end, whole() is told
+ * what the directory is after listing and answers whether what was not added is
+ * gone. If not, nothing is concluded from it, and the caller looks at the names
+ * that unseen() tells: 1 and the next one that is known, comes after @name ("" to
+ * begin) and was not added; 0 after the last one; or an error.
  */
 struct datafs_meta_listing;
 int datafs_meta_list_begin(struct datafs_meta *m,
@@ -140,6 +148,10 @@ int datafs_meta_list_begin(struct datafs_meta *m,
 			   struct datafs_meta_listing **res);
 int datafs_meta_list_add(struct datafs_meta_listing *l, const char *name,
 			 const struct datafs_under_stat *st);
+bool datafs_meta_list_whole(struct datafs_meta_listing *l,
+			    const struct datafs_under_stat *st);
+int datafs_meta_list_unseen(struct datafs_meta_listing *l,
+			    char name[DATAFS_NAME_MAX + 1]);
 int datafs_meta_list_end(struct datafs_meta_listing *l, int err);
 
 #endif

@@ -47,6 +47,8 @@ enum {
 	NODE_COMPLETE	= 1 << 4,	/* directory: was listed as a whole */
 	NODE_LIST_FP	= 1 << 5,	/* ... and list_fp proves what it was then */
 	NODE_LINKS	= 1 << 6,	/* F and L records may exist */
+	NODE_TORN	= 1 << 7,	/* directory: that listing may lack names */
+	NODE_HIDDEN	= 1 << 8,	/* ... lacks some that could not be looked at */
 };
 
 /* On disk, in the machine's byte order. */
@@ -84,6 +86,7 @@ struct node {
 	int64_t fp_since;	/* this fingerprint has been seen since */
 	int64_t list_synced;	/* the set of names */
 	int64_t children_synced; /* names and the attributes of all children */
+	int64_t torn_until;	/* TORN: good for those who waited for it */
 	char *name;		/* the primary one, below @parent */
 };
 
@@ -195,6 +198,8 @@ void name_set(struct datafs_meta *m, uint64_t dir, const char *name,
 void name_forget(struct datafs_meta *m, uint64_t dir, const char *name);
 void node_tell(const struct node *n, struct datafs_meta_inode *res);
 bool node_complete(const struct datafs_meta *m, const struct node *n);
+/* Is a name that is not known absent, as of @list_synced? */
+bool node_proves(const struct datafs_meta *m, const struct node *n);
 
 /* ---- ticket.c; m->lock is held ---- */
 

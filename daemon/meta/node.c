@@ -118,6 +118,11 @@ bool node_complete(const struct datafs_meta *m, const struct node *n)
 	return n->flags & NODE_COMPLETE && n->list_epoch == m->epoch;
 }
 
+bool node_proves(const struct datafs_meta *m, const struct node *n)
+{
+	return node_complete(m, n) && !(n->flags & (NODE_TORN | NODE_HIDDEN));
+}
+
 void node_tell(const struct node *n, struct datafs_meta_inode *res)
 {
 	*res = (struct datafs_meta_inode) {

@@ -140,12 +140,51 @@ static int list_entry(void *arg, const char *name,
 	return datafs_meta_list_add(a->listing, name, st);
 }
 
+/*
+ * A directory that changed while it was listed: what is known and was not listed
+ * is looked at, name by name. Of an error nothing is concluded.
+ */
+static int sync_unseen(struct vfs_mount *mnt, uint64_t dir, int64_t looked,
+		       struct datafs_meta_listing *listing)
+{
+	struct datafs_meta *meta = mnt->v->meta;
+	char name[DATAFS_NAME_MAX + 1] = "";
+	struct datafs_meta_ticket ticket;
+	struct datafs_meta_inode in;
+	int ret;
+
+	while ((ret = datafs_meta_list_unseen(listing, name)) == 1)
+		if (datafs_meta_lookup(meta, dir, name, looked, &in,
+				       &ticket) == DATAFS_META_SYNC)
+			sync_name(mnt, &ticket);
+	return ret;
+}
+
+/* Lists what is at @key, which was @looked at before. */
+static int list_key(struct vfs_mount *mnt, uint64_t dir, const char *key,
+		    int64_t looked, struct datafs_meta_listing *listing)
+{
+	struct list_arg arg = { .listing = listing };
+	struct datafs_under_stat st;
+	int err;
+
+	vfs_count_under(mnt->v, UNDER_LIST);
+	err = mnt->under->ops->list(mnt->under, key, list_entry, &arg);
+	if (err)
+		return err;
+	vfs_count_under(mnt->v, UNDER_STAT);
+	err = mnt->under->ops->stat(mnt->under, key, &st);
+	if (!err && !datafs_meta_list_whole(listing, &st))
+		err = sync_unseen(mnt, dir, looked, listing);
+	return err;
+}
+
 static int sync_list(struct vfs_mount *mnt,
 		     const struct datafs_meta_ticket *ticket)
 {
 	struct datafs_meta *meta = mnt->v->meta;
+	struct datafs_meta_listing *listing;
 	struct datafs_under_stat st;
-	struct list_arg arg;
 	int64_t looked;
 	int err, ret;
 	char *key;
@@ -162,11 +201,10 @@ static int sync_list(struct vfs_mount *mnt,
 		datafs_meta_import(meta, ticket, looked, err, NULL);
 	else
 		err = datafs_meta_list_begin(meta, ticket, looked, &st,
-					     &arg.listing);
+					     &listing);
 	if (!err) {
-		vfs_count_under(mnt->v, UNDER_LIST);
-		err = mnt->under->ops->list(mnt->under, key, list_entry, &arg);
-		ret = datafs_meta_list_end(arg.listing, err);
+		err = list_key(mnt, ticket->dir, key, looked, listing);
+		ret = datafs_meta_list_end(listing, err);
 		if (!err)
 			err = ret;
 	}

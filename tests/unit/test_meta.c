@@ -138,8 +138,10 @@ static int collect(void *arg, uint64_t cookie, const char *name,
 	return 0;
 }
 
-static int list_with(uint64_t ino, const struct datafs_under_stat *dst,
-		     const struct ent *ents, int n, int err)
+/* @after: the directory when it has been listed. An entry of mode 0 is hidden. */
+static int list_between(uint64_t ino, const struct datafs_under_stat *dst,
+			const struct datafs_under_stat *after,
+			const struct ent *ents, int n, int err)
 {
 	struct datafs_meta_listing *l;
 	struct datafs_meta_ticket t;
@@ -154,8 +156,16 @@ static int list_with(uint64_t ino, const struct datafs_under_stat *dst,
 	if (ret)
 		return ret;
 	for (int i = 0; i < n; i++)
-		assert_int_equal(datafs_meta_list_add(l, ents[i].name, &ents[i].st), 0);
+		assert_int_equal(datafs_meta_list_add(l, ents[i].name,
+				 ents[i].st.mode ? &ents[i].st : NULL), 0);
+	datafs_meta_list_whole(l, after);
 	return datafs_meta_list_end(l, err);
+}
+
+static int list_with(uint64_t ino, const struct datafs_under_stat *dst,
+		     const struct ent *ents, int n, int err)
+{
+	return list_between(ino, dst, dst, ents, n, err);
 }
 
 static struct seen known(uint64_t ino)
@@ -299,6 +309,112 @@ static void test_listing(void **state)
 	assert_int_equal(datafs_meta_import(m, &t, datafs_now(), 0, &ents[2].st), 0);
 }
 
+static void assert_not_proven(uint64_t dir, const char *name)
+{
+	struct datafs_meta_ticket t;
+	struct datafs_meta_inode in;
+
+	assert_int_equal(datafs_meta_lookup(m, dir, name, 0, &in, &t), DATAFS_META_SYNC);
+	assert_int_equal(datafs_meta_import(m, &t, datafs_now(), -EIO, NULL), 0);
+}
+
+/* What is there but cannot be looked at is neither shown nor absent. */
+static void test_hidden(void **state)
+{
+	struct datafs_under_stat d1 = dir_stat(1, 1), d2 = dir_stat(1, 2);
+	struct ent ents[] = {
+		{ "a", file_stat(10, 1) }, { "b", file_stat(11, 1) },
+		{ "c", { 0 } },
+	};
+	struct datafs_meta_ticket t;
+	struct datafs_meta_inode in;
+	struct seen s;
+
+	(void)state;
+	assert_int_equal(list_with(root, &d1, ents, 3, 0), 0);
+	s = known(root);
+	assert_int_equal(s.n, 2);
+	assert_not_proven(root, "c");
+	/* One that is known stays, and one that is gone goes. */
+	ents[1].st.mode = 0;
+	assert_int_equal(list_with(root, &d2, ents + 1, 2, 0), 0);
+	s = known(root);
+	assert_int_equal(s.n, 1);
+	assert_string_equal(s.e[0].name, "b");
+	assert_true(s.e[0].in.name_synced <= s.e[0].in.synced);
+	assert_not_proven(root, "c");
+	reopen_meta();
+	assert_not_proven(root, "c");
+	ents[1].st = ents[2].st = file_stat(11, 1);
+	ents[2].st.file_id++;
+	assert_int_equal(list_with(root, &d2, ents, 3, 0), 0);
+	assert_int_equal(datafs_meta_lookup(m, root, "x", 0, &in, &t), 0);
+	assert_int_equal(in.ino, 0);
+}
+
+/* A directory that changed while it was listed, or may have. */
+static void check_torn(const struct datafs_under_stat *before,
+		       const struct datafs_under_stat *after)
+{
+	struct datafs_under_stat d = dir_stat(1, 100);
+	struct ent ents[] = {
+		{ "a", file_stat(10, 1) }, { "b", file_stat(11, 1) },
+		{ "c", file_stat(12, 1) }, { "d", file_stat(13, 1) },
+	};
+	char name[DATAFS_NAME_MAX + 1] = "";
+	struct datafs_meta_listing *l;
+	struct datafs_meta_ticket t;
+	struct datafs_meta_inode in;
+	struct seen s = { 0 };
+	bool eof;
+
+	assert_int_equal(list_with(root, &d, ents, 4, 0), 0);
+	assert_int_equal(datafs_meta_lookup(m, root, "x", 0, &in, &t), 0);
+	/* Just one name was met. */
+	assert_int_equal(list_between(root, before, after, ents + 1, 1, 0), 0);
+	s = known(root);
+	assert_int_equal(s.n, 4);
+	assert_not_proven(root, "x");
+	/* Now who lists tells which names to look at. */
+	s.n = 0;
+	assert_int_equal(datafs_meta_readdir(m, root, 0, datafs_now(), collect,
+					     &s, &eof, &t), DATAFS_META_SYNC);
+	assert_int_equal(datafs_meta_list_begin(m, &t, datafs_now(), before, &l), 0);
+	assert_int_equal(datafs_meta_list_add(l, "b", &ents[1].st), 0);
+	assert_false(datafs_meta_list_whole(l, after));
+	assert_int_equal(datafs_meta_list_unseen(l, name), 1);
+	assert_string_equal(name, "a");
+	assert_int_equal(datafs_meta_list_unseen(l, name), 1);
+	assert_string_equal(name, "c");
+	see(root, "c", NULL);
+	assert_int_equal(datafs_meta_list_unseen(l, name), 1);
+	assert_string_equal(name, "d");
+	assert_int_equal(datafs_meta_list_unseen(l, name), 0);
+	assert_int_equal(datafs_meta_list_end(l, 0), 0);
+	s = known(root);
+	assert_int_equal(s.n, 3);
+	/* It serves those who waited, not who comes later. */
+	usleep(1010000);
+	s.n = 0;
+	assert_int_equal(datafs_meta_readdir(m, root, 0, 0, collect, &s, &eof, &t),
+			 DATAFS_META_SYNC);
+	assert_int_equal(datafs_meta_import(m, &t, 0, -EIO, NULL), 0);
+	assert_int_equal(datafs_meta_readdir(m, root, s.e[0].cookie, 0, collect,
+					     &s, &eof, &t), 0);
+}
+
+static void test_torn(void **state)
+{
+	struct datafs_under_stat d1 = dir_stat(1, 1), d2 = dir_stat(1, 2),
+				 young = dir_stat(1, 3);
+
+	(void)state;
+	check_torn(&d1, &d2);
+	young.ctime = young.seen;
+	young.ctime.tv_nsec = young.seen.tv_nsec = 1;
+	check_torn(&young, &young);
+}
+
 static void test_listing_races(void **state)
 {
 	struct datafs_under_stat d1 = dir_stat(1, 1), x = file_stat(30, 1);
@@ -320,6 +436,7 @@ static void test_listing_races(void **state)
 	see(root, "gone", NULL);
 	assert_int_equal(datafs_meta_list_add(l, "a", &a.st), 0);
 	assert_int_equal(datafs_meta_list_add(l, "gone", &a.st), 0);
+	assert_true(datafs_meta_list_whole(l, &d1));
 	assert_int_equal(datafs_meta_list_end(l, 0), 0);
 	s = known(root);
 	assert_int_equal(s.n, 2);
@@ -785,6 +902,8 @@ static void *random_thread(void *arg)
 				if (there)
 					datafs_meta_list_add(l, name, &st);
 			}
+			if (rand_r(&seed) % 4)
+				datafs_meta_list_whole(l, &d);
 			datafs_meta_list_end(l, 0);
 		}
 	}
@@ -849,7 +968,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_contents), T(test_keys), T(test_listing),
-		T(test_listing_races), T(test_old_look), T(test_links),
+		T(test_hidden), T(test_torn), T(test_listing_races), T(test_old_look), T(test_links),
 		T(test_number_reused), T(test_young), T(test_restart), T(test_crash), T(test_tickets),
 		T(test_no_files), T(test_scribbled),
 		T(test_random),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -933,6 +934,61 @@ static void test_random_tree(void **state)
 	compare(root, ".", 0);
 }
 
+/* ---- a directory that changes while it is listed ---- */
+
+static const char *missed;
+
+/* The double of a readdir(3) that misses a name, because others come. */
+struct dirent *readdir(DIR *d)
+{
+	static struct dirent *(*real)(DIR *d);
+	struct dirent *de;
+
+	if (!real)
+		real = dlsym(RTLD_NEXT, "readdir");
+	de = real(d);
+	if (de && missed && !strcmp(de->d_name, missed)) {
+		missed = NULL;
+		put_file("new", 1, 1);
+		de = real(d);
+	}
+	return de;
+}
+
+static void test_torn_listing(void **state)
+{
+	char names[8][256];
+	uint64_t cookies[8];
+	struct datafs_entry e, e2;
+
+	(void)state;
+	stop();
+	start("sync_interval=100");
+	put_file("a", 1, 1);
+	put_file("b", 1, 1);
+	put_file("c", 1, 1);
+	usleep(60000);
+	assert_int_equal(lookup(root, "b", &e), 0);
+	missed = "b";
+	assert_true(list(root, 4096, names, 8, cookies) >= 3);
+	assert_null(missed);
+	assert_int_equal(lookup(root, "b", &e2), 0);
+	assert_int_equal(e.attr.ino, e2.attr.ino);
+	/* Missed, and not known before. */
+	missed = "a";
+	stop();
+	start("sync_interval=0");
+	usleep(60000);
+	list(root, 4096, names, 8, cookies);
+	assert_int_equal(lookup(root, "a", &e), 0);
+	assert_true(e.attr.ino);
+	/* What is gone is not shown, however lately that was. */
+	assert_int_equal(unlink(in_src("b")), 0);
+	assert_int_equal(list(root, 4096, names, 8, cookies), 3);
+	assert_int_equal(lookup(root, "b", &e2), 0);
+	assert_int_equal(e2.attr.ino, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -940,7 +996,7 @@ int main(void)
 		T(test_mounts), T(test_names), T(test_readdir), T(test_data),
 		T(test_changes), T(test_pieces_of_old), T(test_amounts),
 		T(test_bad_extent), T(test_prefetch), T(test_sync_interval), T(test_threads),
-		T(test_random_tree),
+		T(test_random_tree), T(test_torn_listing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
