@@ -28,6 +28,12 @@
 
 /* ------------------------------------------------------------ resolution */
 
+/* EDEADLK: a mount of our own, which would wait for us. */
+static int last_error(void)
+{
+	return errno == EDEADLK ? -ELOOP : -errno;
+}
+
 static bool key_is_sane(const char *key)
 {
 	while (*key) {
@@ -60,7 +66,7 @@ static int open_piece(int dirfd, const char *path, int flags)
 	if (fd >= 0)
 		return fd;
 	/* A link where a directory is wanted. ELOOP is kept for datafs. */
-	return errno == ELOOP ? -ENOTDIR : -errno;
+	return errno == ELOOP ? -ENOTDIR : last_error();
 }
 
 /* The directory of the last name in @key, which *@last becomes. */
@@ -120,14 +126,14 @@ static int refuse_datafs(int fd)
 	struct statfs fs;
 
 	if (fstatfs(fd, &fs))
-		return -errno;
+		return last_error();
 	return fs.f_type == DATAFS_SUPER_MAGIC ? -ELOOP : 0;
 }
 
 int datafs_posix_look(struct posix *p, int fd, struct statx *x)
 {
 	if (statx(fd, "", DATAFS_POSIX_LOOK, DATAFS_POSIX_STAT, x))
-		return -errno;
+		return last_error();
 	return dev_of(x) == p->root_dev ? 0 : refuse_datafs(fd);
 }
 

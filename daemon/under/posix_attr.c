@@ -177,7 +177,10 @@ static int list_one(struct posix *p, int dirfd, const char *name,
 	}
 	if (err == -ENOENT)
 		return 0; /* went while we listed */
-	return err ?: fn(arg, name, &st);
+	if (err == -ENOMEM)
+		return err;
+	/* Another mount perhaps, of a user who lets nobody in, or of our own. */
+	return fn(arg, name, err ? NULL : &st);
 }
 
 int datafs_posix_list(struct datafs_under *u, const char *key,

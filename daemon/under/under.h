@@ -41,7 +41,10 @@ struct datafs_under_stat {
 
 struct datafs_under;
 
-/* One entry of a listing. Return non-zero to stop; that becomes the result. */
+/*
+ * One entry of a listing; @st NULL: it is there, but cannot be looked at. Return
+ * non-zero to stop; that becomes the result.
+ */
 typedef int (*datafs_under_list_fn)(void *arg, const char *name,
 				    const struct datafs_under_stat *st);
 

@@ -29,6 +29,8 @@ static struct datafs_under *u;
  * The double of a network filesystem's client: while @believing, it answers
  * with what it saw of an inode first, unless it is told to ask its server.
  */
+static ino_t failing;		/* cannot be looked at: */
+static int failing_error;
 static bool believing;
 static struct statx believed[64];
 static int nbelieved;
@@ -38,6 +40,10 @@ int statx(int fd, const char *path, int flags, unsigned int mask,
 {
 	int ret = syscall(SYS_statx, fd, path, flags, mask, x);
 
+	if (!ret && failing && x->stx_ino == failing) {
+		errno = failing_error;
+		return -1;
+	}
 	if (ret || !believing || flags & AT_STATX_FORCE_SYNC)
 		return ret;
 	for (int i = 0; i < nbelieved; i++)
@@ -83,6 +89,7 @@ static int teardown(void **state)
 	close(dfd);
 	believing = false;
 	nbelieved = 0;
+	failing = 0;
 	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -295,7 +302,7 @@ static int take(void *arg, const char *name, const struct datafs_under_stat *st)
 	if (l->n == l->stop_at)
 		return -ECANCELED;
 	strcpy(l->name[l->n], name);
-	l->st[l->n++] = *st;
+	l->st[l->n++] = st ? *st : (struct datafs_under_stat){ 0 };
 	return 0;
 }
 
@@ -349,6 +356,40 @@ static void listing(void **state)
 	assert_int_equal(u->ops->list(u, "", take, l), -ECANCELED);
 	assert_int_equal(u->ops->list(u, "none", take, l), -ENOENT);
 	assert_int_equal(u->ops->list(u, "file1", take, l), -ENOTDIR);
+	free(l);
+}
+
+/* One that cannot be looked at does not take the others along. */
+static void hidden(void **state)
+{
+	static const int errors[] = { EACCES, ESTALE, ENOTCONN, EIO };
+	struct names *l = calloc(1, sizeof(*l));
+	struct datafs_under_stat st;
+	struct stat sb;
+
+	(void)state;
+	l->stop_at = 300;
+	put("a", "x");
+	assert_int_equal(mkdirat(dfd, "d", 0755), 0);
+	put("e", "x");
+	assert_int_equal(fstatat(dfd, "d", &sb, 0), 0);
+	failing = sb.st_ino;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		failing_error = errors[i];
+		l->n = 0;
+		assert_int_equal(u->ops->list(u, "", take, l), 0);
+		assert_int_equal(l->n, 3);
+		assert_non_null(in(l, "a"));
+		assert_int_equal(in(l, "d")->mode, 0);
+		assert_true(S_ISREG(in(l, "e")->mode));
+		assert_int_equal(u->ops->stat(u, "d", &st), -errors[i]);
+	}
+	/* What the kernel says of a mount of ours. */
+	failing_error = EDEADLK;
+	assert_int_equal(u->ops->list(u, "", take, l), 0);
+	assert_int_equal(u->ops->stat(u, "d", &st), -ELOOP);
+	assert_int_equal(u->ops->stat(u, "d/x", &st), -ELOOP);
+	assert_int_equal(u->ops->list(u, "d", take, l), -ELOOP);
 	free(l);
 }
 
@@ -567,6 +608,7 @@ int main(void)
 		T(changes),
 		T(links),
 		T(listing),
+		T(hidden),
 		T(remembered),
 		T(long_paths),
 		T(xattrs),
