@@ -213,6 +213,39 @@ static int import_unlink(struct datafs_meta *m, leveldb_writebatch_t *b,
 	return 0;
 }
 
+/* Does the primary name lead up to the root? Very deep: it is taken to. */
+static bool has_way_up(struct datafs_meta *m, const struct node *n)
+{
+	uint64_t ino = n->parent;
+	struct node *p;
+
+	for (int i = 0; ino && i < META_NODES_KEPT / 2; i++) {
+		int ret = node_get(m, ino, &p);
+
+		if (ret)
+			return ret != -ESTALE;
+		ino = p->parent;
+	}
+	return true;
+}
+
+/*
+ * @n was just seen at this name. That becomes the primary one if the old one
+ * went with a directory above it, whose children are removed only bit by bit.
+ * 1: it did, 0 or an error.
+ */
+static int claim_name(struct datafs_meta *m, leveldb_writebatch_t *b,
+		      struct node *n, uint64_t dir, const char *name)
+{
+	if (!(n->flags & NODE_LINKS) || is_primary(n, dir, name) ||
+	    has_way_up(m, n))
+		return 0;
+	if (node_set_name(n, dir, name))
+		return -ENOMEM;
+	store_node_put(b, n);
+	return 1;
+}
+
 /* The inode of a name that was not known, or led to another: *res. */
 static int import_make(struct datafs_meta *m, leveldb_writebatch_t *b,
 		       uint64_t dir, uint64_t root, const char *name,
@@ -232,9 +265,12 @@ static int import_make(struct datafs_meta *m, leveldb_writebatch_t *b,
 		if (ret && !node_get(m, ino, &n) && n->root == root &&
 		    n->st.file_id == st->file_id && import_same_file(n, st)) {
 			*res = n;
-			if (n->synced > looked)
-				return 0;
-			ret = import_update(m, b, n, st, looked);
+			if (n->synced <= looked) {
+				ret = import_update(m, b, n, st, looked);
+				if (ret < 0)
+					return ret;
+			}
+			ret = claim_name(m, b, n, dir, name);
 			return ret < 0 ? ret : 0;
 		}
 	}
@@ -309,6 +345,9 @@ int import_name(struct datafs_meta *m, uint64_t dir, uint64_t root,
 		if (cur->synced <= looked)
 			ret = import_update(m, b, cur, st, looked);
 		put = ret > 0;
+		if (ret >= 0)
+			ret = claim_name(m, b, cur, dir, name);
+		put = put || ret > 0;
 		if (ret >= 0 && has_links(st) && !(cur->flags & NODE_LINKS)) {
 			cur->flags |= NODE_LINKS;
 			put_link(b, cur, dir, name);

@@ -513,6 +513,47 @@ static void test_links(void **state)
 	assert_int_not_equal(a.ino, b.ino);
 }
 
+/* A directory with links in it is renamed. */
+static void test_links_moved(void **state)
+{
+	struct datafs_under_stat a = dir_stat(20, 1), sub = dir_stat(21, 1),
+				 f = file_stat(10, 1);
+	struct datafs_meta_inode da, dsub, x, y;
+	char *key;
+
+	(void)state;
+	f.nlink = 2;
+	da = see(root, "A", &a);
+	dsub = see(da.ino, "sub", &sub);
+	x = see(dsub.ino, "x", &f);
+	y = see(root, "y", &f);
+	assert_int_equal(x.ino, y.ino);
+	see(root, "A", NULL);
+	/* Found by the name it still has, */
+	y = see(root, "y", &f);
+	assert_int_equal(datafs_meta_key(m, y.ino, &key), 0);
+	assert_string_equal(key, "y");
+	free(key);
+	/* ... or by a new one. */
+	da = see(root, "B", &a);
+	dsub = see(da.ino, "sub", &sub);
+	f.file_id = 11;
+	x = see(dsub.ino, "z", &f);
+	see(root, "B", NULL);
+	da = see(root, "C", &a);
+	dsub = see(da.ino, "sub", &sub);
+	y = see(dsub.ino, "z", &f);
+	assert_int_equal(datafs_meta_key(m, y.ino, &key), 0);
+	assert_string_equal(key, "C/sub/z");
+	free(key);
+	for (int i = 0; i < 50; i++)
+		see(root, "n", NULL);
+	reopen_meta();
+	assert_int_equal(datafs_meta_key(m, y.ino, &key), 0);
+	assert_string_equal(key, "C/sub/z");
+	free(key);
+}
+
 /* A file system gives the number of a removed file to the next one. */
 static void test_number_reused(void **state)
 {
@@ -968,7 +1009,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_contents), T(test_keys), T(test_listing),
-		T(test_hidden), T(test_torn), T(test_listing_races), T(test_old_look), T(test_links),
+		T(test_hidden), T(test_torn), T(test_listing_races), T(test_old_look), T(test_links), T(test_links_moved),
 		T(test_number_reused), T(test_young), T(test_restart), T(test_crash), T(test_tickets),
 		T(test_no_files), T(test_scribbled),
 		T(test_random),
