@@ -46,10 +46,26 @@ struct datafs_fingerprint datafs_posix_fingerprint(struct posix *p,
 	} };
 }
 
-static bool lacks_xattrs(struct posix *p, uint64_t dev)
+/*
+ * Believed only in the second in which it was found: after a remount below the
+ * source the number may be of another filesystem, whose ACLs must be seen. One
+ * word, so that threads need no lock: Linux numbers devices with 12 and 20 bits.
+ */
+static uint64_t no_xattr(const struct statx *x)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)(uint32_t)now.tv_sec << 32 |
+	       (uint32_t)x->stx_dev_major << 20 | x->stx_dev_minor;
+}
+
+static bool lacks_xattrs(struct posix *p, const struct statx *x)
+{
+	uint64_t entry = no_xattr(x);
+
 	for (int i = 0; i < NO_XATTR_MAX; i++)
-		if (__atomic_load_n(&p->no_xattr[i], __ATOMIC_RELAXED) == dev)
+		if (__atomic_load_n(&p->no_xattr[i], __ATOMIC_RELAXED) == entry)
 			return true;
 	return false;
 }
@@ -72,11 +88,10 @@ static int look_at_xattrs(struct posix *p, const char *path,
 			  const struct statx *x, struct datafs_under_stat *st)
 {
 	char few[1024], *names = few, *many = NULL;
-	uint64_t dev = dev_of(x);
 	uint32_t i;
 	ssize_t n;
 
-	if (lacks_xattrs(p, dev))
+	if (lacks_xattrs(p, x))
 		return 0;
 	n = list(path, few, sizeof(few));
 	if (n < 0 && errno == ERANGE) {
@@ -101,7 +116,7 @@ static int look_at_xattrs(struct posix *p, const char *path,
 	/* Some filesystems say so of links and devices only. */
 	if (S_ISREG(x->stx_mode) || S_ISDIR(x->stx_mode)) {
 		i = __atomic_fetch_add(&p->no_xattr_next, 1, __ATOMIC_RELAXED);
-		__atomic_store_n(&p->no_xattr[i % NO_XATTR_MAX], dev,
+		__atomic_store_n(&p->no_xattr[i % NO_XATTR_MAX], no_xattr(x),
 				 __ATOMIC_RELAXED);
 	}
 	return 0;

@@ -26,8 +26,9 @@ struct posix {
 	uint64_t root_dev;
 	struct datafs_posix_fds *fds;
 	/*
-	 * Devices whose filesystem has no extended attributes, 0 for none. Any
-	 * thread reads and writes entries; one that is lost is found again.
+	 * Devices whose filesystem has no extended attributes, and the second in
+	 * which that was found (see no_xattr()); 0 for none. Any thread reads and
+	 * writes entries; one that is lost is found again.
 	 */
 	uint64_t no_xattr[NO_XATTR_MAX];
 	uint32_t no_xattr_next;

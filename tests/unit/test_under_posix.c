@@ -23,6 +23,16 @@
 
 static char dir[4096];
 static int dfd;
+static bool without_xattrs;
+
+/* The double of a filesystem that may have none. */
+ssize_t listxattr(const char *path, char *list, size_t size)
+{
+	if (!without_xattrs)
+		return syscall(SYS_listxattr, path, list, size);
+	errno = EOPNOTSUPP;
+	return -1;
+}
 static struct datafs_under *u;
 
 /*
@@ -90,6 +100,7 @@ static int teardown(void **state)
 	believing = false;
 	nbelieved = 0;
 	failing = 0;
+	without_xattrs = false;
 	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -539,6 +550,28 @@ static void xattrs(void **state)
 	assert_int_equal(n, 0);
 }
 
+/* The device's number is of another filesystem now, one that has them. */
+static void remounted(void **state)
+{
+	struct datafs_under_stat st;
+	char path[5000];
+
+	(void)state;
+	put("f", "x");
+	snprintf(path, sizeof(path), "%s/f", dir);
+	if (setxattr(path, "user.color", "red", 3, 0)) {
+		assert_int_equal(errno, EOPNOTSUPP);
+		skip();
+	}
+	without_xattrs = true;
+	st = look("f");
+	assert_false(st.has_xattr);
+	without_xattrs = false;
+	usleep(1100000);
+	st = look("f");
+	assert_true(st.has_xattr);
+}
+
 static void many_open(void **state)
 {
 	struct datafs_under_stat st[200];
@@ -612,6 +645,7 @@ int main(void)
 		T(remembered),
 		T(long_paths),
 		T(xattrs),
+		T(remounted),
 		T(many_open),
 		T(many_threads),
 	};
