@@ -32,6 +32,7 @@
 /* Somebody is mounting, or will: asked again so soon. */
 #define LEAVE_AGAIN_MS	200
 #define OOM_SCORE_ADJ	"-900"
+#define DEVICE		"/dev/" DATAFS_DEVICE
 
 /* What is open; closed from the last to the first. */
 struct daemon {
@@ -42,12 +43,13 @@ struct daemon {
 	bool have_life;
 	struct datafs_life life;
 	struct datafs_loop *loop;
-	int dev;
+	struct datafs_device *dev;
 	struct datafs_control *control;
 	struct datafs_pool *pool;
 	struct datafs_vfs *vfs;
 	struct datafs_frontend *frontend;
 	struct datafs_socket *socket;
+	sigset_t signals;		/* that tell it to end; blocked */
 	int signal_fd;
 	struct signalfd_siginfo info;
 	struct datafs_event signal, leave;
@@ -197,15 +199,13 @@ static void leave_timer(struct datafs_event *ev, int res)
 
 static int open_signals(struct daemon *d)
 {
-	sigset_t set;
-
 	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
+	sigemptyset(&d->signals);
+	sigaddset(&d->signals, SIGTERM);
+	sigaddset(&d->signals, SIGINT);
 	/* Before any thread is made: they all inherit it. */
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	sigprocmask(SIG_BLOCK, &d->signals, NULL);
+	d->signal_fd = signalfd(-1, &d->signals, SFD_CLOEXEC);
 	return d->signal_fd < 0 ? -errno : 0;
 }
 
@@ -248,6 +248,26 @@ static int open_vfs(struct daemon *d)
 	return datafs_vfs_open(&cfg, &d->vfs);
 }
 
+/*
+ * Who started us has given up: then nothing may be mounted that would lose its
+ * daemon at once. The signal is taken, since it has its effect hereby.
+ */
+static int check_given_up(struct daemon *d)
+{
+	static const struct timespec at_once;
+	int sig = sigtimedwait(&d->signals, NULL, &at_once);
+
+	if (sig < 0)
+		return 0;
+	datafs_log(LOG_ERR, "instance %s: ended by signal %d before it was ready",
+		   d->cfg.name, sig);
+	return -EINTR;
+}
+
+/*
+ * What can fail comes before the hello: a mount that comes after it waits for
+ * an answer.
+ */
 static int open_all(struct daemon *d)
 {
 	char path[PATH_MAX];
@@ -262,19 +282,14 @@ static int open_all(struct daemon *d)
 	err = open_dir(d);
 	if (!err)
 		err = datafs_loop_new(&d->loop);
-	if (err)
-		return err;
-	d->dev = datafs_device_open(d->cfg.name, d->session, d->epoch);
-	if (d->dev < 0)
-		return d->dev;
-	err = datafs_control_open(d->cfg.name, &d->control);
+	if (!err)
+		err = datafs_device_open(DEVICE, &d->dev);
+	if (!err)
+		err = datafs_control_open(d->cfg.name, &d->control);
 	if (!err)
 		err = datafs_pool_new(WORKERS, &d->pool);
 	if (!err)
 		err = open_vfs(d);
-	if (!err)
-		err = datafs_frontend_new(d->dev, d->loop, d->pool, d->vfs,
-					  changed, d, &d->frontend);
 	if (err)
 		return err;
 	snprintf(path, sizeof(path), "%s/%s.sock", DATAFS_RUN_DIR, d->cfg.name);
@@ -284,21 +299,29 @@ static int open_all(struct daemon *d)
 	d->signal.fn = on_signal;
 	d->leave.fn = leave_timer;
 	datafs_loop_on_wake(d->loop, consider_leaving, d);
-	return datafs_loop_read(d->loop, &d->signal, d->signal_fd, &d->info,
-				sizeof(d->info));
+	err = datafs_loop_read(d->loop, &d->signal, d->signal_fd, &d->info,
+			       sizeof(d->info));
+	if (!err)
+		err = check_given_up(d);
+	if (!err)
+		err = datafs_device_hello(d->dev, d->cfg.name, d->session,
+					  d->epoch);
+	if (!err)
+		err = check_given_up(d);
+	/* Last: it takes what mounts have asked since the hello. */
+	if (!err)
+		err = datafs_frontend_new(datafs_device_fd(d->dev), d->loop,
+					  d->pool, d->vfs, changed, d,
+					  &d->frontend);
+	return err;
 }
 
 static void close_all(struct daemon *d)
 {
-	sigset_t set;
-
 	/* A second signal ends a daemon whose store does not answer. */
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	sigprocmask(SIG_UNBLOCK, &d->signals, NULL);
 
 	/*
 	 * Waiting for the end of one event runs the others' callbacks: those
@@ -318,8 +341,7 @@ static void close_all(struct daemon *d)
 	datafs_vfs_close(d->vfs);
 	datafs_loop_free(d->loop);
 	datafs_control_close(d->control);
-	if (d->dev >= 0)
-		close(d->dev);
+	datafs_device_close(d->dev);
 	if (d->signal_fd >= 0)
 		close(d->signal_fd);
 	/* Last: the next daemon may begin. */
@@ -328,14 +350,27 @@ static void close_all(struct daemon *d)
 	free(d->dir);
 }
 
+/* A start that failed has one line of error: the one where it did, or this. */
+static void say_why(struct daemon *d, int err)
+{
+	char error[2];
+
+	datafs_log_last_error(error, sizeof(error));
+	if (!*error)
+		datafs_log(LOG_ERR, "instance %s: not started: %s", d->cfg.name,
+			   strerror(-err));
+}
+
 int main(int argc, char **argv)
 {
 	static struct daemon d;
 	int err;
 
-	d.dev = d.signal_fd = -1;
-	if (datafs_config_parse(&d.cfg, argc, argv))
+	d.signal_fd = -1;
+	if (datafs_config_parse(&d.cfg, argc, argv)) {
+		tell_ready(&d, -EINVAL);
 		return 2;
+	}
 	if (d.cfg.help) {
 		datafs_config_usage();
 		return 0;
@@ -348,8 +383,7 @@ int main(int argc, char **argv)
 	d.started = datafs_now();
 	err = open_all(&d);
 	if (err) {
-		datafs_log(LOG_NOTICE, "instance %s: not started: %s", d.cfg.name,
-			   strerror(-err));
+		say_why(&d, err);
 		tell_ready(&d, err);
 		close_all(&d);
 		return 1;

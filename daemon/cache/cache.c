@@ -113,8 +113,9 @@ static int slabs_init(struct datafs_cache *c)
 	if (!err)
 		datafs_slab_admit(c, 0);
 	else
-		datafs_log(LOG_ERR, "cache %s: cannot make a slab of %u MiB: %s; make room there or name another directory",
-			   c->dir, DATAFS_SLAB_SIZE >> 20, strerror(-err));
+		datafs_log(LOG_ERR, "cache %s: cannot make a slab of %u MiB: %s; %s",
+			   c->dir, DATAFS_SLAB_SIZE >> 20, strerror(-err),
+			   datafs_slab_advice(err));
 	return err;
 }
 

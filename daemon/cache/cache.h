@@ -39,7 +39,7 @@ struct datafs_cache_config {
 	uint8_t namespace_id[16];	/* an index of another namespace is discarded */
 	/*
 	 * Register a slab as backing file @id (called when it is ready for use, on
-	 * any thread). @fd stays the cache's.
+	 * any thread). @fd stays the cache's, who keeps it open until it is closed.
 	 */
 	int (*backing_add)(void *arg, int fd, uint32_t id);
 	/*

@@ -224,7 +224,10 @@ bool datafs_slot_hope(struct datafs_cache *c);
 
 /* slab.c; without locks */
 int datafs_slab_open_all(struct datafs_cache *c);
+/* Leaves logging to the caller. -EOPNOTSUPP: no direct I/O there. */
 int datafs_slab_prepare(struct datafs_cache *c, uint32_t nr);
+/* What to do about such an error, for the log. */
+const char *datafs_slab_advice(int err);
 void datafs_slab_close_all(struct datafs_cache *c);
 void datafs_slab_admit(struct datafs_cache *c, uint32_t nr); /* under lock */
 int datafs_slab_pread(struct datafs_cache *c, uint32_t slot, uint32_t granule,

@@ -29,21 +29,23 @@ static void slab_name(char *buf, size_t len, uint32_t nr)
 static int slab_open(struct datafs_cache *c, uint32_t nr, int flags)
 {
 	char name[32];
-	int fd, err;
+	int fd;
 
 	slab_name(name, sizeof(name), nr);
 	fd = openat(c->dir_fd, name,
 		    O_RDWR | O_DIRECT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 	if (fd >= 0)
 		return fd;
-	err = errno;
-	if (err == EINVAL)
-		datafs_log(LOG_ERR, "cache %s: its filesystem has no direct I/O; put the cache directory on ext4 or xfs",
-			   c->dir);
-	else if (err != ENOENT)
-		datafs_log(LOG_ERR, "cache %s: cannot open %s: %s", c->dir,
-			   name, strerror(err));
-	return -err;
+	return errno == EINVAL ? -EOPNOTSUPP : -errno;
+}
+
+const char *datafs_slab_advice(int err)
+{
+	if (err == -EOPNOTSUPP)
+		return "its filesystem has no direct I/O; put the cache directory on ext4 or xfs";
+	if (err == -ENOSPC || err == -EDQUOT)
+		return "make room there or name another directory";
+	return "name another directory";
 }
 
 /* Slot states belong to the lock; the slab is ready and registered. */
@@ -86,8 +88,7 @@ static int slab_zero(struct datafs_cache *c, int fd)
 			err = err ?: -ECANCELED;
 	}
 	munmap(zeros, SLAB_STEP);
-	/* A file left by an interrupted start may have had any size. */
-	if (!err && (ftruncate(fd, DATAFS_SLAB_SIZE) || fsync(fd)))
+	if (!err && fsync(fd))
 		err = -errno;
 	return err;
 }
@@ -98,7 +99,13 @@ int datafs_slab_prepare(struct datafs_cache *c, uint32_t nr)
 	char name[32];
 	int err;
 
-	slab->fd = slab_open(c, nr, O_CREAT);
+	/*
+	 * Never over a file that is there: a kernel whose daemon died reads on
+	 * in the slabs of that, also in those that the index knows no more.
+	 */
+	slab_name(name, sizeof(name), nr);
+	unlinkat(c->dir_fd, name, 0);
+	slab->fd = slab_open(c, nr, O_CREAT | O_EXCL);
 	if (slab->fd < 0)
 		return slab->fd;
 	err = slab_zero(c, slab->fd);
@@ -109,7 +116,6 @@ int datafs_slab_prepare(struct datafs_cache *c, uint32_t nr)
 		return 0;
 	}
 	/* What was written of it only takes room that others may need. */
-	slab_name(name, sizeof(name), nr);
 	unlinkat(c->dir_fd, name, 0);
 	close(slab->fd);
 	slab->fd = -1;
@@ -187,8 +193,9 @@ int datafs_slab_open_all(struct datafs_cache *c)
 	for (uint32_t nr = 0; nr < c->max_slabs; nr++) {
 		err = slab_open_ready(c, nr);
 		if (err) {
-			datafs_log(LOG_ERR, "cache %s: slab %06u cannot be used: %s",
-				   c->dir, nr, strerror(-err));
+			datafs_log(LOG_ERR, "cache %s: slab %06u cannot be used: %s; %s",
+				   c->dir, nr, strerror(-err),
+				   datafs_slab_advice(err));
 			return err;
 		}
 	}

@@ -3,13 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-#define DEVICE	"/dev/" DATAFS_DEVICE
+struct datafs_device {
+	int fd;
+	pthread_mutex_t lock;		/* protects the rest */
+	bool greeted;			/* has said hello: nothing is kept any more */
+	struct datafs_backing *kept;	/* to be registered with the hello */
+	uint32_t nkept;
+};
 
 /* What to do about an error of open or hello. */
 static const struct {
@@ -34,25 +42,91 @@ static const char *advice_for(int err)
 	return strerror(err);
 }
 
-int datafs_device_open(const char *name, const uint8_t session[16],
-		       uint64_t epoch)
+int datafs_device_open(const char *path, struct datafs_device **res)
+{
+	struct datafs_device *dev = calloc(1, sizeof(*dev));
+	int err;
+
+	if (!dev)
+		return -ENOMEM;
+	dev->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (dev->fd < 0) {
+		err = errno;
+		datafs_log(LOG_ERR, "%s: %s", path, advice_for(err));
+		free(dev);
+		return -err;
+	}
+	pthread_mutex_init(&dev->lock, NULL);
+	*res = dev;
+	return 0;
+}
+
+void datafs_device_close(struct datafs_device *dev)
+{
+	if (!dev)
+		return;
+	close(dev->fd);
+	pthread_mutex_destroy(&dev->lock);
+	free(dev->kept);
+	free(dev);
+}
+
+int datafs_device_fd(const struct datafs_device *dev)
+{
+	return dev->fd;
+}
+
+static int register_backing(struct datafs_device *dev,
+			    struct datafs_backing backing)
+{
+	int err;
+
+	if (!ioctl(dev->fd, DATAFS_IOC_BACKING_ADD, &backing))
+		return 0;
+	err = errno;
+	datafs_log(LOG_ERR, "the module does not take slab %u as a backing file: %s; put the cache directory on a filesystem of its own, as ext4 or xfs",
+		   backing.id, strerror(err));
+	return -err;
+}
+
+static int keep_backing(struct datafs_device *dev,
+			const struct datafs_backing *backing)
+{
+	struct datafs_backing *kept;
+
+	kept = realloc(dev->kept, (dev->nkept + 1) * sizeof(*kept));
+	if (!kept)
+		return -ENOMEM;
+	kept[dev->nkept++] = *backing;
+	dev->kept = kept;
+	return 0;
+}
+
+int datafs_device_backing_add(struct datafs_device *dev, int fd, uint32_t id)
+{
+	struct datafs_backing backing = { .fd = fd, .id = id };
+	int err;
+
+	pthread_mutex_lock(&dev->lock);
+	err = dev->greeted ? register_backing(dev, backing) :
+			     keep_backing(dev, &backing);
+	pthread_mutex_unlock(&dev->lock);
+	return err;
+}
+
+static int say_hello(struct datafs_device *dev, const char *name,
+		     const uint8_t session[16], uint64_t epoch)
 {
 	struct datafs_hello hello = {
 		.size = sizeof(hello), .major = DATAFS_ABI_MAJOR,
 		.minor = DATAFS_ABI_MINOR, .epoch = epoch,
 	};
-	int fd, err;
+	int err;
 
-	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		err = errno;
-		datafs_log(LOG_ERR, "%s: %s", DEVICE, advice_for(err));
-		return -err;
-	}
 	memcpy(hello.session, session, sizeof(hello.session));
 	strncpy(hello.name, name, sizeof(hello.name) - 1);
-	if (!ioctl(fd, DATAFS_IOC_HELLO, &hello))
-		return fd;
+	if (!ioctl(dev->fd, DATAFS_IOC_HELLO, &hello))
+		return 0;
 	err = errno;
 	if (err == EPROTONOSUPPORT)
 		datafs_log(LOG_ERR, "instance %s: the module speaks protocol %u.%u, this datafsd %u.%u: install versions that fit",
@@ -60,19 +134,19 @@ int datafs_device_open(const char *name, const uint8_t session[16],
 			   DATAFS_ABI_MINOR);
 	else
 		datafs_log(LOG_ERR, "instance %s: %s", name, advice_for(err));
-	close(fd);
 	return -err;
 }
 
-int datafs_device_backing_add(int dev, int fd, uint32_t id)
+int datafs_device_hello(struct datafs_device *dev, const char *name,
+			const uint8_t session[16], uint64_t epoch)
 {
-	struct datafs_backing backing = { .fd = fd, .id = id };
 	int err;
 
-	if (!ioctl(dev, DATAFS_IOC_BACKING_ADD, &backing))
-		return 0;
-	err = errno;
-	datafs_log(LOG_ERR, "the module does not take slab %u as a backing file: %s",
-		   id, strerror(err));
-	return -err;
+	pthread_mutex_lock(&dev->lock);
+	err = say_hello(dev, name, session, epoch);
+	for (uint32_t i = 0; !err && i < dev->nkept; i++)
+		err = register_backing(dev, dev->kept[i]);
+	dev->greeted = !err;
+	pthread_mutex_unlock(&dev->lock);
+	return err;
 }

@@ -22,14 +22,30 @@
 
 /* ---- device.c ---- */
 
+struct datafs_device;
+
 /*
- * Opens the device and says hello. The file or a negative errno, after a line
- * in the log that says what to do.
+ * All that can fail is logged, in one line that says what to do; errors are
+ * negative errnos.
  */
-int datafs_device_open(const char *name, const uint8_t session[16],
-		       uint64_t epoch);
-/* 0 or a negative errno, logged. */
-int datafs_device_backing_add(int dev, int fd, uint32_t id);
+int datafs_device_open(const char *path, struct datafs_device **res);
+/* The instance, if hello was said, has no daemon from now on. */
+void datafs_device_close(struct datafs_device *dev);
+/* For datafs_frontend_new(); stays the device's. */
+int datafs_device_fd(const struct datafs_device *dev);
+/*
+ * datafs_device_hello - take the instance's name, register the backing files
+ *
+ * From here on mounts come, and wait for answers: say it when nothing that is
+ * known to fail is left to be done. Once.
+ */
+int datafs_device_hello(struct datafs_device *dev, const char *name,
+			const uint8_t session[16], uint64_t epoch);
+/*
+ * Registers @fd as backing file @id, or, before the hello, keeps both to be
+ * registered with it: @fd then must stay open until that. Any thread.
+ */
+int datafs_device_backing_add(struct datafs_device *dev, int fd, uint32_t id);
 
 /* ---- frontend.c ---- */
 

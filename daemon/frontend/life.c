@@ -33,10 +33,13 @@ int datafs_life_begin(struct datafs_life *life, const char *dir,
 	int err;
 
 	/* The umask is the daemon's, who keeps others out; this they may see. */
-	if (!mkdir(dir, 0755))
+	if (!mkdir(dir, 0755)) {
 		chmod(dir, 0755);
-	else if (errno != EEXIST)
-		datafs_log(LOG_ERR, "%s: %s", dir, strerror(errno));
+	} else if (errno != EEXIST) {
+		err = -errno;
+		datafs_log(LOG_ERR, "%s: %s", dir, strerror(-err));
+		return err;
+	}
 	life->daemon = open_lock(dir, name, "daemon");
 	if (life->daemon < 0)
 		return life->daemon;

@@ -1203,6 +1203,29 @@ static void stuck_index_is_freed(void **state)
 	get(&s, 0, G, 0, 1);
 }
 
+/* A kernel whose daemon died may still read the slabs that an index forgot. */
+static void slab_not_reused(void **state)
+{
+	struct source s = source(1, 4096);
+	char path[5000], before[G], after[G];
+	int fd;
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	get(&s, 0, G, 0, 1);
+	cache_down();
+	snprintf(path, sizeof(path), "%s/slabs/000000", w.dir);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, before, G, 0), G);
+	snprintf(path, sizeof(path), "rm -rf %s/index", w.dir);
+	assert_int_equal(system(path), 0);
+	assert_int_equal(cache_up(128 * MIB), 0);
+	assert_int_equal(pread(fd, after, G, 0), G);
+	assert_memory_equal(before, after, G);
+	close(fd);
+}
+
 static void bad_places(void **state)
 {
 	struct datafs_cache *other = NULL;
@@ -1352,6 +1375,7 @@ int main(void)
 		T(lost_index),
 		T(stuck_index),
 		T(stuck_index_is_freed),
+		T(slab_not_reused),
 		T(bad_places),
 		T(random_operations),
 	};
