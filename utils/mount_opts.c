@@ -126,7 +126,10 @@ static int replace(char **where, const char *value)
 	return 0;
 }
 
-/* The name becomes part of paths below /run/datafs: check it as the kernel does. */
+/*
+ * The name becomes part of paths below /run/datafs, and of the cache's. So it is
+ * as the daemon's --name: what the kernel takes, but hidden from nobody.
+ */
 static int take_instance(struct datafs_mount_opts *o,
 			 const struct datafs_opt *opt, const char *key,
 			 const char *value, char *err, size_t errlen)
@@ -135,10 +138,10 @@ static int take_instance(struct datafs_mount_opts *o,
 	int ret;
 
 	(void)opt;
-	if (!len || len > DATAFS_INSTANCE_MAX ||
+	if (!len || len > DATAFS_INSTANCE_MAX || *value == '.' ||
 	    strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != len) {
 		snprintf(err, errlen,
-			 "instance=%.80s: a name is 1 to %d of the characters A-Z a-z 0-9 . _ -",
+			 "instance=%.80s: a name is 1 to %d of the characters A-Z a-z 0-9 . _ - and does not begin with a dot",
 			 value, DATAFS_INSTANCE_MAX);
 		return -EINVAL;
 	}

@@ -101,7 +101,7 @@ static const struct {
 } options[] = {
 	{ "config", "FILE", false, NULL, "read \"key = value\" lines first" },
 	{ "name", "NAME", true, set_name,
-	  "instance that mounts name (default \"default\")" },
+	  "instance that mounts name (default \"default\"); no dot first" },
 	{ "cache-dir", "DIR", true, set_cache_dir,
 	  "absolute; default " DATAFS_CACHE_DIR },
 	{ "cache-size", "BYTES", true, set_cache_size,

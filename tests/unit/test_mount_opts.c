@@ -164,6 +164,7 @@ static void test_refused(void **state)
 		"bind", "move", "private", "rshared",
 		"ro=1", "nosuid=yes", "remount=",
 		"instance", "instance=", "instance=a/b", "instance=..\n",
+		"instance=.", "instance=..", "instance=.a",
 		"instance=a b", "instance=0123456789012345678901234567890123456789012345678901234567890123",
 		"cache", "cache=", "cache_size", "cache_size=", "cache_size=G",
 		"cache_size=-1", "cache_size=1X", "cache_size=1GB",
