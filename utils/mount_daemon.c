@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -23,6 +24,9 @@
 
 /* Where the daemon finds the pipe on which it says that it is ready. */
 #define READY_FD	3
+
+/* How long a daemon that is given up may take to end, before and after SIGKILL. */
+#define END_MS		5000
 
 /* How a daemon's complaint about another one of its name begins. */
 #define SECOND_DAEMON	"second daemon of the same name"
@@ -86,6 +90,20 @@ static void wait_child(pid_t pid, int *status)
 		;
 }
 
+/* Has it ended within @ms? */
+static bool child_ends(pid_t pid, int ms)
+{
+	int64_t deadline = now_ms() + ms;
+	int status;
+
+	while (!waitpid(pid, &status, WNOHANG)) {
+		if (now_ms() >= deadline)
+			return false;
+		usleep(20000);
+	}
+	return true;
+}
+
 /* ---------------------------------------------------------------- module */
 
 static void exec_modprobe(int out)
@@ -102,28 +120,33 @@ static void exec_modprobe(int out)
 int datafs_module_load(char *err, size_t errlen)
 {
 	char line[300], how[60] = "";
+	int said, status = 0, i, ret;
 	struct utsname un;
-	int pipefd[2], status = 0, i;
+	ssize_t n;
 	pid_t pid;
 
 	if (!access(DEVICE, F_OK))
 		return 0;
-	if (pipe2(pipefd, O_CLOEXEC)) {
-		snprintf(err, errlen, "pipe: %s", strerror(errno));
-		return -errno;
+	/* Not a pipe, whose end could kill it in the middle of its work. */
+	said = memfd_create("modprobe", MFD_CLOEXEC);
+	if (said < 0) {
+		ret = -errno;
+		snprintf(err, errlen, "memfd_create: %s", strerror(-ret));
+		return ret;
 	}
 	pid = fork();
 	if (!pid)
-		exec_modprobe(pipefd[1]);
-	close(pipefd[1]);
+		exec_modprobe(said);
 	if (pid < 0) {
-		close(pipefd[0]);
 		snprintf(err, errlen, "fork: %s", strerror(errno));
+		close(said);
 		return -EAGAIN;
 	}
-	read_line(pipefd[0], INT64_MAX, line, sizeof(line));
-	close(pipefd[0]);
 	wait_child(pid, &status);
+	n = pread(said, line, sizeof(line) - 1, 0);
+	line[n < 0 ? 0 : n] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	close(said);
 
 	/* the node appears a moment after the module where no devtmpfs is */
 	for (i = 0; !status && i < 100 && access(DEVICE, F_OK); i++)
@@ -263,19 +286,31 @@ static void exec_daemon(char **argv, int ready, int logfd)
 	_exit(127);
 }
 
+/* Nothing may be left that begins to serve when nobody counts on it any more. */
+static bool end_daemon(pid_t pid, int ms)
+{
+	kill(pid, SIGTERM);
+	if (child_ends(pid, ms))
+		return true;
+	kill(pid, SIGKILL);
+	return child_ends(pid, END_MS);
+}
+
 static int await_ready(pid_t pid, int fd, int timeout_ms, const char *daemon,
 		       const char *log, char *err, size_t errlen)
 {
 	char line[1000], how[60];
 	int status = 0, ret;
+	bool ended;
 
 	ret = read_line(fd, now_ms() + timeout_ms, line, sizeof(line));
 	if (ret == 1 && !strcmp(line, "ready"))
 		return 0;
 	if (ret < 0) {
-		kill(pid, SIGTERM);
-		snprintf(err, errlen, "%s was not ready after %d seconds and was ended; see %s",
-			 daemon, timeout_ms / 1000, log);
+		ended = end_daemon(pid, timeout_ms < END_MS ? timeout_ms : END_MS);
+		snprintf(err, errlen, "%s was not ready after %d seconds and %s; see %s",
+			 daemon, timeout_ms / 1000, ended ? "was ended" :
+			 "cannot be killed (does its cache's disk answer?)", log);
 		return ret;
 	}
 	wait_child(pid, &status);

@@ -36,7 +36,7 @@ int datafs_instance_lock(const char *instance, char *err, size_t errlen);
  * @timeout_ms:	for how long
  *
  * -EBUSY: another daemon of that instance is there or about to be: look
- * whether it serves. -ETIMEDOUT: the daemon was ended.
+ * whether it serves. -ETIMEDOUT: it was not ready in time, and was ended.
  */
 int datafs_daemon_start(const struct datafs_mount_opts *opts, int timeout_ms,
 			char *err, size_t errlen);

@@ -34,8 +34,9 @@ enum {
 
 #define ERR_MAX	4096
 
-/* Between attempts, while another daemon of the name gets ready. */
+/* Between attempts, while another daemon of the name gets ready: ever longer. */
 #define RETRY_US	100000
+#define RETRY_MAX_US	800000
 
 static void usage(FILE *f)
 {
@@ -62,6 +63,7 @@ static int exit_status(int error)
 static int mount_served(const struct datafs_mount_call *call, char *err)
 {
 	const struct datafs_mount_opts *o = call->opts;
+	useconds_t retry = RETRY_US;
 	bool started = false;
 	time_t deadline = 0;
 	int ret, start;
@@ -82,8 +84,10 @@ static int mount_served(const struct datafs_mount_call *call, char *err)
 		if (start && start != -EBUSY)
 			return start;
 		started = !start;
-		if (start)
-			usleep(RETRY_US);
+		if (start) {
+			usleep(retry);
+			retry = retry < RETRY_MAX_US ? 2 * retry : retry;
+		}
 	}
 	if (!ret && !started && (o->cache_dir || o->cache_size))
 		warnx("note: a daemon of instance %s was running already, with its own cache and cache_size",

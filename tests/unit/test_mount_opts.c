@@ -2,6 +2,7 @@
 /* mount.datafs: options, the mount table, and checks of sources. */
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,11 +12,13 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../../utils/mount_check.h"
+#include "../../utils/mount_daemon.h"
 #include "../../utils/mount_opts.h"
 #include "../../utils/mountinfo.h"
 
@@ -311,6 +314,38 @@ static void test_source_refused(void **state)
 	}
 }
 
+/* A daemon that is never ready and does not care about SIGTERM. */
+static void test_daemon_not_ready(void **state)
+{
+	char script[] = "/tmp/datafs-daemon.XXXXXX", log[200];
+	struct datafs_mount_opts o;
+	int fd = mkstemp(script);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_true(dprintf(fd, "#!/bin/sh\ntrap '' TERM\nexec sleep 60\n") > 0);
+	assert_int_equal(fchmod(fd, 0755), 0);
+	close(fd);
+	if ((mkdir(DATAFS_RUN_DIR, 0755) && access(DATAFS_RUN_DIR, W_OK)) ||
+	    setenv("DATAFSD", script, 1)) {
+		unlink(script);
+		skip();
+	}
+	snprintf(log, sizeof(log), "instance=unit-test-%d", getpid());
+	o = parsed(log);
+	assert_int_equal(datafs_daemon_start(&o, 300, err, sizeof(err)), -ETIMEDOUT);
+	unsetenv("DATAFSD");
+	if (!strstr(err, "was ended") || strchr(err, '\n'))
+		fail_msg("%s", err);
+	/* It was ended, and waited for. */
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+	unlink(script);
+	snprintf(log, sizeof(log), DATAFS_RUN_DIR "/%s.log", o.instance);
+	unlink(log);
+	datafs_mount_opts_free(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_quotes),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_daemon_not_ready),
 		cmocka_unit_test(test_mountinfo),
 		cmocka_unit_test_setup_teardown(test_source, setup_tree,
 						teardown_tree),
