@@ -122,9 +122,33 @@ kernel_headers()
 	[ -e "$dir/Makefile" ] && echo "$dir"
 }
 
-# True where the running kernel takes modules and its headers are there.
-can_load_modules()
+# takes_modules: true where the running kernel takes modules that we build; else
+# prints why not
+takes_modules()
 {
-	[ -e /proc/modules ] && [ -e "/lib/modules/$(uname -r)/build/Makefile" ] &&
-		[ "$(cat /proc/sys/kernel/modules_disabled 2>/dev/null)" = 0 ]
+	local lockdown
+
+	if [ ! -e /proc/modules ]; then
+		echo "this kernel has no modules"
+	elif [ "$(cat /proc/sys/kernel/modules_disabled 2>/dev/null)" != 0 ]; then
+		echo "this kernel takes no more modules (sysctl kernel.modules_disabled)"
+	else
+		# The mode in force is the one in brackets: [none] integrity confidentiality
+		lockdown=$(cat /sys/kernel/security/lockdown 2>/dev/null)
+		case $lockdown in
+		*"[integrity]"*|*"[confidentiality]"*)
+			echo "this kernel is locked down: it takes signed modules only"
+			;;
+		*)
+			return 0
+			;;
+		esac
+	fi
+	return 1
+}
+
+# True where there is what modules for the running kernel are built with.
+have_headers()
+{
+	[ -e "/lib/modules/$(uname -r)/build/Makefile" ]
 }
