@@ -111,7 +111,8 @@ static int check_dir(const char *source, const char *path,
 	}
 	close(fd);
 	if (fs.f_type == DATAFS_SUPER_MAGIC) {
-		snprintf(err, errlen, "source %s is on datafs itself", source);
+		snprintf(err, errlen, "source %s is on datafs itself (%s)", source,
+			 strerror(ELOOP));
 		return -ELOOP;
 	}
 	ret = inside(place->fd, &st);
@@ -119,10 +120,11 @@ static int check_dir(const char *source, const char *path,
 		snprintf(err, errlen, "looking above the mount point %s: %s",
 			 place->dir, strerror(-ret));
 	else if (ret == 1)
-		snprintf(err, errlen, "source %s is the mount point", source);
+		snprintf(err, errlen, "source %s is the mount point (%s)", source,
+			 strerror(ELOOP));
 	else if (ret == 2)
-		snprintf(err, errlen, "source %s contains the mount point %s",
-			 source, place->dir);
+		snprintf(err, errlen, "source %s contains the mount point %s (%s)",
+			 source, place->dir, strerror(ELOOP));
 	return ret > 0 ? -ELOOP : ret;
 }
 

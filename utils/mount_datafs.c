@@ -164,7 +164,7 @@ static void take_options(struct datafs_mount_opts *o, const char *text,
 	int ret = datafs_mount_opts_parse(o, text, err, ERR_MAX);
 
 	if (ret == -EINVAL)
-		errx(EXIT_USAGE, "%s", err);
+		errx(EXIT_USAGE, "%s (%s)", err, strerror(EINVAL));
 	if (ret)
 		errx(EXIT_SYSTEM, "%s", strerror(-ret));
 }

@@ -89,6 +89,8 @@ load
 check "there are slab caches to look at" test -e /sys/kernel/slab/datafs_inode/objects
 base=$(objects)
 count_is "no objects before the first mount" "$base" -eq 0
+is "the version of the protocol" "$(datafs version | awk '$1 == "abi" { print $2 }')" = 1.0
+check "the module is loaded" eval 'datafs version | grep -Eq "^module +loaded\$"'
 check "mount" mnt "$SRC" "$MNT" || finish
 check "it is one" mounted "$MNT"
 count_is "one daemon" "$(daemons | wc -l)" -eq 1
@@ -125,8 +127,8 @@ check "nor a device" test ! -e /dev/datafs
 check "insmod and rmmod $ROUNDS times" reload
 
 # As a system has it: mount(8) has the module loaded. An index of all modules
-# (depmod) would take minutes here.
-echo "install datafs insmod $KO" > /etc/modprobe.d/datafs.conf
+# (depmod) would take minutes here. What modprobe says on the way does no harm.
+echo "install datafs { echo one; sleep 1; echo two; } >&2; insmod $KO" > /etc/modprobe.d/datafs.conf
 is "the module's alias" "$(modinfo -F alias "$KO" | grep fs-)" = fs-datafs
 check "mount(8) loads the module" mnt "$SRC" "$MNT"
 check "and it reads" cmp "$SRC/odd" "$MNT/odd"

@@ -8,16 +8,16 @@
 
 CACHE_SIZE=256M
 
-# fails NAME PATTERN COMMAND...: with one line on stderr that matches
+# fails STATUS NAME PATTERN COMMAND...: with one line on stderr that matches
 fails()
 {
-	local name=$1 pattern=$2 status
+	local want=$1 name=$2 pattern=$3 status
 
-	shift 2
+	shift 3
 	"$@" > /dev/null 2> $OUT
 	status=$?
-	if [ $status -eq 0 ]; then
-		not_ok "$name: it succeeded"
+	if [ $status -ne "$want" ]; then
+		not_ok "$name: status $status, expected $want" $OUT
 	elif [ "$(wc -l < $OUT)" -ne 1 ]; then
 		not_ok "$name: one line expected" $OUT
 	elif ! grep -Eqe "$pattern" $OUT; then
@@ -25,6 +25,23 @@ fails()
 	else
 		ok "$name: $(cat $OUT)"
 	fi
+}
+
+# Mounts that start at once, of a daemon that cannot: each has an end of its own.
+all_fail()
+{
+	local i pids=() status
+
+	for i in 1 2 3 4; do
+		mkdir -p "$MNT$i"
+		timeout -k 1 100 mount -t datafs -o "$1" "$SRC" "$MNT$i" > "/tmp/fail.$i" 2>&1 &
+		pids+=($!)
+	done
+	for i in 1 2 3 4; do
+		wait "${pids[i - 1]}"
+		status=$?
+		[ $status -eq 32 ] || { echo "mount $i: status $status"; cat "/tmp/fail.$i"; return 1; }
+	done
 }
 
 log_says()
@@ -37,39 +54,44 @@ gen "$SRC/file" 5m 1
 gen "$SRC/small" 9000 2
 mkdir -p "$SRC/sub" "$SRC/here"
 
-fails "an unknown mount option" "frobnicate.*(Invalid argument|[Uu]nknown)" \
+fails 32 "an unknown mount option" "frobnicate.*Invalid argument" \
 	mnt "$SRC" "$MNT" frobnicate=1
-fails "a bad value" "verify" mnt "$SRC" "$MNT" verify=sometimes
-fails "a bad interval" "sync_interval|Invalid argument" mnt "$SRC" "$MNT" sync_interval=soon
-fails "a bad page size" "page_size|Invalid argument" mnt "$SRC" "$MNT" page_size=3000
-fails "a bad instance" "instance" mnt "$SRC" "$MNT" instance=a/b
-fails "a bad size" "cache_size" mnt "$SRC" "$MNT" cache_size=lots
-fails "a missing source" "No such file or directory" mnt /mnt/disk/none "$MNT"
-fails "a source that is a file" "Not a directory" mnt "$SRC/file" "$MNT"
-fails "a source that contains the mount point" "contains the mount point" \
+fails 32 "a bad value" "verify.*Invalid argument" mnt "$SRC" "$MNT" verify=sometimes
+fails 32 "a bad interval" "Invalid argument" mnt "$SRC" "$MNT" sync_interval=soon
+fails 32 "a bad page size" "Invalid argument" mnt "$SRC" "$MNT" page_size=3000
+fails 1 "a bad instance" "instance=a/b.*Invalid argument" \
+	mnt "$SRC" "$MNT" instance=a/b
+fails 1 "a hidden instance" "instance=\.a.*dot.*Invalid argument" mnt "$SRC" "$MNT" instance=.a
+fails 1 "a bad size" "cache_size=lots.*Invalid argument" mnt "$SRC" "$MNT" cache_size=lots
+fails 32 "a missing source" "No such file or directory" mnt /mnt/disk/none "$MNT"
+fails 32 "a source that is a file" "Not a directory" mnt "$SRC/file" "$MNT"
+fails 32 "a source that contains the mount point" \
+	"contains the mount point.*Too many levels" \
 	mnt "$SRC" "$SRC/here"
-fails "a mount on itself" "is the mount point" mnt "$SRC" "$SRC"
-fails "a missing mount point" "No such file|does not exist" \
+fails 32 "a mount on itself" "is the mount point.*Too many levels" mnt "$SRC" "$SRC"
+fails 32 "a missing mount point" "No such file|does not exist" \
 	mount -t datafs "$SRC" /mnt/nowhere
-fails "an unknown kind of source" "[Pp]rotocol not supported" mnt gopher://x/y "$MNT"
-fails "a user who is not root" "root" setpriv --reuid 65534 --clear-groups \
+fails 32 "an unknown kind of source" "[Pp]rotocol not supported" mnt gopher://x/y "$MNT"
+fails 1 "a user who is not root" "root" setpriv --reuid 65534 --clear-groups \
 	mount.datafs "$SRC" "$MNT"
 
 mkdir -p "$DISK/ro"
 mount --bind "$DISK/ro" "$DISK/ro" && mount -o remount,bind,ro "$DISK/ro"
-fails "a cache directory that cannot be written" "Read-only" mnt "$SRC" "$MNT" cache="$DISK/ro"
+fails 32 "a cache directory that cannot be written" "Read-only" mnt "$SRC" "$MNT" cache="$DISK/ro"
 umount "$DISK/ro"
-fails "a cache directory that is a file" "Not a directory|not a directory" \
+fails 32 "a cache directory that is a file" "Not a directory|not a directory" \
 	mnt "$SRC" "$MNT" cache="$SRC/file"
-fails "a cache that is too small" "too small|at least|smaller" mnt "$SRC" "$MNT" \
+fails 32 "a cache that is too small" "too small|at least|smaller" mnt "$SRC" "$MNT" \
 	cache="$DISK/tiny",cache_size=1M
 
 modprobe -q loop
 mkdir -p "$DISK/full"
 truncate -s 32M "$DISK/full.img"
 check "a small disk" eval 'mkfs.ext4 -q "$DISK/full.img" && mount -o loop "$DISK/full.img" "$DISK/full"'
-fails "a cache on a full disk" "No space left|no room|too small" mnt "$SRC" "$MNT" \
+fails 32 "a cache on a full disk" "No space left|no room|too small" mnt "$SRC" "$MNT" \
 	cache="$DISK/full/cache"
+check "none of several at once waits for it" all_fail "cache=$DISK/full/cache"
+check "nor for a cache that is too small" all_fail "cache=$DISK/tiny,cache_size=1M"
 umount "$DISK/full"
 truncate -s 220M "$DISK/full.img"
 check "a disk with room for some slabs" \
@@ -206,17 +228,22 @@ forget_cache
 
 # --- a second daemon, other versions, other people
 check "mount" mnt "$SRC" "$MNT"
-fails "a second daemon of the name" "second daemon of the same name" \
+fails 1 "a second daemon of the name" "second daemon of the same name" \
 	datafsd --name default --cache-dir "$DISK/cache2" --cache-size 128M
-fails "an unknown option of the daemon" "frobnicate" datafsd --frobnicate
-fails "the device without privilege" "Permission denied" \
+fails 2 "an unknown option of the daemon" "frobnicate" datafsd --frobnicate
+fails 1 "the device without privilege" "Permission denied" \
 	setpriv --reuid 65534 --clear-groups dd if=/dev/datafs of=/dev/null status=none
 chmod 666 /dev/datafs
-fails "the device without CAP_SYS_ADMIN" "Operation not permitted" \
+fails 1 "the device without CAP_SYS_ADMIN" "Operation not permitted" \
 	setpriv --reuid 65534 --clear-groups dd if=/dev/datafs of=/dev/null status=none
 chmod 600 /dev/datafs
-fails "a mount on another of itself" "datafs" mnt "$MNT" "$DISK/ro"
+fails 32 "a mount on another of itself" "is on datafs itself.*Too many levels" \
+	mnt "$MNT" "$DISK/ro"
+dmesg -c >> /tmp/dmesg
 tap userns "$MNT"
+dmesg | tee -a /tmp/dmesg > /tmp/dmesg.userns
+is "the kernel's log says why, in one line" \
+	"$(grep -c 'a mount by a user namespace is refused' /tmp/dmesg.userns)" -eq 1
 check "it still reads" cmp "$SRC/small" "$MNT/small"
 check "unmount" umnt "$MNT"
 dmesg -c >> /tmp/dmesg
