@@ -40,7 +40,7 @@ all_fail()
 	for i in 1 2 3 4; do
 		wait "${pids[i - 1]}"
 		status=$?
-		[ $status -eq 32 ] || { echo "mount $i: status $status"; cat "/tmp/fail.$i"; return 1; }
+		[ "$status" -eq 32 ] || { echo "mount $i: status $status"; cat "/tmp/fail.$i"; return 1; }
 	done
 }
 
