@@ -7,7 +7,7 @@
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
 CACHE_SIZE=128M
-RACES=${DATAFS_RACES:-50}
+RACES=${DATAFS_RACES:-20}
 
 use()
 {

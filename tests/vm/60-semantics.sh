@@ -7,7 +7,7 @@
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
 CACHE_SIZE=256M
-MANY=${DATAFS_MANY:-20000}
+MANY=${DATAFS_MANY:-5000}
 
 as_nobody()
 {
