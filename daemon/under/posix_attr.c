@@ -183,8 +183,8 @@ static int list_one(struct posix *p, int dirfd, const char *name,
 	int err;
 
 	clock_gettime(CLOCK_REALTIME, &seen);
-	err = statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT |
-		    AT_STATX_FORCE_SYNC, DATAFS_POSIX_STAT, &x) ? -errno : 0;
+	err = statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		    DATAFS_POSIX_STAT, &x) ? -errno : 0;
 	if (!err) {
 		fill_stat(p, &x, &seen, &st);
 		path = proc_path_of(dirfd, name);
