@@ -161,33 +161,10 @@ check "flock" flock "$MNT/big" true
 tap handles "$MNT" big rofs rofs/file perm/hard3 rofs/link many/entry-7
 
 # --- NFS on top
-nfs_up()
-{
-	modprobe nfsd && modprobe nfs && { mounted /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd; } &&
-	mkdir -p /var/lib/nfs /run/rpc_pipefs /mnt/nfs &&
-	: > /var/lib/nfs/etab && : > /var/lib/nfs/rmtab &&
-	rpc.mountd --no-udp -N 2 -N 3 &&
-	exportfs -o ro,insecure,no_root_squash,no_subtree_check,fsid=0 "*:$MNT" &&
-	rpc.nfsd -N 3 -U 2 || return 1
-	[ ! -w /proc/fs/nfsd/v4_end_grace ] || echo Y > /proc/fs/nfsd/v4_end_grace
-	mount -t nfs4 -o ro,soft,timeo=100 127.0.0.1:/ /mnt/nfs
-}
-nfs_down()
-{
-	local pid
-
-	umount /mnt/nfs
-	exportfs -ua
-	rpc.nfsd 0
-	for pid in $(pidof rpc.mountd); do
-		kill "$pid"
-	done
-	exportfs -f
-}
-if [ -x /usr/sbin/rpc.nfsd ] && modprobe -q nfsd; then
+if have_nfsd; then
 	mkdir -p "$SRC/exported"
 	cp -r /usr/include/linux/can "$SRC/exported"
-	check "exported by nfsd and mounted" nfs_up &&
+	check "exported by nfsd and mounted" nfs_up "$MNT" &&
 		check "each byte through NFS" verify -n -m read "$SRC/exported" /mnt/nfs/exported
 	check "a large file through NFS" cmp "$SRC/big" /mnt/nfs/big
 	drop_all
