@@ -544,7 +544,7 @@ static void netlink(int fd)
 static void death(int fd)
 {
 	struct pollfd p = { .events = POLLIN };
-	pid_t waiting[3];
+	pid_t waiting[3], pid;
 	uint64_t id;
 	bool done;
 	int i, fd2;
@@ -554,8 +554,10 @@ static void death(int fd)
 		if (!i)
 			id = next(fd)->id;
 	}
+	pid = mounting("m");
 	usleep(300000);
 	close(fd);
+	ok(reap(pid) == ENOTCONN, "a mount(2) does not");
 	ok(waitpid(-1, NULL, WNOHANG) == 0, "callers outlive the daemon");
 	transact(command(DATAFS_CMD_GET_MOUNT, NLM_F_DUMP));
 	fd2 = dev(O_NONBLOCK);

@@ -124,6 +124,7 @@ static inline pid_t mounting(const char *instance)
 
 	if (pid)
 		return pid;
+	close_range(3, ~0u, 0);
 	snprintf(opts, sizeof(opts), "instance=%s", instance);
 	_exit(mount("/the/source", dir, "datafs", 0, opts) ? errno : 0);
 }
