@@ -24,6 +24,8 @@ static const struct command commands[] = {
 	{ "status", "", "mounts, their instances and daemons", datafs_report_status },
 	{ "stats", "[MOUNTPOINT | --instance NAME]",
 	  "counters of the kernel and of the daemon", datafs_report_stats },
+	{ "events", "", "mounts and daemons that come and go, as they do",
+	  datafs_report_events },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };

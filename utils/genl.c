@@ -255,3 +255,59 @@ int datafs_genl_stats(struct datafs_genl *g, uint32_t mount_id,
 	}
 	return exchange(g, msg, &x);
 }
+
+/* -------------------------------------------------------------- events */
+
+struct listener {
+	datafs_genl_event_fn fn;
+	void *arg;
+};
+
+static int on_event(struct nl_msg *msg, void *arg)
+{
+	struct nlmsghdr *nlh = nlmsg_hdr(msg);
+	struct datafs_genl_event ev = { .source = "" };
+	struct nlattr *a[DATAFS_A_NR];
+	struct listener *l = arg;
+
+	if (genlmsg_parse(nlh, 0, a, DATAFS_A_NR - 1, policy))
+		return NL_SKIP;
+	ev.cmd = genlmsg_hdr(nlh)->cmd;
+	if (a[DATAFS_A_MOUNT_ID])
+		ev.mount_id = nla_get_u32(a[DATAFS_A_MOUNT_ID]);
+	if (a[DATAFS_A_EPOCH])
+		ev.epoch = nla_get_u64(a[DATAFS_A_EPOCH]);
+	if (a[DATAFS_A_INSTANCE])
+		nla_strlcpy(ev.instance, a[DATAFS_A_INSTANCE], sizeof(ev.instance));
+	if (a[DATAFS_A_SOURCE])
+		ev.source = nla_get_string(a[DATAFS_A_SOURCE]);
+	l->fn(l->arg, &ev);
+	return NL_OK;
+}
+
+int datafs_genl_events(struct datafs_genl *g, void (*joined)(void *arg),
+		       datafs_genl_event_fn fn, void *arg)
+{
+	static const struct datafs_genl_event lost = {
+		.cmd = DATAFS_CMD_UNSPEC, .source = "",
+	};
+	struct listener l = { .fn = fn, .arg = arg };
+	int ret;
+
+	nl_socket_disable_seq_check(g->sk);
+	nl_socket_modify_cb(g->sk, NL_CB_VALID, NL_CB_CUSTOM, on_event, &l);
+	ret = genl_ctrl_resolve_grp(g->sk, DATAFS_GENL_NAME, DATAFS_GENL_MCGRP);
+	if (ret >= 0)
+		ret = nl_socket_add_membership(g->sk, ret);
+	if (ret < 0)
+		return nl_errno(ret);
+	joined(arg);
+	for (;;) {
+		ret = nl_recvmsgs_default(g->sk);
+		/* ENOBUFS, as libnl says it: the reader was too slow. */
+		if (ret == -NLE_NOMEM)
+			fn(arg, &lost);
+		else if (ret < 0 && ret != -NLE_INTR)
+			return nl_errno(ret);
+	}
+}

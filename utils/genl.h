@@ -18,6 +18,18 @@ struct datafs_genl_mount {
 	char *source;
 };
 
+/* What the kernel tells of by itself; what does not belong to @cmd is 0 or "". */
+struct datafs_genl_event {
+	uint32_t cmd;			/* enum datafs_genl_cmd; UNSPEC: some were lost */
+	uint32_t mount_id;
+	uint64_t epoch;
+	char instance[64];
+	const char *source;
+};
+
+typedef void (*datafs_genl_event_fn)(void *arg,
+				     const struct datafs_genl_event *ev);
+
 /* Called for each counter, in the kernel's order. */
 typedef void (*datafs_genl_stat_fn)(void *arg, const char *name,
 				    uint64_t value);
@@ -37,5 +49,12 @@ void datafs_genl_mounts_free(struct datafs_genl_mount *list, size_t n);
 /* -ENOENT: no such mount */
 int datafs_genl_stats(struct datafs_genl *g, uint32_t mount_id,
 		      datafs_genl_stat_fn fn, void *arg);
+
+/*
+ * Calls @joined once events are sure to arrive, then @fn for each, and comes
+ * back with an error only. @g is good for nothing else from then on.
+ */
+int datafs_genl_events(struct datafs_genl *g, void (*joined)(void *arg),
+		       datafs_genl_event_fn fn, void *arg);
 
 #endif

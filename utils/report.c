@@ -138,8 +138,7 @@ static bool belongs(const struct view *v, const struct datafs_mountinfo *mi,
 
 /* ---------------------------------------------------------------- status */
 
-/* Spaces and what is not printable as \ooo, as in /proc/mounts. */
-static void print_path(FILE *f, const char *s)
+void datafs_print_path(FILE *f, const char *s)
 {
 	for (; *s; s++)
 		if ((unsigned char)*s <= ' ' || *s == '\\' || *s == 0x7f)
@@ -184,12 +183,12 @@ static void print_mount(const struct view *v, const struct datafs_genl_mount *m)
 	ret = datafs_daemon_ask(m->instance, "status", see_mount, &d);
 	printf("%-5" PRIu32 " %-8s %-8s %-16s ", m->id, state_name(m->state),
 	       ret ? "none" : d.has_mount ? "serves" : "unknown", m->instance);
-	print_path(stdout, m->source);
+	datafs_print_path(stdout, m->source);
 	for (i = 0; i < v->ninfos; i++) {
 		if (!belongs(v, &v->infos[i], m))
 			continue;
 		putchar(first ? ' ' : ',');
-		print_path(stdout, v->infos[i].dir);
+		datafs_print_path(stdout, v->infos[i].dir);
 		first = false;
 	}
 	puts(first ? " -" : "");
@@ -291,7 +290,7 @@ static int stats_mount(const struct view *v, const struct datafs_genl_mount *m)
 	int ret;
 
 	printf("# mount %" PRIu32 " of ", m->id);
-	print_path(stdout, m->source);
+	datafs_print_path(stdout, m->source);
 	printf(", instance %s\n", m->instance);
 	ret = datafs_genl_stats(v->genl, m->id, print_stat, &r);
 	if (ret) {

@@ -3,6 +3,8 @@
 #ifndef DATAFS_REPORT_H
 #define DATAFS_REPORT_H
 
+#include <stdio.h>
+
 /* Exit statuses of the datafs command. */
 enum {
 	DATAFS_EXIT_FAIL = 1,
@@ -14,6 +16,9 @@ enum {
  * one line to standard error, and return an exit status.
  */
 
+/* Spaces and what is not printable as \ooo, as in /proc/mounts. */
+void datafs_print_path(FILE *f, const char *s);
+
 /* A block of "NAME VALUE" lines for each mount, with an empty line between. */
 int datafs_report_status(int argc, char **argv);
 
@@ -23,5 +28,11 @@ int datafs_report_status(int argc, char **argv);
  * are stable; new ones may come.
  */
 int datafs_report_stats(int argc, char **argv);
+
+/*
+ * A line for each event as it comes, until the program is ended: its name, then
+ * NAME=VALUE. The first line is "listening": later events are not missed.
+ */
+int datafs_report_events(int argc, char **argv);
 
 #endif

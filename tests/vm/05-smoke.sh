@@ -109,11 +109,27 @@ check "it cannot be written" eval '! touch "$MNT/new" 2> /tmp/err && grep -q Rea
 check "datafs status names it" eval 'datafs status | grep -q "$SRC $MNT\$"'
 check "unmount, and the daemon ends" umnt "$MNT"
 
+# What comes and goes is told.
+datafs events > /tmp/events &
+listener=$!
+check "datafs events listens" until_true 30 grep -q listening /tmp/events
 check "mount again" mnt "$SRC" "$MNT"
 check "warm" verify -m mixed -t 2 "$SRC" "$MNT"
 count_is "no byte from the source" "$(stat_of under_bytes)" -eq 0
 check "unmount" umnt "$MNT"
 
+told()
+{
+	cut -d' ' -f1,2 /tmp/events | tr '\n' ' '
+}
+all_told()
+{
+	[ "$(told)" = "listening daemon_back instance=default mounted instance=default unmounted instance=default daemon_lost instance=default " ]
+}
+check "a daemon and a mount came and went" until_true 10 all_told
+check "the mount is named" grep -q "^mounted instance=default mount=[0-9]* source=$SRC\$" /tmp/events
+kill $listener
+check "not to a user" eval '! setpriv --reuid 65534 --clear-groups datafs events 2> /tmp/err && grep -q "not permitted" /tmp/err'
 check "$ROUNDS mounts, uses and umounts" rounds
 # Inodes are freed by RCU.
 check "the slab caches are at their baseline" until_true 60 at_baseline "$base"
