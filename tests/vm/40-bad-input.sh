@@ -86,11 +86,14 @@ fails 32 "a cache that is too small" "too small|at least|smaller" mnt "$SRC" "$M
 
 modprobe -q loop
 mkdir -p "$DISK/full"
-truncate -s 32M "$DISK/full.img"
-check "a small disk" eval 'mkfs.ext4 -q "$DISK/full.img" && mount -o loop "$DISK/full.img" "$DISK/full"'
+# Without extents nothing can be allocated ahead: that there is no room is found out
+# late, when others have begun to count on the daemon.
+truncate -s 60M "$DISK/full.img"
+check "a small disk" eval 'mkfs.ext4 -q -m 0 -O ^extent,^64bit,^has_journal "$DISK/full.img" &&
+	mount -o loop "$DISK/full.img" "$DISK/full"'
 fails 32 "a cache on a full disk" "No space left|no room|too small" mnt "$SRC" "$MNT" \
 	cache="$DISK/full/cache"
-check "none of several at once waits for it" all_fail "cache=$DISK/full/cache"
+check "none of several at once waits for it" all_fail "cache=$DISK/full/cache,cache_size=$CACHE_SIZE"
 check "nor for a cache that is too small" all_fail "cache=$DISK/tiny,cache_size=1M"
 umount "$DISK/full"
 truncate -s 220M "$DISK/full.img"
