@@ -17,6 +17,8 @@
 /* Requests kept for those that are told once. */
 #define RESERVE		16
 
+struct request;
+
 struct datafs_frontend {
 	int fd;
 	struct datafs_loop *loop;
@@ -37,7 +39,7 @@ struct datafs_frontend {
 	pthread_mutex_t lock;		/* protects all below */
 	void *spare[SPARE_MAX];
 	int nspare;
-	struct datafs_job *reserve;	/* struct request, ONCE_SIZE each */
+	struct request *reserve;	/* ONCE_SIZE each */
 	int nreserve;
 	pthread_cond_t returned;	/* one came back to the reserve */
 };
@@ -82,16 +84,19 @@ struct request {
 
 static void reserve_put(struct datafs_frontend *f, struct request *r)
 {
+	bool keep;
+
 	pthread_mutex_lock(&f->lock);
-	if (f->nreserve < RESERVE) {
-		r->job.next = f->reserve;
-		f->reserve = &r->job;
+	keep = f->nreserve < RESERVE;
+	if (keep) {
+		r->job.next = (struct datafs_job *)f->reserve;
+		f->reserve = r;
 		f->nreserve++;
 		pthread_cond_signal(&f->returned);
-		r = NULL;
 	}
 	pthread_mutex_unlock(&f->lock);
-	free(r);
+	if (!keep)
+		free(r);
 }
 
 /*
@@ -105,8 +110,8 @@ static struct request *reserve_get(struct datafs_frontend *f)
 	pthread_mutex_lock(&f->lock);
 	while (!f->reserve)
 		pthread_cond_wait(&f->returned, &f->lock);
-	r = (struct request *)f->reserve;
-	f->reserve = r->job.next;
+	r = f->reserve;
+	f->reserve = (struct request *)r->job.next;
 	f->nreserve--;
 	pthread_mutex_unlock(&f->lock);
 	return r;
@@ -122,7 +127,9 @@ static struct request *request_alloc(struct datafs_frontend *f,
 		return malloc(offsetof(struct request, head) + req->len +
 			      sizeof(r->body[0]));
 	r = malloc(ONCE_SIZE);
-	return r ? r : reserve_get(f);
+	if (!r)
+		r = reserve_get(f);
+	return r;
 }
 
 static void *spare_get(struct datafs_frontend *f)
@@ -228,7 +235,7 @@ static void request_run(struct datafs_job *job)
 	struct datafs_call call = { .req = &r->head, .body = r->body };
 	struct datafs_frontend *f = r->f;
 	bool bare = shapes[r->head.opcode].once;
-	struct datafs_rep *rep, head;
+	struct datafs_rep head = { 0 }, *rep;
 	int ret;
 
 	rep = bare ? &head : spare_get(f);

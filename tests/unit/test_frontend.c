@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "frontend/frontend.h"
+#include "no_memory.h"
 
 static char top[2048], src[2100], cache_dir[2100], sock_path[2100];
 static struct datafs_loop *loop;
@@ -40,20 +41,6 @@ static int kernel;	/* our end of the device */
 static int device;
 static atomic_int changes;
 static atomic_bool stopping;
-
-/* In front of the C library's: the daemon's threads get nothing. */
-static atomic_bool no_memory;
-static _Thread_local bool is_test;
-
-extern void *__interceptor_malloc(size_t n) __attribute__((weak));
-extern void *__libc_malloc(size_t n) __attribute__((weak));
-
-void *malloc(size_t n)
-{
-	if (atomic_load(&no_memory) && !is_test)
-		return NULL;
-	return __interceptor_malloc ? __interceptor_malloc(n) : __libc_malloc(n);
-}
 
 static int backing_add(void *arg, int fd, uint32_t id)
 {
