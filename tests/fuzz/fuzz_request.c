@@ -111,6 +111,11 @@ int datafs_vfs_call(struct datafs_vfs *v, struct datafs_call *call)
 		     (!strchr(call->name, '/') && strcmp(call->name, ".") &&
 		      strcmp(call->name, "..")));
 	}
+	/* These two are told once, and have no room for a reply. */
+	MUST(!call->out == (req->opcode == DATAFS_OP_UMOUNT ||
+			    req->opcode == DATAFS_OP_REVOKE_DONE));
+	if (!call->out)
+		return 0;
 	/* All of a reply's room is the vfs's, and any result is answered. */
 	memset((char *)call->out + DATAFS_REPLY_MAX - 64, 0xa5, 64);
 	memset(call->out, 0xa5, 64);

@@ -193,6 +193,7 @@ static void walk(const char *name)
 
 struct buffers {
 	unsigned char *want;	/* of A */
+	bool whole;		/* all of it, from 0 on, and it stays there */
 	unsigned char *got;	/* of B: BUF bytes and a page */
 	unsigned char *mapped;
 	uint64_t rnd;
@@ -211,11 +212,14 @@ static NORETURN void differ(const char *name, const char *how, uint64_t off,
 	    (unsigned long long)seed);
 }
 
-static void want_bytes(struct buffers *b, int fd, const char *name,
-		       uint64_t off, size_t n)
+/* The @n bytes of A at @off. */
+static const unsigned char *want_bytes(struct buffers *b, int fd, const char *name,
+				       uint64_t off, size_t n)
 {
 	size_t done = 0;
 
+	if (b->whole)
+		return b->want + off;
 	while (done < n) {
 		ssize_t r = pread(fd, b->want + done, n - done, (off_t)(off + done));
 
@@ -223,12 +227,14 @@ static void want_bytes(struct buffers *b, int fd, const char *name,
 			die("%s: the original: %s", name, r ? strerror(errno) : "short");
 		done += (size_t)r;
 	}
+	return b->want;
 }
 
 static void check_mmap(struct buffers *b, int fa, int fb, const char *name,
 		       uint64_t size)
 {
 	uint64_t chunks, step, start, i, off;
+	const unsigned char *want;
 	unsigned char *m;
 	size_t n;
 
@@ -254,9 +260,9 @@ static void check_mmap(struct buffers *b, int fa, int fb, const char *name,
 	for (i = 0; i < chunks; i++) {
 		off = (start + i * step) % chunks * 65536;
 		n = size - off < 65536 ? size - off : 65536;
-		want_bytes(b, fa, name, off, n);
-		if (memcmp(b->want, m + off, n))
-			differ(name, "mmap", off, b->want, m + off, n);
+		want = want_bytes(b, fa, name, off, n);
+		if (memcmp(want, m + off, n))
+			differ(name, "mmap", off, want, m + off, n);
 	}
 	/* Behind the end of the file the page is zeros. */
 	for (off = size; off % 4096; off++)
@@ -275,6 +281,7 @@ static void check_reads(struct buffers *b, int fa, int fb, const char *name,
 	/* One read past the end as well: it must say so. */
 	for (;;) {
 		size_t len = 1 + rnd(&b->rnd) % BUF, want;
+		const unsigned char *bytes;
 		size_t shift = 0;
 		ssize_t n;
 
@@ -295,9 +302,9 @@ static void check_reads(struct buffers *b, int fa, int fb, const char *name,
 			die("%s: by %s: %zu bytes at %llu gave %zd, expected %zu",
 			    name, mode_names[how], len, (unsigned long long)off,
 			    n, want);
-		want_bytes(b, fa, name, off, want);
-		if (memcmp(b->want, buf + shift, want))
-			differ(name, mode_names[how], off, b->want, buf + shift, want);
+		bytes = want_bytes(b, fa, name, off, want);
+		if (memcmp(bytes, buf + shift, want))
+			differ(name, mode_names[how], off, bytes, buf + shift, want);
 		if (!want)
 			return;
 		off += want;
@@ -316,7 +323,7 @@ static void check_way(struct buffers *b, size_t i, enum mode how, int fa,
 	else
 		check_reads(b, fa, fb, files[i], sizes[i], how);
 	/* What is mapped elsewhere stays: that is no error. */
-	if (mode == MODE_EVERY)
+	if (mode == MODE_EVERY && (how == MODE_READ || how == MODE_MMAP))
 		posix_fadvise(fb, 0, 0, POSIX_FADV_DONTNEED);
 	close(fb);
 }
@@ -331,6 +338,11 @@ static void check_file(struct buffers *b, size_t i)
 		die("%s: open: %m", pa);
 	/* The sequence of a file does not depend on which thread has it. */
 	b->rnd = mix(seed ^ i);
+	b->whole = false;
+	if (sizes[i] <= BUF) {
+		want_bytes(b, fa, files[i], 0, sizes[i]);
+		b->whole = true;
+	}
 	if (mode < MODE_MIXED) {
 		check_way(b, i, mode, fa, pb);
 	} else {
