@@ -34,34 +34,8 @@ static int datafs_backing_check(struct file *file)
 	return 0;
 }
 
-/*
- * Backing files are a class of locks of their own: the daemon alone writes them,
- * and from memory that is never mapped from datafs (it would get EDEADLK). For
- * a class of all files of that filesystem lockdep sees a circle: a datafs read
- * takes i_rwsem below invalidate_lock, a direct write of any file takes
- * mmap_lock below i_rwsem, and a fault takes invalidate_lock below mmap_lock.
- * The key is the module's, so the file gets its old class back.
- */
-static struct lock_class_key datafs_backing_key;
-
-static void datafs_backing_class(struct file *file, bool ours)
-{
-	struct inode *inode = file_inode(file);
-
-	/* Nobody may hold it while its class changes; who does keeps the old. */
-	if (!IS_ENABLED(CONFIG_LOCKDEP) || !inode_trylock(inode))
-		return;
-	inode_unlock(inode);
-	if (ours)
-		lockdep_set_class(&inode->i_rwsem, &datafs_backing_key);
-	else
-		lockdep_set_class(&inode->i_rwsem,
-				  &inode->i_sb->s_type->i_mutex_key);
-}
-
 static void datafs_backing_free(struct datafs_backing_file *bf)
 {
-	datafs_backing_class(bf->file, false);
 	put_cred(bf->cred);
 	fput(bf->file);
 	kfree_rcu(bf, rcu);
@@ -109,7 +83,6 @@ int datafs_backing_add(struct datafs_instance *inst, struct datafs_backing *arg)
 	bf->id = arg->id;
 	bf->file = file;
 	bf->cred = get_current_cred();
-	datafs_backing_class(file, true);
 	bf->size = i_size_read(file_inode(file));
 	arg->length = bf->size;
 
@@ -118,12 +91,7 @@ int datafs_backing_add(struct datafs_instance *inst, struct datafs_backing *arg)
 		err = datafs_backing_same(inst, bf->id, file, &arg->length);
 	else if (!err)
 		return 0;
-	/* The same once more: the first one keeps its class. */
-	if (err)
-		datafs_backing_class(file, false);
-	put_cred(bf->cred);
-	fput(file);
-	kfree(bf);
+	datafs_backing_free(bf);
 	return err;
 }
 
