@@ -90,6 +90,8 @@ $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(DATAFS_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(B)/tests/test_cache: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
+
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(util_lib) $(daemon_lib)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \

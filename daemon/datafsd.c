@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/pool.h"
@@ -38,7 +39,6 @@
 struct daemon {
 	struct datafs_config cfg;
 	char *dir;			/* the instance's own */
-	uint8_t session[16];
 	uint64_t epoch, cache_size;
 	bool have_life;
 	struct datafs_life life;
@@ -89,38 +89,22 @@ static int send_revoke(void *arg, uint64_t cookie,
 	return datafs_control_revoke(d->control, cookie, ranges, n);
 }
 
-/*
- * The session lives as long as the cache directory; epochs only go up, also
- * when the clock is set back.
- */
-static int load_identity(struct daemon *d)
+/* Epochs only go up, also when the clock is set back. */
+static int next_epoch(struct daemon *d)
 {
 	char path[PATH_MAX], text[256];
 	unsigned long long epoch = 0;
 	struct timespec now;
-	int i, at, err;
+	int err;
 
-	snprintf(path, sizeof(path), "%s/identity", d->dir);
-	if (datafs_read_small(path, text, sizeof(text)) > 0 &&
-	    !strncmp(text, "session ", 8)) {
-		for (i = 0; i < 16; i++)
-			if (sscanf(text + 8 + 2 * i, "%2hhx", &d->session[i]) != 1)
-				break;
-		if (i < 16 || sscanf(text + 40, " epoch %llu", &epoch) != 1)
-			epoch = 0;
-	}
-	if (!epoch) {
-		err = datafs_random(d->session, sizeof(d->session));
-		if (err)
-			return err;
-	}
+	snprintf(path, sizeof(path), "%s/epoch", d->dir);
+	if (datafs_read_small(path, text, sizeof(text)) <= 0 ||
+	    sscanf(text, "%llu", &epoch) != 1)
+		epoch = 0;
 	clock_gettime(CLOCK_REALTIME, &now);
 	d->epoch = DATAFS_MAX(now.tv_sec * DATAFS_SEC + now.tv_nsec,
 			      (int64_t)epoch + 1);
-	at = sprintf(text, "session ");
-	for (i = 0; i < 16; i++)
-		at += sprintf(text + at, "%02x", d->session[i]);
-	sprintf(text + at, "\nepoch %llu\n", (unsigned long long)d->epoch);
+	sprintf(text, "%llu\n", (unsigned long long)d->epoch);
 	err = datafs_write_small(path, text);
 	if (err)
 		datafs_log(LOG_ERR, "cache directory %s: cannot write: %s; make it writable or choose another (--cache-dir)",
@@ -143,7 +127,7 @@ static int open_dir(struct daemon *d)
 		return err;
 	}
 	err = datafs_config_size(&d->cfg, d->dir, &d->cache_size);
-	return err ? err : load_identity(d);
+	return err ? err : next_epoch(d);
 }
 
 static void changed(void *arg)
@@ -163,6 +147,7 @@ static void on_signal(struct datafs_event *ev, int res)
 				 sizeof(d->info));
 		return;
 	}
+	datafs_guard_ending();
 	mounts = datafs_vfs_mounts(d->vfs);
 	if (mounts)
 		datafs_log(LOG_WARNING, "ending on a signal with %u mounts: what is not cached waits for a daemon",
@@ -264,6 +249,38 @@ static int check_given_up(struct daemon *d)
 	return -EINTR;
 }
 
+static int adopt_mount(void *arg, uint32_t id, const char *source,
+		       const char *options)
+{
+	struct daemon *d = arg;
+
+	return datafs_vfs_adopt_mount(d->vfs, id, source, options);
+}
+
+static int adopt_extent(void *arg, const struct datafs_held *held)
+{
+	struct daemon *d = arg;
+
+	return datafs_vfs_adopt_extent(d->vfs, held);
+}
+
+/*
+ * The name, with what a predecessor left. Only when all that is known, answers
+ * may be given and space be used.
+ */
+static int take_over(struct daemon *d)
+{
+	int err;
+
+	err = datafs_device_hello(d->dev, d->cfg.name, datafs_vfs_id(d->vfs),
+				  d->epoch);
+	if (!err)
+		err = datafs_control_mounts(d->control, adopt_mount, d);
+	if (!err)
+		err = datafs_device_held(d->dev, adopt_extent, d);
+	return err ? err : datafs_vfs_start(d->vfs);
+}
+
 /*
  * What can fail comes before the hello: a mount that comes after it waits for
  * an answer.
@@ -304,8 +321,7 @@ static int open_all(struct daemon *d)
 	if (!err)
 		err = check_given_up(d);
 	if (!err)
-		err = datafs_device_hello(d->dev, d->cfg.name, d->session,
-					  d->epoch);
+		err = take_over(d);
 	if (!err)
 		err = check_given_up(d);
 	/* Last: it takes what mounts have asked since the hello. */
@@ -364,6 +380,7 @@ static void say_why(struct daemon *d, int err)
 int main(int argc, char **argv)
 {
 	static struct daemon d;
+	bool again = false;
 	int err;
 
 	d.signal_fd = -1;
@@ -374,6 +391,15 @@ int main(int argc, char **argv)
 	if (d.cfg.help) {
 		datafs_config_usage();
 		return 0;
+	}
+	if (d.cfg.embedded) {
+		err = datafs_guard(&again);
+		if (err)
+			datafs_log(LOG_WARNING, "it will not be started again if it dies: %s",
+				   strerror(-err));
+		/* Who waited for the first one is long gone. */
+		if (again)
+			d.cfg.ready_fd = -1;
 	}
 	umask(077);
 	if (!d.cfg.foreground && chdir("/"))
@@ -391,6 +417,7 @@ int main(int argc, char **argv)
 	datafs_log(LOG_INFO, "instance %s: serving, cache of %llu MiB in %s",
 		   d.cfg.name, (unsigned long long)d.cache_size >> 20, d.dir);
 	tell_ready(&d, 0);
+	datafs_guard_ready();
 	consider_leaving(&d);
 	err = datafs_loop_run(d.loop);
 	if (err)

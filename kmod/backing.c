@@ -34,8 +34,35 @@ static int datafs_backing_check(struct file *file)
 	return 0;
 }
 
+/*
+ * Backing files are a class of locks of their own. A read takes their i_rwsem
+ * below invalidate_lock, and a fault takes invalidate_lock below mmap_lock, so
+ * nothing may take mmap_lock below their i_rwsem: the daemon, which alone writes
+ * them, does that from memory that it registered (daemon/cache/iobuf.h). Other
+ * files of their filesystem are written from memory that is pinned or faulted
+ * in below i_rwsem, and as one class lockdep would see a circle in both.
+ * The key is the module's, so the file gets its old class back.
+ */
+static struct lock_class_key datafs_backing_key;
+
+static void datafs_backing_class(struct file *file, bool ours)
+{
+	struct inode *inode = file_inode(file);
+
+	/* Nobody may hold it while its class changes; who does keeps the old. */
+	if (!IS_ENABLED(CONFIG_LOCKDEP) || !inode_trylock(inode))
+		return;
+	inode_unlock(inode);
+	if (ours)
+		lockdep_set_class(&inode->i_rwsem, &datafs_backing_key);
+	else
+		lockdep_set_class(&inode->i_rwsem,
+				  &inode->i_sb->s_type->i_mutex_key);
+}
+
 static void datafs_backing_free(struct datafs_backing_file *bf)
 {
+	datafs_backing_class(bf->file, false);
 	put_cred(bf->cred);
 	fput(bf->file);
 	kfree_rcu(bf, rcu);
@@ -51,6 +78,7 @@ static int datafs_backing_same(struct datafs_instance *inst, u32 id,
 	if (!old)
 		return -EEXIST;
 	if (file_inode(old->file) == file_inode(file)) {
+		WRITE_ONCE(old->epoch, READ_ONCE(inst->epoch));
 		*size = old->size;
 		err = 0;
 	}
@@ -81,8 +109,10 @@ int datafs_backing_add(struct datafs_instance *inst, struct datafs_backing *arg)
 	}
 	refcount_set(&bf->ref, 1);
 	bf->id = arg->id;
+	bf->epoch = READ_ONCE(inst->epoch);
 	bf->file = file;
 	bf->cred = get_current_cred();
+	datafs_backing_class(file, true);
 	bf->size = i_size_read(file_inode(file));
 	arg->length = bf->size;
 
@@ -91,14 +121,38 @@ int datafs_backing_add(struct datafs_instance *inst, struct datafs_backing *arg)
 		err = datafs_backing_same(inst, bf->id, file, &arg->length);
 	else if (!err)
 		return 0;
-	datafs_backing_free(bf);
+	/* The same once more: the first one keeps its class. */
+	if (err)
+		datafs_backing_class(file, false);
+	put_cred(bf->cred);
+	fput(file);
+	kfree(bf);
 	return err;
+}
+
+/* All of other epochs than @epoch. */
+static void datafs_backing_del_others(struct datafs_instance *inst, u64 epoch)
+{
+	struct datafs_backing_file *bf;
+	unsigned long id;
+
+	xa_for_each(&inst->backings, id, bf) {
+		if (READ_ONCE(bf->epoch) == epoch)
+			continue;
+		if (xa_erase(&inst->backings, id) == bf)
+			datafs_backing_put(bf);
+	}
 }
 
 int datafs_backing_del(struct datafs_instance *inst, u32 id)
 {
-	struct datafs_backing_file *bf = xa_erase(&inst->backings, id);
+	struct datafs_backing_file *bf;
 
+	if (!id) {
+		datafs_backing_del_others(inst, READ_ONCE(inst->epoch));
+		return 0;
+	}
+	bf = xa_erase(&inst->backings, id);
 	if (!bf)
 		return -ENOENT;
 	datafs_backing_put(bf);
@@ -107,12 +161,7 @@ int datafs_backing_del(struct datafs_instance *inst, u32 id)
 
 void datafs_backing_del_all(struct datafs_instance *inst)
 {
-	struct datafs_backing_file *bf;
-	unsigned long id;
-
-	xa_for_each(&inst->backings, id, bf)
-		if (xa_erase(&inst->backings, id) == bf)
-			datafs_backing_put(bf);
+	datafs_backing_del_others(inst, 0);
 }
 
 struct datafs_backing_file *datafs_backing_get(struct datafs_instance *inst,

@@ -3,7 +3,7 @@
  * DataFS, the kernel side: concepts and the calls between its files.
  *
  *   main.c      module, caches, workqueues
- *   instance.c  names, daemons' lives (LIVE, GRACE, ABORTED), mounts of a name
+ *   instance.c  names, one daemon after another, mounts and their states
  *   request.c   upcalls: states, queues, waiting
  *   dev.c       /dev/datafs: ioctl, read, write, poll
  *   reply.c     checks of all that a daemon says; pure, no locks, no sleep
@@ -15,6 +15,7 @@
  *   xattr.c     extended attributes, ACLs
  *   export.c    file handles
  *   extent.c    the tree of extents of an inode, revocation
+ *   held.c      which extents are held, told to the next daemon
  *   miss.c      data upcalls: asking for extents, joining those who ask
  *   io.c        reads of backing files into folios, checksums
  *   file.c      read, splice, mmap, fault
@@ -87,9 +88,10 @@ enum datafs_stat {
  * struct datafs_instance - a name, its daemon while one lives, its mounts
  *
  * Created by the first hello under a name; @gone with the last of: daemon,
- * mount. The memory stays while somebody has a reference: the daemon's file,
- * each mount, each request. Legal transitions of @state are in instance.c, in
- * one place.
+ * mount. The memory stays while somebody has a reference: each file that is or
+ * was its daemon's, each mount, each request. One daemon follows another: the
+ * hello of a higher epoch fences the one before, whose requests are its own
+ * from then on.
  */
 struct datafs_instance {
 	refcount_t		ref;
@@ -98,13 +100,12 @@ struct datafs_instance {
 	u8			session[16];
 
 	/*
-	 * Protects all below up to @backings, the state, the queues and the
-	 * answer of every request of this instance, and the list of mounts.
+	 * Protects all below up to @backings, the queues and the answer of
+	 * every request of this instance, the list of mounts and their states.
 	 */
 	spinlock_t		lock;
-	enum datafs_state	state;
 	bool			gone;		/* for ever: takes no request, no mount */
-	u64			epoch;
+	u64			epoch;		/* of the last daemon */
 	struct file		*file;		/* of the daemon; NULL without one; no reference */
 	struct pid		*daemon;	/* its thread group, for EDEADLK */
 	struct list_head	pending;	/* requests not yet read, oldest first */
@@ -115,6 +116,7 @@ struct datafs_instance {
 
 	struct xarray		backings;	/* id -> struct datafs_backing_file */
 	atomic64_t		replies_unknown; /* replies to no known request */
+	atomic64_t		requeued[DATAFS_OP_NR];	/* SENT, and sent again */
 };
 
 /* Finds a name and takes a reference, or NULL. May sleep. */
@@ -135,17 +137,16 @@ int datafs_instance_hello(struct file *file, struct datafs_hello *hello,
 void datafs_instance_bye(struct datafs_instance *inst, struct file *file);
 /* Is @file the daemon, not fenced? */
 bool datafs_instance_serves(struct datafs_instance *inst, struct file *file);
+/* Is the caller a thread of the daemon? It must not wait for itself. */
+bool datafs_is_daemon(struct datafs_instance *inst);
 
 /*
  * datafs_instance_add_mount - @mnt is one of @inst's; may sleep
  *
  * @mnt is complete but for its superblock's root: it has its id, an initialised
  * node and one user, and mnt->inst is @inst with a reference. From here on it
- * is found by its id and takes requests. -ENOTCONN: no daemon lives.
+ * is LIVE, is found by its id and takes requests. -ENOTCONN: no daemon lives.
  */
-/* Is the caller a thread of the daemon? It must not wait for itself. */
-bool datafs_is_daemon(struct datafs_instance *inst);
-
 int datafs_instance_add_mount(struct datafs_instance *inst,
 			      struct datafs_mount *mnt);
 /*
@@ -153,6 +154,13 @@ int datafs_instance_add_mount(struct datafs_instance *inst,
  * until datafs_requests_abort(). Harmless for one that was not added. May sleep.
  */
 void datafs_instance_del_mount(struct datafs_mount *mnt);
+/*
+ * The mount is ABORTED until the next hello: what waits for the daemon ends
+ * with ENOTCONN, and so does what would. May sleep.
+ */
+void datafs_mount_abort(struct datafs_mount *mnt);
+/* Sets @grace_s, also for a GRACE that has begun. May sleep. */
+void datafs_mount_set_grace(struct datafs_mount *mnt, unsigned int seconds);
 
 /* ---------------------------------------------------------------- mount */
 
@@ -174,6 +182,13 @@ struct datafs_mount {
 	struct datafs_attr	root;		/* its answer, for the first iget */
 	u64			root_seq;
 	u64			root_when;
+	/*
+	 * inst->lock; the legal transitions are in instance.c. What is not LIVE
+	 * answers from its caches, also from what has expired.
+	 */
+	enum datafs_state	state;
+	unsigned int		grace_s;	/* GRACE ends then; 0: never */
+	struct delayed_work	grace_work;
 	u32			id;		/* unique while the module is loaded */
 	u8			incarnation[16];
 	enum datafs_verify	verify;
@@ -196,6 +211,7 @@ struct datafs_mount {
 	refcount_t		users;
 	struct completion	users_gone;
 	bool			asked;		/* a MOUNT was queued: UMOUNT is owed */
+	struct xarray		held;		/* inodes that have, or had, extents; by number */
 	struct datafs_request	*umount_req;	/* made at mount, so that umount cannot fail */
 
 	atomic64_t		stats[DATAFS_STAT_NR];
@@ -205,6 +221,12 @@ struct datafs_mount {
 static inline struct datafs_mount *datafs_mnt(const struct super_block *sb)
 {
 	return sb->s_fs_info;
+}
+
+/* May be another in the next moment: for hints only. */
+static inline bool datafs_mount_is_live(const struct datafs_mount *mnt)
+{
+	return READ_ONCE(mnt->state) == DATAFS_STATE_LIVE;
 }
 
 static inline void datafs_count(struct datafs_mount *mnt,
@@ -229,7 +251,8 @@ void datafs_mount_put(struct datafs_mount *mnt);
  *
  *   NEW -> PENDING -> SENT -> ANSWERING -> DONE
  *             ^         |
- *             +---------+       the daemon died, or could not be handed it
+ *             +---------+       the daemon died or was fenced, or could not
+ *                               be handed it
  *   NEW, PENDING, SENT -> DONE  abandoned by its waiter, aborted, umount
  *
  * Transitions happen in request.c only, under the instance's lock.
@@ -276,6 +299,7 @@ struct datafs_request {
 	void			*private;	/* kfree'd with the request */
 	struct completion	done;
 	int			error;
+	u64			epoch;		/* of the daemon that answers it */
 	void			*reply;
 	u32			reply_len;
 	struct datafs_req	head;
@@ -334,8 +358,6 @@ void datafs_request_end(struct datafs_request *req, int error);
 void datafs_requests_abort(struct datafs_mount *mnt, int error);
 /* End all of an instance that is gone. May sleep. */
 void datafs_requests_end_all(struct datafs_instance *inst, int error);
-/* End the mount(2) calls that are under way. May sleep. */
-void datafs_requests_end_mounts(struct datafs_instance *inst, int error);
 
 /*
  * datafs_request_bad - the answer broke the contract: count it, log @what
@@ -355,6 +377,14 @@ ssize_t datafs_requests_write(struct datafs_instance *inst, struct file *file,
 			      struct iov_iter *from);
 /* For instance.c: SENT becomes PENDING with RESEND, in order; lock held. */
 void datafs_requests_requeue(struct datafs_instance *inst);
+/*
+ * For instance.c: takes the MOUNTs that are under way from the queues, to be
+ * ended with @error by datafs_requests_tell(). Lock held.
+ */
+void datafs_requests_take_mounts(struct datafs_instance *inst, int error,
+				 struct list_head *taken);
+/* Ends what was taken. Without the lock; may sleep. */
+void datafs_requests_tell(struct list_head *taken);
 
 /* ---------------------------------------------------------------- reply */
 
@@ -388,12 +418,13 @@ struct datafs_backing_file {
 	struct file		*file;
 	const struct cred	*cred;
 	u64			size;
+	u64			epoch;		/* of the last daemon that registered it */
 	struct rcu_head		rcu;
 };
 
 /* Checks arg->fd and registers it; sets arg->length. May sleep. */
 int datafs_backing_add(struct datafs_instance *inst, struct datafs_backing *arg);
-/* -ENOENT */
+/* -ENOENT; @id 0: all that the daemon of today has not registered */
 int datafs_backing_del(struct datafs_instance *inst, u32 id);
 void datafs_backing_del_all(struct datafs_instance *inst);
 /* Finds an id and takes a reference, or NULL. Does not sleep. */
@@ -435,6 +466,7 @@ struct datafs_inode {
 	spinlock_t		extent_lock;	/* all below */
 	struct rb_root		extents;	/* by offset, without overlap */
 	struct list_head	dying;		/* out of the tree, still used by I/O */
+	bool			held;		/* is in datafs_mount.held */
 	u64			extent_content;	/* of all @extents; 0: take none */
 	struct list_head	asking;		/* struct datafs_ask under way */
 	wait_queue_head_t	answered;	/* one of them ended */
@@ -520,9 +552,14 @@ bool datafs_inode_attr_valid(struct inode *inode);
 /* valid_ms of an answer got at @when -> jiffies64 until which it may be used */
 u64 datafs_until(u32 valid_ms, u64 when);
 
-static inline bool datafs_is_valid(u64 until)
+/*
+ * Without a daemon what has expired still answers: nobody can say better. What
+ * never was to answer (0) does not.
+ */
+static inline bool datafs_is_valid(const struct super_block *sb, u64 until)
 {
-	return until == U64_MAX || time_before64(get_jiffies_64(), until);
+	return until == U64_MAX || time_before64(get_jiffies_64(), until) ||
+	       (until && !datafs_mount_is_live(datafs_mnt(sb)));
 }
 
 /**
@@ -563,6 +600,7 @@ struct datafs_ext {
 	u64			off;
 	u64			len;
 	u64			backing_off;
+	u64			content;
 	struct datafs_backing_file *bf;	/* reference */
 	struct datafs_mount	*mnt;		/* outlives all I/O: a superblock is busy */
 	struct datafs_revoke	*revoke;
@@ -570,6 +608,10 @@ struct datafs_ext {
 	u32			crc[];
 };
 
+/*
+ * The extent that covers @off, or the first one after it, or NULL. extent_lock.
+ */
+struct datafs_ext *datafs_ext_find(struct datafs_inode *di, u64 off);
 /* Finds the extent at @off and takes a reference, or NULL. Does not sleep. */
 struct datafs_ext *datafs_ext_get(struct datafs_inode *di, u64 off);
 /* First offset at or after @off, below @end, with no extent; @end if none. */
@@ -579,12 +621,13 @@ void datafs_ext_put(struct datafs_ext *ext);
  * datafs_ext_install - take the extents of a checked answer
  * @ask:	what was asked; it collects what was invalidated meanwhile
  * @seq:	the sequence its request carried
+ * @epoch:	of the daemon whose answer it is
  *
- * -EAGAIN: an invalidation of what was asked came in between, or the content
- * is not the inode's. -EIO: unknown backing, out of its size. -ENOMEM. May
- * sleep; called in the daemon's write(2).
+ * -EAGAIN: an invalidation of what was asked came in between, the content
+ * is not the inode's, or the daemon is fenced. -EIO: unknown backing, out of its
+ * size. -ENOMEM. May sleep; called in the daemon's write(2).
  */
-int datafs_ext_install(struct datafs_ask *ask, u64 seq,
+int datafs_ext_install(struct datafs_ask *ask, u64 seq, u64 epoch,
 		       const struct datafs_extent_rep *rep,
 		       const struct datafs_extent *ext, const __u32 *crc);
 /*
@@ -595,6 +638,16 @@ void datafs_ext_drop_all(struct datafs_inode *di);
 /* From now on extents of @content are taken. */
 void datafs_ext_publish(struct datafs_inode *di, u64 content);
 void datafs_ext_init(struct datafs_inode *di);
+/* The inode goes. */
+void datafs_ext_evict(struct datafs_inode *di);
+/*
+ * datafs_ext_list - tell a daemon which extents are held; see DATAFS_IOC_HELD
+ *
+ * Advances the cursor in @list and sets @list->count. Returns -ERANGE if not
+ * even the first inode's dying extents have room. May sleep.
+ */
+int datafs_ext_list(struct datafs_instance *inst, struct datafs_held_list *list,
+		    struct datafs_held *items);
 /* The granule at @off did not match: drop @ext, note it for the next miss. */
 void datafs_ext_bad(struct datafs_ext *ext, u64 off);
 

@@ -147,6 +147,30 @@ static long datafs_dev_backing_del(struct datafs_instance *inst,
 	return datafs_backing_del(inst, id);
 }
 
+static long datafs_dev_held(struct datafs_instance *inst, void __user *arg)
+{
+	struct datafs_held_list list;
+	struct datafs_held *items;
+	size_t size;
+	long err;
+
+	if (copy_from_user(&list, arg, sizeof(list)))
+		return -EFAULT;
+	if (!list.room || list.room > DATAFS_HELD_MAX || list.reserved)
+		return -EINVAL;
+	size = list.room * sizeof(*items);
+	items = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	if (!items)
+		return -ENOMEM;
+	err = datafs_ext_list(inst, &list, items);
+	if (!err && (copy_to_user(u64_to_user_ptr(list.items), items,
+				  list.count * sizeof(*items)) ||
+		     copy_to_user(arg, &list, sizeof(list))))
+		err = -EFAULT;
+	kvfree(items);
+	return err;
+}
+
 static long datafs_dev_ioctl(struct file *file, unsigned int cmd,
 			     unsigned long val)
 {
@@ -156,6 +180,7 @@ static long datafs_dev_ioctl(struct file *file, unsigned int cmd,
 	} table[] = {
 		{ DATAFS_IOC_BACKING_ADD, datafs_dev_backing_add },
 		{ DATAFS_IOC_BACKING_DEL, datafs_dev_backing_del },
+		{ DATAFS_IOC_HELD, datafs_dev_held },
 	};
 	struct datafs_instance *inst = datafs_dev_instance(file);
 	void __user *arg = (void __user *)val;

@@ -281,7 +281,7 @@ static void datafs_dio_retry(struct work_struct *work)
 	struct iov_iter to;
 
 	/* Nobody could kill this wait for a daemon. */
-	if (READ_ONCE(mnt->inst->state) != DATAFS_STATE_LIVE) {
+	if (!datafs_mount_is_live(mnt)) {
 		datafs_dio_finish(dio, -EIO);
 		return;
 	}

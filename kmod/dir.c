@@ -39,7 +39,7 @@ static void datafs_entry_confirm(struct dentry *dentry, u64 content, u64 until)
 static bool datafs_entry_is_valid(const struct dentry *dentry,
 				  const struct inode *dir)
 {
-	return datafs_is_valid(READ_ONCE(dentry->d_time)) &&
+	return datafs_is_valid(dir->i_sb, READ_ONCE(dentry->d_time)) &&
 	       (u64)READ_ONCE(dentry->d_fsdata) == datafs_dir_content(dir);
 }
 
@@ -229,11 +229,10 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 	struct inode *inode;
 
 	/* The answer may be older than the program's last getdents(2). */
-	if (!datafs_is_valid(until))
+	if (!datafs_is_valid(parent->d_sb, until))
 		return;
 	/* Somebody may be looking one of these names up, and wait for long. */
-	if (READ_ONCE(datafs_mnt(parent->d_sb)->inst->state) !=
-	    DATAFS_STATE_LIVE)
+	if (!datafs_mount_is_live(datafs_mnt(parent->d_sb)))
 		return;
 	qname.hash = full_name_hash(parent, name, ent->namelen);
 	dentry = d_lookup(parent, &qname);

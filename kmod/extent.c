@@ -87,8 +87,7 @@ void datafs_ext_put(struct datafs_ext *ext)
 		datafs_ext_free(ext);
 }
 
-/* The extent that covers @off, or the first one after it. */
-static struct datafs_ext *datafs_ext_find(struct datafs_inode *di, u64 off)
+struct datafs_ext *datafs_ext_find(struct datafs_inode *di, u64 off)
 {
 	struct rb_node *n = di->extents.rb_node;
 	struct datafs_ext *best = NULL;
@@ -174,6 +173,7 @@ void datafs_ext_init(struct datafs_inode *di)
 	init_waitqueue_head(&di->answered);
 	di->extent_content = 0;
 	di->bad_pending = false;
+	di->held = false;
 }
 
 void datafs_ext_publish(struct datafs_inode *di, u64 content)
@@ -217,6 +217,14 @@ void datafs_ext_drop_all(struct datafs_inode *di)
 	datafs_ext_free_list(&drop);
 }
 
+void datafs_ext_evict(struct datafs_inode *di)
+{
+	datafs_ext_drop_all(di);
+	if (di->held)
+		xa_erase(&datafs_mnt(di->vfs_inode.i_sb)->held,
+			 di->vfs_inode.i_ino);
+}
+
 void datafs_ext_bad(struct datafs_ext *ext, u64 off)
 {
 	struct datafs_inode *di = ext->di;
@@ -245,7 +253,7 @@ void datafs_ext_bad(struct datafs_ext *ext, u64 off)
 
 static struct datafs_ext *datafs_ext_make(struct datafs_inode *di,
 					  const struct datafs_extent *src,
-					  const __u32 *crc)
+					  u64 content, const __u32 *crc)
 {
 	struct datafs_mount *mnt = datafs_mnt(di->vfs_inode.i_sb);
 	u32 n = src->len >> DATAFS_GRANULE_SHIFT;
@@ -270,7 +278,7 @@ static struct datafs_ext *datafs_ext_make(struct datafs_inode *di,
 	*ext = (struct datafs_ext) {
 		.di = di, .mnt = mnt, .bf = bf,
 		.off = src->off, .len = src->len,
-		.backing_off = src->backing_off,
+		.backing_off = src->backing_off, .content = content,
 	};
 	refcount_set(&ext->ref, 1);
 	memcpy(ext->crc, crc, n * sizeof(*crc));
@@ -352,7 +360,22 @@ static bool datafs_ask_is_stale(const struct datafs_ask *ask, u64 seq, u64 off,
 	       end > ask->stale_off;
 }
 
-int datafs_ext_install(struct datafs_ask *ask, u64 seq,
+/* Before its first extent, so that datafs_ext_list() finds the inode. */
+static int datafs_ext_hold(struct datafs_inode *di)
+{
+	int err;
+
+	if (READ_ONCE(di->held))
+		return 0;
+	err = xa_insert(&datafs_mnt(di->vfs_inode.i_sb)->held,
+			di->vfs_inode.i_ino, xa_mk_value(1), GFP_KERNEL);
+	if (err && err != -EBUSY)
+		return err;
+	WRITE_ONCE(di->held, true);
+	return 0;
+}
+
+int datafs_ext_install(struct datafs_ask *ask, u64 seq, u64 epoch,
 		       const struct datafs_extent_rep *rep,
 		       const struct datafs_extent *src, const __u32 *crc)
 {
@@ -363,11 +386,14 @@ int datafs_ext_install(struct datafs_ask *ask, u64 seq,
 	int err = 0, taken = 0;
 	u32 i;
 
+	err = datafs_ext_hold(di);
+	if (err)
+		return err;
 	made = kcalloc(rep->count, sizeof(*made), GFP_KERNEL);
 	if (!made)
 		return -ENOMEM;
 	for (i = 0; i < rep->count; i++) {
-		made[i] = datafs_ext_make(di, &src[i], crc);
+		made[i] = datafs_ext_make(di, &src[i], rep->content, crc);
 		if (IS_ERR(made[i])) {
 			err = PTR_ERR(made[i]);
 			made[i] = NULL;
@@ -385,9 +411,11 @@ int datafs_ext_install(struct datafs_ask *ask, u64 seq,
 	 *   lock, s + 1 > s: refused
 	 *
 	 * The other order finds the extents in the tree and takes them out.
+	 * A change of the daemon: see datafs_instance_takeover().
 	 */
 	spin_lock(&di->extent_lock);
 	if (rep->content != di->extent_content ||
+	    READ_ONCE(mnt->inst->epoch) != epoch ||
 	    datafs_ask_is_stale(ask, seq, ask->off, ask->end))
 		err = -EAGAIN;
 	for (i = 0; !err && i < rep->count; i++) {

@@ -48,7 +48,7 @@ int datafs_file_grew(struct kiocb *iocb)
 	struct inode *inode = file_inode(iocb->ki_filp);
 
 	if (datafs_inode_attr_valid(inode) ||
-	    READ_ONCE(datafs_mnt(inode->i_sb)->inst->state) != DATAFS_STATE_LIVE)
+	    !datafs_mount_is_live(datafs_mnt(inode->i_sb)))
 		return 0;
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;

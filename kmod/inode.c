@@ -87,7 +87,7 @@ void datafs_evict_inode(struct inode *inode)
 
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
-	datafs_ext_drop_all(di);
+	datafs_ext_evict(di);
 	datafs_link_put(rcu_dereference_protected(di->link, 1));
 	RCU_INIT_POINTER(di->link, NULL);
 
@@ -126,7 +126,8 @@ u64 datafs_until(u32 valid_ms, u64 when)
 
 bool datafs_inode_attr_valid(struct inode *inode)
 {
-	return datafs_is_valid(READ_ONCE(datafs_i(inode)->attr_until));
+	return datafs_is_valid(inode->i_sb,
+			       READ_ONCE(datafs_i(inode)->attr_until));
 }
 
 static struct timespec64 datafs_ts(s64 sec, u32 nsec)

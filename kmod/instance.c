@@ -22,7 +22,7 @@
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 /* What this module can do of DATAFS_FEATURE_*. */
-#define DATAFS_FEATURES	0ull
+#define DATAFS_FEATURES	DATAFS_FEATURE_TAKEOVER
 
 /*
  * The list, and who is on it. Outside of every datafs_instance.lock; held in
@@ -33,20 +33,88 @@ static LIST_HEAD(datafs_instances);
 
 /* ------------------------------------------------------------------ states */
 
-/* The one place that knows which state may follow which. */
-static void datafs_instance_state(struct datafs_instance *inst,
-				  enum datafs_state to)
+/*
+ * The one place that knows which state may follow which. From LIVE to ABORTED it
+ * is an operator's doing, whose daemon does not answer; a mount that is ABORTED
+ * does not care whether its daemon dies.
+ */
+static void datafs_mount_state(struct datafs_mount *mnt, enum datafs_state to)
 {
 	static const u8 next[] = {
-		[DATAFS_STATE_LIVE]	= BIT(DATAFS_STATE_GRACE),
+		[DATAFS_STATE_LIVE]	= BIT(DATAFS_STATE_GRACE) |
+					  BIT(DATAFS_STATE_ABORTED),
 		[DATAFS_STATE_GRACE]	= BIT(DATAFS_STATE_LIVE) |
 					  BIT(DATAFS_STATE_ABORTED),
 		[DATAFS_STATE_ABORTED]	= BIT(DATAFS_STATE_LIVE),
 	};
 
-	lockdep_assert_held(&inst->lock);
-	WARN_ON_ONCE(!(next[inst->state] & BIT(to)));
-	inst->state = to;
+	lockdep_assert_held(&mnt->inst->lock);
+	if (!(next[mnt->state] & BIT(to)))
+		return;
+	WRITE_ONCE(mnt->state, to);
+	if (to == DATAFS_STATE_GRACE && mnt->grace_s)
+		mod_delayed_work(system_wq, &mnt->grace_work,
+				 (unsigned long)mnt->grace_s * HZ);
+	else
+		cancel_delayed_work(&mnt->grace_work);
+}
+
+static void datafs_mounts_state(struct datafs_instance *inst,
+				enum datafs_state to)
+{
+	struct datafs_mount *mnt;
+
+	list_for_each_entry(mnt, &inst->mounts, node)
+		datafs_mount_state(mnt, to);
+}
+
+/* Ends the waiting of a mount whose state has become ABORTED. */
+static void datafs_mount_aborted(struct datafs_mount *mnt, const char *why)
+{
+	pr_warn("mount %u of %s: aborted, %s: what is not cached is ENOTCONN until instance %s has another daemon\n",
+		mnt->id, mnt->source, why, mnt->inst->name);
+	datafs_requests_abort(mnt, -ENOTCONN);
+}
+
+static void datafs_mount_grace_ends(struct work_struct *work)
+{
+	struct datafs_mount *mnt = container_of(work, struct datafs_mount,
+						grace_work.work);
+	bool ours;
+
+	spin_lock(&mnt->inst->lock);
+	ours = mnt->state == DATAFS_STATE_GRACE;
+	if (ours)
+		datafs_mount_state(mnt, DATAFS_STATE_ABORTED);
+	spin_unlock(&mnt->inst->lock);
+	if (ours)
+		datafs_mount_aborted(mnt, "no daemon came within the grace timeout");
+}
+
+void datafs_mount_abort(struct datafs_mount *mnt)
+{
+	bool ours;
+
+	spin_lock(&mnt->inst->lock);
+	ours = mnt->state != DATAFS_STATE_ABORTED;
+	datafs_mount_state(mnt, DATAFS_STATE_ABORTED);
+	spin_unlock(&mnt->inst->lock);
+	if (ours)
+		datafs_mount_aborted(mnt, "as told");
+}
+
+void datafs_mount_set_grace(struct datafs_mount *mnt, unsigned int seconds)
+{
+	spin_lock(&mnt->inst->lock);
+	mnt->grace_s = seconds;
+	if (list_empty(&mnt->node) || mnt->state != DATAFS_STATE_GRACE)
+		; /* it counts from the daemon's death on */
+	else if (seconds)
+		mod_delayed_work(system_wq, &mnt->grace_work,
+				 (unsigned long)seconds * HZ);
+	else
+		cancel_delayed_work(&mnt->grace_work);
+	spin_unlock(&mnt->inst->lock);
 }
 
 /*
@@ -129,7 +197,6 @@ static struct datafs_instance *datafs_instance_new(struct file *file,
 	strscpy(inst->name, hello->name, sizeof(inst->name));
 	memcpy(inst->session, hello->session, sizeof(inst->session));
 	spin_lock_init(&inst->lock);
-	inst->state = DATAFS_STATE_LIVE;
 	inst->epoch = hello->epoch;
 	inst->file = file;
 	inst->daemon = get_pid(task_tgid(current));
@@ -166,8 +233,65 @@ static int datafs_hello_check(struct datafs_hello *hello)
 	if (!len || len > DATAFS_INSTANCE_MAX ||
 	    strspn(hello->name, DATAFS_NAME_CHARS) != len)
 		return -EINVAL;
-	if (hello->flags & DATAFS_HELLO_TAKEOVER)
-		return -EOPNOTSUPP;
+	return 0;
+}
+
+/*
+ * @file follows the daemon that there was, dead or alive.
+ *
+ *   predecessor                            successor
+ *   -----------                            ---------
+ *   claim: inst->file is mine,
+ *     request is ANSWERING, epoch e
+ *                                          hello: file, epoch = e + 1
+ *                                          HELD: the inode's extents,
+ *                                            under extent_lock
+ *   install, under extent_lock:
+ *     epoch is not e: -EAGAIN
+ *
+ * In the other order HELD sees the extent. An answer that is not of extents
+ * counts as old by its sequence, as far as that matters.
+ */
+static int datafs_instance_takeover(struct datafs_instance *inst,
+				    struct file *file,
+				    const struct datafs_hello *hello)
+{
+	struct pid *daemon;
+	struct datafs_mount *mnt;
+	bool fenced;
+	int err = 0;
+
+	lockdep_assert_held(&datafs_instances_lock);
+	spin_lock(&inst->lock);
+	if (hello->epoch <= inst->epoch)
+		err = -ESTALE;
+	else if (memcmp(hello->session, inst->session, sizeof(inst->session)) &&
+		 (inst->file || !list_empty(&inst->mounts)))
+		err = -EEXIST;
+	if (err) {
+		spin_unlock(&inst->lock);
+		return err;
+	}
+	memcpy(inst->session, hello->session, sizeof(inst->session));
+	daemon = inst->daemon;
+	fenced = inst->file;
+	if (fenced)
+		datafs_requests_requeue(inst);
+	WRITE_ONCE(inst->file, file);
+	inst->daemon = get_pid(task_tgid(current));
+	WRITE_ONCE(inst->epoch, hello->epoch);
+	list_for_each_entry(mnt, &inst->mounts, node)
+		atomic64_inc(&mnt->seq);
+	datafs_mounts_state(inst, DATAFS_STATE_LIVE);
+	datafs_instance_get(inst);
+	spin_unlock(&inst->lock);
+
+	put_pid(daemon);
+	/* the fenced one learns it, the new one finds what waited */
+	wake_up_interruptible_all(&inst->readers);
+	if (fenced)
+		pr_warn("instance %s: daemon %d takes over from one that lives; that one is heard no more\n",
+			inst->name, task_tgid_nr(current));
 	return 0;
 }
 
@@ -186,26 +310,31 @@ int datafs_instance_hello(struct file *file, struct datafs_hello *hello,
 
 	mutex_lock(&datafs_instances_lock);
 	old = datafs_instance_lookup(hello->name);
-	if (old) {
-		/*
-		 * It has a daemon or mounts, or it would not be there. The
-		 * epoch orders successors, and there are none yet.
-		 */
-		pr_warn_ratelimited("instance %s: hello of process %d refused: the name has a %s; stop that or choose another name\n",
-				    old->name, task_tgid_nr(current),
-				    READ_ONCE(old->file) ? "living daemon" :
-				    "mount without a daemon");
-		mutex_unlock(&datafs_instances_lock);
-		datafs_instance_discard(inst);
-		return -EBUSY;
-	}
-	list_add_tail(&inst->node, &datafs_instances);
+	if (!old)
+		list_add_tail(&inst->node, &datafs_instances);
+	else if (hello->flags & DATAFS_HELLO_TAKEOVER)
+		err = datafs_instance_takeover(old, file, hello);
+	else
+		err = -EBUSY;
 	mutex_unlock(&datafs_instances_lock);
+	if (old) {
+		datafs_instance_discard(inst);
+		inst = old;
+	}
+	if (err) {
+		pr_warn_ratelimited("instance %s: hello of process %d refused: %s\n",
+				    hello->name, task_tgid_nr(current),
+				    err == -ESTALE ?
+				    "its epoch is not above that of the last daemon" :
+				    err == -EEXIST ?
+				    "the name has mounts of another namespace" :
+				    "the name has a daemon or mounts, and it does not want to take over");
+		return err;
+	}
 
 	hello->major = DATAFS_ABI_MAJOR;
 	hello->minor = DATAFS_ABI_MINOR;
 	hello->features &= DATAFS_FEATURES;
-	memcpy(hello->session, inst->session, sizeof(hello->session));
 	pr_info("instance %s: daemon %d, epoch %llu\n", inst->name,
 		task_tgid_nr(current), hello->epoch);
 	datafs_event_daemon(DATAFS_CMD_DAEMON_BACK, inst);
@@ -217,6 +346,7 @@ void datafs_instance_bye(struct datafs_instance *inst, struct file *file)
 {
 	struct pid *daemon = NULL;
 	bool gone = false, lost;
+	LIST_HEAD(mounting);
 
 	mutex_lock(&datafs_instances_lock);
 	spin_lock(&inst->lock);
@@ -225,7 +355,9 @@ void datafs_instance_bye(struct datafs_instance *inst, struct file *file)
 		WRITE_ONCE(inst->file, NULL);
 		daemon = inst->daemon;
 		inst->daemon = NULL;
-		datafs_instance_state(inst, DATAFS_STATE_GRACE);
+		datafs_mounts_state(inst, DATAFS_STATE_GRACE);
+		/* Who mounts now has nothing yet that could be worth a wait. */
+		datafs_requests_take_mounts(inst, -ENOTCONN, &mounting);
 		datafs_requests_requeue(inst);
 		gone = datafs_instance_expire(inst);
 	}
@@ -243,9 +375,7 @@ void datafs_instance_bye(struct datafs_instance *inst, struct file *file)
 	}
 	if (gone)
 		datafs_instance_empty(inst);
-	else if (lost)
-		/* Who mounts now has nothing yet that could be worth a wait. */
-		datafs_requests_end_mounts(inst, -ENOTCONN);
+	datafs_requests_tell(&mounting);
 	datafs_instance_put(inst);
 }
 
@@ -270,7 +400,9 @@ int datafs_instance_add_mount(struct datafs_instance *inst,
 
 	mutex_lock(&datafs_instances_lock);
 	spin_lock(&inst->lock);
-	if (!inst->gone && inst->state == DATAFS_STATE_LIVE) {
+	if (!inst->gone && inst->file) {
+		mnt->state = DATAFS_STATE_LIVE;
+		INIT_DELAYED_WORK(&mnt->grace_work, datafs_mount_grace_ends);
 		list_add_tail(&mnt->node, &inst->mounts);
 		err = 0;
 	}
@@ -291,6 +423,8 @@ void datafs_instance_del_mount(struct datafs_mount *mnt)
 	spin_unlock(&inst->lock);
 	mutex_unlock(&datafs_instances_lock);
 
+	/* Not on the list: it enters no other state, and begins no GRACE. */
+	cancel_delayed_work_sync(&mnt->grace_work);
 	if (gone)
 		datafs_instance_empty(inst);
 }

@@ -33,7 +33,7 @@ static int datafs_ask_install(struct datafs_request *req, const void *body,
 		return err;
 	if (!rep.count)
 		return ask->prefetch ? 0 : -EIO;
-	return datafs_ext_install(ask, req->head.seq, &rep, ext, crc);
+	return datafs_ext_install(ask, req->head.seq, req->epoch, &rep, ext, crc);
 }
 
 static void datafs_ask_ended(struct datafs_request *req)

@@ -50,6 +50,7 @@ static size_t datafs_nl_mount_size(const struct datafs_mount *mnt)
 	       nla_total_size(strlen(mnt->source) + 1) +
 	       nla_total_size(sizeof(u32)) +			/* STATE */
 	       nla_total_size_64bit(sizeof(u64)) +		/* EPOCH */
+	       nla_total_size(strlen(mnt->options) + 1) +
 	       nla_total_size(sizeof(mnt->incarnation));
 }
 
@@ -73,7 +74,7 @@ static int datafs_nl_put_mount(struct sk_buff *skb,
 	void *hdr;
 
 	spin_lock(&inst->lock);
-	state = inst->state;
+	state = mnt->state;
 	epoch = inst->epoch;
 	spin_unlock(&inst->lock);
 
@@ -85,7 +86,8 @@ static int datafs_nl_put_mount(struct sk_buff *skb,
 	    nla_put_u32(skb, DATAFS_A_STATE, state) ||
 	    nla_put_u64_64bit(skb, DATAFS_A_EPOCH, epoch, DATAFS_A_PAD) ||
 	    nla_put(skb, DATAFS_A_INCARNATION, sizeof(mnt->incarnation),
-		    mnt->incarnation)) {
+		    mnt->incarnation) ||
+	    nla_put_string(skb, DATAFS_A_OPTIONS, mnt->options)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -136,8 +138,8 @@ static int datafs_nl_get_mount(struct sk_buff *skb, struct genl_info *info)
 
 static int datafs_nl_dump_start(struct netlink_callback *cb)
 {
-	/* room for one mount with the longest source in every buffer */
-	cb->min_dump_alloc = 2 * DATAFS_SOURCE_MAX;
+	/* room for one mount with the longest texts in every buffer */
+	cb->min_dump_alloc = 2 * (DATAFS_SOURCE_MAX + DATAFS_OPTIONS_MAX);
 	return datafs_nl_permit(cb->skb);
 }
 
@@ -207,6 +209,12 @@ static int datafs_nl_put_stats(struct sk_buff *skb, struct datafs_mount *mnt,
 				       atomic64_read(&mnt->requests[i])))
 			return -EMSGSIZE;
 	}
+	for (i = 1; i < DATAFS_OP_NR; i++) {
+		snprintf(name, sizeof(name), "requeued_%s", datafs_op_names[i]);
+		if (datafs_nl_put_stat(skb, name,
+				       atomic64_read(&mnt->inst->requeued[i])))
+			return -EMSGSIZE;
+	}
 	/* of the instance: nobody knows whose they were */
 	if (datafs_nl_put_stat(skb, "replies_unknown",
 			       atomic64_read(&mnt->inst->replies_unknown)))
@@ -231,7 +239,8 @@ static int datafs_nl_get_stats(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(mnt))
 		return PTR_ERR(mnt);
 	msg = genlmsg_new(nla_total_size(sizeof(u32)) +
-			  (DATAFS_STAT_NR + DATAFS_OP_NR) * each, GFP_KERNEL);
+			  (DATAFS_STAT_NR + 2 * DATAFS_OP_NR) * each,
+			  GFP_KERNEL);
 	if (msg)
 		err = datafs_nl_put_stats(msg, mnt, info);
 	datafs_mount_put(mnt);

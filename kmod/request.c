@@ -153,11 +153,14 @@ static int datafs_request_admit(struct datafs_request *req)
 		return 0;
 	if (list_empty(&req->mnt->node))
 		return -ENOTCONN;
-	if (inst->state == DATAFS_STATE_ABORTED)
+	if (req->mnt->state == DATAFS_STATE_ABORTED)
+		return -ENOTCONN;
+	/* who mounts now has nothing yet that could be worth a wait */
+	if (req->head.opcode == DATAFS_OP_MOUNT && !inst->file)
 		return -ENOTCONN;
 	/* it would only pile up, and go out of date */
 	if ((req->head.flags & DATAFS_REQ_PREFETCH) &&
-	    inst->state != DATAFS_STATE_LIVE)
+	    req->mnt->state != DATAFS_STATE_LIVE)
 		return -ENOTCONN;
 	/* a daemon that waits for itself would wait for ever */
 	if (datafs_is_daemon(inst))
@@ -249,38 +252,47 @@ static void datafs_requests_collect(struct list_head *from,
 	}
 }
 
-static void datafs_requests_end_of(struct datafs_instance *inst,
-				   struct datafs_mount *mnt, int op, int error)
+void datafs_requests_tell(struct list_head *taken)
 {
 	struct datafs_request *req, *next;
-	LIST_HEAD(ended);
-
-	spin_lock(&inst->lock);
-	datafs_requests_collect(&inst->sent, mnt, op, error, &ended);
-	datafs_requests_collect(&inst->pending, mnt, op, error, &ended);
-	spin_unlock(&inst->lock);
 
 	/* DONE: nobody else touches their nodes */
-	list_for_each_entry_safe(req, next, &ended, node) {
+	list_for_each_entry_safe(req, next, taken, node) {
 		list_del_init(&req->node);
 		datafs_request_tell(req);
 		datafs_request_put_user(req);
 	}
 }
 
+static void datafs_requests_end_of(struct datafs_instance *inst,
+				   struct datafs_mount *mnt, int error)
+{
+	LIST_HEAD(ended);
+
+	spin_lock(&inst->lock);
+	datafs_requests_collect(&inst->sent, mnt, 0, error, &ended);
+	datafs_requests_collect(&inst->pending, mnt, 0, error, &ended);
+	spin_unlock(&inst->lock);
+	datafs_requests_tell(&ended);
+}
+
 void datafs_requests_abort(struct datafs_mount *mnt, int error)
 {
-	datafs_requests_end_of(mnt->inst, mnt, 0, error);
+	datafs_requests_end_of(mnt->inst, mnt, error);
 }
 
 void datafs_requests_end_all(struct datafs_instance *inst, int error)
 {
-	datafs_requests_end_of(inst, NULL, 0, error);
+	datafs_requests_end_of(inst, NULL, error);
 }
 
-void datafs_requests_end_mounts(struct datafs_instance *inst, int error)
+void datafs_requests_take_mounts(struct datafs_instance *inst, int error,
+				 struct list_head *taken)
 {
-	datafs_requests_end_of(inst, NULL, DATAFS_OP_MOUNT, error);
+	lockdep_assert_held(&inst->lock);
+	datafs_requests_collect(&inst->sent, NULL, DATAFS_OP_MOUNT, error, taken);
+	datafs_requests_collect(&inst->pending, NULL, DATAFS_OP_MOUNT, error,
+				taken);
 }
 
 static int datafs_request_cmp(void *priv, const struct list_head *a,
@@ -302,6 +314,7 @@ void datafs_requests_requeue(struct datafs_instance *inst)
 		hlist_del_init(&req->hash);
 		req->head.flags |= DATAFS_REQ_RESEND;
 		req->state = DATAFS_REQ_PENDING;
+		atomic64_inc(&inst->requeued[req->head.opcode]);
 	}
 	list_splice_init(&inst->sent, &inst->pending);
 	list_sort(NULL, &inst->pending, datafs_request_cmp);
@@ -455,8 +468,10 @@ static struct datafs_request *datafs_request_claim(struct datafs_instance *inst,
 	hlist_for_each_entry(req, datafs_sent_bucket(inst, id), hash)
 		if (req->head.id == id)
 			break;
-	if (req)
+	if (req) {
 		datafs_request_detach(req, DATAFS_REQ_ANSWERING);
+		req->epoch = inst->epoch;
+	}
 	spin_unlock(&inst->lock);
 	return req;
 }
@@ -473,12 +488,11 @@ static bool datafs_errno_ok(int error)
 	       error != -DATAFS_AGAIN;
 }
 
+/* Takes over @body, or an error of having it. */
 static int datafs_request_take(struct datafs_request *req,
-			       const struct datafs_rep *rep,
-			       struct iov_iter *from)
+			       const struct datafs_rep *rep, void *body)
 {
 	u32 len = rep->len - sizeof(*rep);
-	void *body = NULL;
 	int err;
 
 	if (!datafs_errno_ok(rep->error))
@@ -487,16 +501,10 @@ static int datafs_request_take(struct datafs_request *req,
 		return datafs_request_bad(req, "an error with a body");
 	if (rep->error)
 		return rep->error;
-
-	if (len) {
-		body = kvmalloc(len, GFP_KERNEL_ACCOUNT);
-		if (!body)
-			return -ENOMEM;
-		if (!copy_from_iter_full(body, len, from)) {
-			kvfree(body);
-			return datafs_request_bad(req, "unreadable body");
-		}
-	}
+	if (PTR_ERR_OR_ZERO(body) == -EFAULT)
+		return datafs_request_bad(req, "unreadable body");
+	if (IS_ERR(body))
+		return PTR_ERR(body);
 	if (!req->install) {
 		req->reply = body;
 		req->reply_len = len;
@@ -510,10 +518,9 @@ static int datafs_request_take(struct datafs_request *req,
 }
 
 static void datafs_request_answer(struct datafs_request *req,
-				  const struct datafs_rep *rep,
-				  struct iov_iter *from)
+				  const struct datafs_rep *rep, void *body)
 {
-	int err = datafs_request_take(req, rep, from);
+	int err = datafs_request_take(req, rep, body);
 
 	spin_lock(&req->inst->lock);
 	req->error = err;
@@ -523,7 +530,29 @@ static void datafs_request_answer(struct datafs_request *req,
 	datafs_request_put_user(req);
 }
 
-/* Takes one reply in. Returns the bytes it consumed, with its padding. */
+/* NULL if there is none. To be freed, unless it is an error. */
+static void *datafs_request_body(const struct datafs_rep *rep,
+				 struct iov_iter *from)
+{
+	u32 len = rep->len - sizeof(*rep);
+	void *body;
+
+	if (!len || rep->error)
+		return NULL;
+	body = kvmalloc(len, GFP_KERNEL_ACCOUNT);
+	if (!body)
+		return ERR_PTR(-ENOMEM);
+	if (copy_from_iter_full(body, len, from))
+		return body;
+	kvfree(body);
+	return ERR_PTR(-EFAULT);
+}
+
+/*
+ * Takes one reply in. Returns the bytes it consumed, with its padding. The body
+ * comes before the claim: of a daemon that is being killed the memory may go
+ * first, and then its successor must get the request.
+ */
 static ssize_t datafs_request_write(struct datafs_instance *inst,
 				    struct file *file, struct iov_iter *from)
 {
@@ -531,6 +560,7 @@ static ssize_t datafs_request_write(struct datafs_instance *inst,
 	struct datafs_request *req;
 	struct datafs_rep rep;
 	size_t used;
+	void *body;
 
 	if (left < sizeof(rep))
 		return -EINVAL;
@@ -540,12 +570,17 @@ static ssize_t datafs_request_write(struct datafs_instance *inst,
 		return -EINVAL;
 	used = min_t(size_t, round_up((size_t)rep.len, 8), left);
 
+	body = datafs_request_body(&rep, from);
+	if (IS_ERR(body) && fatal_signal_pending(current))
+		return -EINTR;
 	req = datafs_request_claim(inst, file, rep.id);
+	if (!IS_ERR_OR_NULL(req))
+		datafs_request_answer(req, &rep, body);
+	else if (!IS_ERR(body))
+		kvfree(body);
 	if (IS_ERR(req))
 		return PTR_ERR(req);
-	if (req)
-		datafs_request_answer(req, &rep, from);
-	else
+	if (!req)
 		atomic64_inc(&inst->replies_unknown);
 	/* what was not looked at, or faulted, is passed over */
 	iov_iter_advance(from, used - (left - iov_iter_count(from)));

@@ -152,6 +152,7 @@ static void datafs_mount_free(struct datafs_mount *mnt)
 	if (mnt->umount_req)
 		datafs_request_put(mnt->umount_req);
 	datafs_instance_put(mnt->inst);
+	xa_destroy(&mnt->held);
 	kfree(mnt->source);
 	kfree(mnt->options);
 	kfree(mnt);
@@ -174,6 +175,7 @@ static struct datafs_mount *datafs_mount_new(struct datafs_instance *inst,
 	refcount_set(&mnt->users, 1);
 	init_completion(&mnt->users_gone);
 	spin_lock_init(&mnt->statfs_lock);
+	xa_init(&mnt->held);
 	mnt->statfs.bsize = DATAFS_GRANULE;
 	mnt->statfs.namelen = DATAFS_NAME_MAX;
 	mnt->id = atomic_inc_return(&datafs_last_mount_id);
@@ -293,7 +295,7 @@ static int datafs_statfs(struct dentry *dentry, struct kstatfs *buf)
 	struct datafs_statfs st;
 	int ret;
 
-	if (READ_ONCE(mnt->inst->state) == DATAFS_STATE_LIVE) {
+	if (datafs_mount_is_live(mnt)) {
 		ret = datafs_statfs_upcall(mnt, d_inode(dentry)->i_ino);
 		if (ret)
 			return ret;

@@ -78,15 +78,21 @@
  *		out: the epoch in force.
  * @flags:	in: DATAFS_HELLO_*
  * @reserved:	zero
- * @session:	in: the daemon's session identity; the kernel keeps it for
- *		the name and hands the first one back out.
+ * @session:	in: names the daemon's namespace: what inode numbers and
+ *		contents mean. The same for all daemons of a name, while it
+ *		has mounts.
  * @name:	in: NUL-terminated, 1 to DATAFS_INSTANCE_MAX bytes of
  *		[A-Za-z0-9._-]
  *
+ * With DATAFS_HELLO_TAKEOVER it follows whatever daemon the name has or had:
+ * that one is fenced, its registered backing files stay, what it has not
+ * answered is sent again with DATAFS_REQ_RESEND. A name that is not known is
+ * made. Who has another @session has not the namespace that the mounts were made
+ * with.
+ *
  * Errors: EPROTONOSUPPORT (@major differs), EINVAL (a field), EBUSY (the name
- * has a living daemon or mounts, and TAKEOVER is not set), ESTALE (@epoch),
- * EALREADY (this file has said hello), EOPNOTSUPP (TAKEOVER without
- * DATAFS_FEATURE_TAKEOVER in the module).
+ * has a living daemon or mounts, and TAKEOVER is not set), EEXIST (it has, and
+ * another @session), ESTALE (@epoch), EALREADY (this file has said hello).
  */
 struct datafs_hello {
 	__u32 size;
@@ -131,9 +137,68 @@ struct datafs_backing {
 #define DATAFS_IOC_BACKING_ADD	_IOWR(DATAFS_IOC_MAGIC, 1, struct datafs_backing)
 /*
  * Takes the id. No new extent may name it; those that live go on until they
- * are revoked or dropped. Errors: ENOENT.
+ * are revoked or dropped. 0: all that this daemon has not registered, which
+ * a predecessor had. Errors: ENOENT.
  */
 #define DATAFS_IOC_BACKING_DEL	_IOW(DATAFS_IOC_MAGIC, 2, __u32)
+
+/**
+ * struct datafs_held - an extent that the kernel holds
+ * @ino:	of the file
+ * @content:	the generation
+ * @off:	in the file
+ * @len:	bytes
+ * @backing_off: where
+ * @backing_id:	where; see DATAFS_HELD_OTHER
+ * @mount_id:	of the mount
+ * @flags:	DATAFS_HELD_*
+ * @reserved:	zero
+ */
+struct datafs_held {
+	__u64 ino;
+	__u64 content;
+	__u64 off;
+	__u64 len;
+	__u64 backing_off;
+	__u32 backing_id;
+	__u32 mount_id;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/* No read finds it any more, but I/O that began before is under way. */
+#define DATAFS_HELD_DYING	(1u << 0)
+/* It is in a file that had the id before the one that has it now. */
+#define DATAFS_HELD_OTHER	(1u << 1)
+
+/**
+ * struct datafs_held_list - list the extents that the mounts of a name hold
+ * @items:	in: address of struct datafs_held[@room]
+ * @room:	in: 1 to DATAFS_HELD_MAX
+ * @count:	out: how many were told; 0: that was all
+ * @ino:	in, out: where to go on, with @off and @mount_id; 0, 0, 0 first
+ * @off:	as told
+ * @mount_id:	as told
+ * @reserved:	zero
+ *
+ * A successor asks after its hello and before its first answer: only answers
+ * make extents, so the list is then complete. It must not put anything else
+ * where such an extent lies before that is revoked. Errors: EINVAL, EFAULT,
+ * ENOMEM, ERANGE (@room is too small for one file's dying extents).
+ */
+struct datafs_held_list {
+	__u64 items;
+	__u32 room;
+	__u32 count;
+	__u64 ino;
+	__u64 off;
+	__u32 mount_id;
+	__u32 reserved;
+};
+
+#define DATAFS_HELD_MAX		(16u << 10)
+
+#define DATAFS_IOC_HELD		_IOWR(DATAFS_IOC_MAGIC, 3, struct datafs_held_list)
 
 /* -------------------------------------------------------------- messages */
 
@@ -476,7 +541,7 @@ struct datafs_revoke_done {
 /**
  * enum datafs_genl_cmd - commands, and events on the multicast group
  * @DATAFS_CMD_GET_MOUNT:	do (MOUNT_ID) or dump: MOUNT_ID, INSTANCE, SOURCE,
- *				STATE, EPOCH, INCARNATION
+ *				STATE, EPOCH, INCARNATION, OPTIONS
  * @DATAFS_CMD_GET_STATS:	do (MOUNT_ID): MOUNT_ID and a STAT nest for each
  *				counter
  * @DATAFS_CMD_REVOKE:		do: COOKIE, RANGES. Forgets all extents that
@@ -536,15 +601,16 @@ enum datafs_genl_attr {
 	DATAFS_A_STAT,		/* nest of NAME and VALUE, repeated */
 	DATAFS_A_STAT_NAME,	/* string */
 	DATAFS_A_STAT_VALUE,	/* u64 */
+	DATAFS_A_OPTIONS,	/* string: the daemon's, as given */
 	DATAFS_A_NR
 };
 
 /**
- * enum datafs_state - of an instance, and so of its mounts
+ * enum datafs_state - of a mount
  * @DATAFS_STATE_LIVE:		a daemon answers
  * @DATAFS_STATE_GRACE:		no daemon; what it must answer waits
- * @DATAFS_STATE_ABORTED:	no daemon; what it must answer fails with
- *				ENOTCONN
+ * @DATAFS_STATE_ABORTED:	what a daemon must answer fails with ENOTCONN,
+ *				until the next hello
  */
 enum datafs_state {
 	DATAFS_STATE_LIVE	= 0,
@@ -559,6 +625,8 @@ enum datafs_state {
 
 DATAFS_ABI_ASSERT(datafs_hello, 112);
 DATAFS_ABI_ASSERT(datafs_backing, 16);
+DATAFS_ABI_ASSERT(datafs_held, 56);
+DATAFS_ABI_ASSERT(datafs_held_list, 40);
 DATAFS_ABI_ASSERT(datafs_req, 40);
 DATAFS_ABI_ASSERT(datafs_rep, 16);
 DATAFS_ABI_ASSERT(datafs_mount_req, 32);

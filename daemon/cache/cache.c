@@ -119,6 +119,19 @@ static int slabs_init(struct datafs_cache *c)
 	return err;
 }
 
+/* The first one, so that what refuses it is met here and not by a reader. */
+static int buffers_init(struct datafs_cache *c)
+{
+	int err = datafs_iobuf_new(&c->buffers[0]);
+
+	if (err)
+		datafs_log(LOG_ERR, "cache %s: no memory can be pinned for its I/O: %s; the daemon needs CAP_IPC_LOCK or RLIMIT_MEMLOCK, and io_uring",
+			   c->dir, strerror(-err));
+	else
+		c->nbuffers = 1;
+	return err;
+}
+
 static void cache_free(struct datafs_cache *c)
 {
 	struct datafs_revocation *r;
@@ -134,7 +147,7 @@ static void cache_free(struct datafs_cache *c)
 			datafs_chunk_free(c, k);
 	}
 	while (c->nbuffers)
-		free(c->buffers[--c->nbuffers]);
+		datafs_iobuf_free(c->buffers[--c->nbuffers]);
 	free(c->chunks.bucket);
 	free(c->contents.bucket);
 	datafs_index_close(c);
@@ -193,6 +206,8 @@ int datafs_cache_open(const struct datafs_cache_config *cfg,
 	if (!err)
 		err = tables_init(c);
 	if (!err)
+		err = buffers_init(c);
+	if (!err)
 		err = datafs_index_open(c);
 	if (!err)
 		err = datafs_slab_open_all(c);
@@ -200,14 +215,23 @@ int datafs_cache_open(const struct datafs_cache_config *cfg,
 		err = datafs_index_load(c);
 	if (!err)
 		err = slabs_init(c);
-	if (!err)
-		err = -pthread_create(&c->keeper, NULL, datafs_keeper, c);
 	if (err) {
 		cache_free(c);
 		return err;
 	}
 	*res = c;
 	return 0;
+}
+
+int datafs_cache_start(struct datafs_cache *c)
+{
+	int err = -pthread_create(&c->keeper, NULL, datafs_keeper, c);
+
+	c->started = !err;
+	if (err)
+		datafs_log(LOG_ERR, "cache %s: cannot start a thread: %s",
+			   c->dir, strerror(-err));
+	return err;
 }
 
 void datafs_cache_close(struct datafs_cache *c)
@@ -218,7 +242,8 @@ void datafs_cache_close(struct datafs_cache *c)
 	__atomic_store_n(&c->stop, true, __ATOMIC_RELAXED);
 	pthread_cond_signal(&c->kick);
 	pthread_mutex_unlock(&c->lock);
-	pthread_join(c->keeper, NULL);
+	if (c->started)
+		pthread_join(c->keeper, NULL);
 	cache_free(c);
 }
 

@@ -52,7 +52,8 @@ struct datafs_cache_config {
 };
 
 /*
- * Opens or makes the store and starts its background thread. A damaged index
+ * Opens or makes the store; nothing goes from it or comes to it before
+ * datafs_cache_start(). A damaged index
  * is rebuilt empty, with a line in the log; -EACCES/-EROFS/-ENOSPC/-EINVAL (size too
  * small) with a line saying which directory and what to do. -EBUSY: another
  * daemon uses the directory (flock).
@@ -60,6 +61,18 @@ struct datafs_cache_config {
 int datafs_cache_open(const struct datafs_cache_config *cfg,
 		      struct datafs_cache **res);
 void datafs_cache_close(struct datafs_cache *c);
+
+/*
+ * datafs_cache_adopt - the kernel holds an extent of a predecessor's
+ *
+ * Between open and start. What the index knows is as if it had been handed out
+ * by this cache. Where something lies that it does not know, nothing else will
+ * lie before it is revoked. What is in no slab of this cache is revoked at once,
+ * by cookie 0. -ENOMEM.
+ */
+int datafs_cache_adopt(struct datafs_cache *c, const struct datafs_held *held);
+/* From here on there are gets, and evictions. Negative errno, logged. */
+int datafs_cache_start(struct datafs_cache *c);
 
 /*
  * Reads [off, off+len) of the content from where it lives, all of it, into @buf
@@ -132,6 +145,7 @@ struct datafs_cache_stats {
 	uint64_t hits, misses;		/* pages wanted: there, fetched */
 	uint64_t fetched_bytes, fetches;
 	uint64_t evicted_slots, revokes, bad_granules, index_rebuilt;
+	uint64_t adopted, strays;	/* extents a predecessor left: known, not */
 };
 void datafs_cache_get_stats(struct datafs_cache *c, struct datafs_cache_stats *st);
 

@@ -10,13 +10,16 @@
  *   hashed   a chunk that gets can find. A victim's chunks are not: a get makes
  *            a new chunk in another slot, nothing is handed out of a slot
  *            that the kernel is being asked to forget.
+ *   stray    a chunk that is not hashed and has no record: the kernel holds
+ *            something in its slot that the index does not know
  *   keeper   the background thread: makes slabs ahead of need, picks victims,
  *            erases them from the index
  *   block    16 granules of a chunk: one record of the index
  *
- * Files: cache.c life and small calls; get.c answers; fill.c fetching and bad
- * granules; chunk.c what is where; slot.c slot states and room; keeper.c
- * eviction; slab.c files; index.c LevelDB.
+ * Files: cache.c life and small calls; adopt.c what a predecessor left in the
+ * kernel; get.c answers; fill.c fetching and bad granules; chunk.c what is
+ * where; slot.c slot states and room; keeper.c eviction; slab.c files; iobuf.c how they are read and written; index.c
+ * LevelDB.
  */
 #ifndef DATAFS_CACHE_INTERNAL_H
 #define DATAFS_CACHE_INTERNAL_H
@@ -26,6 +29,7 @@
 #include <sys/queue.h>
 
 #include "cache.h"
+#include "iobuf.h"
 
 #define SLOT_GRANULES	(DATAFS_SLOT_SIZE / DATAFS_GRANULE)
 #define SLAB_SLOTS	(DATAFS_SLAB_SIZE / DATAFS_SLOT_SIZE)
@@ -152,6 +156,7 @@ struct datafs_cache {
 	pthread_cond_t kick;	/* there is work for the keeper */
 	pthread_cond_t space;	/* there is a free slot, or will never be one */
 	pthread_t keeper;
+	bool started;		/* there is a keeper */
 	bool stop;
 
 	struct datafs_slab *slabs;	/* max_slabs of them */
@@ -167,7 +172,7 @@ struct datafs_cache {
 	TAILQ_HEAD(datafs_revocations, datafs_revocation) revocations;
 	uint64_t next_cookie;
 	struct datafs_hash chunks, contents;
-	void *buffers[8];		/* idle, DATAFS_CHUNK_SIZE each, aligned */
+	struct datafs_iobuf *buffers[64];	/* idle ones; making one is slow */
 	uint32_t nbuffers;
 	uint64_t granules;		/* present in all */
 	struct datafs_cache_stats stats;
@@ -200,6 +205,10 @@ struct datafs_chunk *datafs_chunk_new(struct datafs_cache *c,
 				      const struct datafs_cache_key *key,
 				      uint32_t index, struct datafs_slot *s,
 				      uint32_t base, uint32_t granules);
+/* The same for a stray. */
+struct datafs_chunk *datafs_chunk_stray(const struct datafs_cache_key *key,
+					uint32_t index, struct datafs_slot *s,
+					uint32_t granules);
 void datafs_chunk_unhash(struct datafs_cache *c, struct datafs_chunk *k);
 void datafs_chunk_free(struct datafs_cache *c, struct datafs_chunk *k);
 void datafs_chunk_pin(struct datafs_chunk *k);
@@ -230,10 +239,9 @@ int datafs_slab_prepare(struct datafs_cache *c, uint32_t nr);
 const char *datafs_slab_advice(int err);
 void datafs_slab_close_all(struct datafs_cache *c);
 void datafs_slab_admit(struct datafs_cache *c, uint32_t nr); /* under lock */
-int datafs_slab_pread(struct datafs_cache *c, uint32_t slot, uint32_t granule,
-		      void *buf, size_t len);
-int datafs_slab_pwrite(struct datafs_cache *c, uint32_t slot, uint32_t granule,
-		       const void *buf, size_t len);
+/* The first @len bytes of the buffer, from granule @granule of the slot on. */
+int datafs_slab_rw(struct datafs_cache *c, uint32_t slot, uint32_t granule,
+		   struct datafs_iobuf *b, uint32_t len, bool write);
 
 /* fill.c */
 /*

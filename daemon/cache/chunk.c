@@ -185,6 +185,22 @@ struct datafs_chunk *datafs_chunk_new(struct datafs_cache *c,
 	return k;
 }
 
+struct datafs_chunk *datafs_chunk_stray(const struct datafs_cache_key *key,
+					uint32_t index, struct datafs_slot *s,
+					uint32_t granules)
+{
+	struct datafs_chunk *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	k->key = *key;
+	k->index = index;
+	k->slot = s;
+	k->granules = granules;
+	LIST_INSERT_HEAD(&s->chunks, k, in_slot);
+	return k;
+}
+
 void datafs_chunk_unhash(struct datafs_cache *c, struct datafs_chunk *k)
 {
 	struct datafs_chunk **p;

@@ -11,26 +11,26 @@
 
 #define COMPLAIN_NS	(30ull * 1000000000)
 
-static void *buffer_get(struct datafs_cache *c)
+static int buffer_get(struct datafs_cache *c, struct datafs_iobuf **res)
 {
-	void *buf = NULL;
-
+	*res = NULL;
 	pthread_mutex_lock(&c->lock);
 	if (c->nbuffers)
-		buf = c->buffers[--c->nbuffers];
+		*res = c->buffers[--c->nbuffers];
 	pthread_mutex_unlock(&c->lock);
-	return buf ?: aligned_alloc(DATAFS_GRANULE, DATAFS_CHUNK_SIZE);
+	return *res ? 0 : datafs_iobuf_new(res);
 }
 
-static void buffer_put(struct datafs_cache *c, void *buf)
+static void buffer_put(struct datafs_cache *c, struct datafs_iobuf *b)
 {
 	pthread_mutex_lock(&c->lock);
-	if (c->nbuffers < sizeof(c->buffers) / sizeof(c->buffers[0])) {
-		c->buffers[c->nbuffers++] = buf;
-		buf = NULL;
+	if (!b->broken &&
+	    c->nbuffers < sizeof(c->buffers) / sizeof(c->buffers[0])) {
+		c->buffers[c->nbuffers++] = b;
+		b = NULL;
 	}
 	pthread_mutex_unlock(&c->lock);
-	free(buf);
+	datafs_iobuf_free(b);
 }
 
 static struct datafs_fill *fill_of(struct datafs_chunk *k, uint32_t g)
@@ -142,31 +142,31 @@ static int fill_bytes(struct datafs_cache *c, struct datafs_chunk *k,
 	uint64_t off = (uint64_t)k->index * DATAFS_CHUNK_SIZE +
 		       (uint64_t)first * DATAFS_GRANULE;
 	uint32_t room = count * DATAFS_GRANULE, len = room;
-	char *buf = buffer_get(c);
-	int err;
+	struct datafs_iobuf *b;
+	int err = buffer_get(c, &b);
 
-	if (!buf)
-		return -ENOMEM;
+	if (err)
+		return err;
 	if (len > w->size - off)
 		len = w->size - off;
-	err = w->fetch(w->arg, off, buf, len);
+	err = w->fetch(w->arg, off, b->mem, len);
 	if (err > 0)
 		err = -EIO; /* breaks the contract; not an errno for anyone */
 	if (!err) {
 		*fetched = len;
-		memset(buf + len, 0, room - len);
+		memset(b->mem + len, 0, room - len);
 		for (uint32_t i = 0; i < count; i++)
-			crc[i] = datafs_crc32c(buf + i * DATAFS_GRANULE,
+			crc[i] = datafs_crc32c(b->mem + i * DATAFS_GRANULE,
 					       DATAFS_GRANULE);
-		err = datafs_slab_pwrite(c, datafs_slot_nr(c, k->slot),
-					 k->base + first, buf, room);
+		err = datafs_slab_rw(c, datafs_slot_nr(c, k->slot),
+				     k->base + first, b, room, true);
 		if (err) {
 			pthread_mutex_lock(&c->lock);
 			err = write_failed(c, k->slot, err);
 			pthread_mutex_unlock(&c->lock);
 		}
 	}
-	buffer_put(c, buf);
+	buffer_put(c, b);
 	return err;
 }
 
@@ -251,8 +251,8 @@ void datafs_cache_bad(struct datafs_cache *c, const struct datafs_cache_key *key
 {
 	uint32_t g = off % DATAFS_CHUNK_SIZE / DATAFS_GRANULE, crc;
 	struct datafs_chunk *k;
+	struct datafs_iobuf *b;
 	bool wrong;
-	char *buf;
 	int err;
 
 	pthread_mutex_lock(&c->lock);
@@ -267,13 +267,16 @@ void datafs_cache_bad(struct datafs_cache *c, const struct datafs_cache_key *key
 	crc = k->crc[g];
 	pthread_mutex_unlock(&c->lock);
 
-	buf = buffer_get(c);
-	err = buf ? datafs_slab_pread(c, datafs_slot_nr(c, k->slot),
-				      k->base + g, buf, DATAFS_GRANULE) : 0;
-	/* Without memory to look, the kernel is believed. */
-	wrong = !buf || err || datafs_crc32c(buf, DATAFS_GRANULE) != crc;
-	if (buf)
-		buffer_put(c, buf);
+	if (buffer_get(c, &b)) {
+		/* Without memory to look, the kernel is believed. */
+		err = 0;
+		wrong = true;
+	} else {
+		err = datafs_slab_rw(c, datafs_slot_nr(c, k->slot), k->base + g,
+				     b, DATAFS_GRANULE, false);
+		wrong = err || datafs_crc32c(b->mem, DATAFS_GRANULE) != crc;
+		buffer_put(c, b);
+	}
 	datafs_log(LOG_WARNING, "cache %s: inode %llu offset %llu: %s",
 		   c->dir, (unsigned long long)key->ino,
 		   (unsigned long long)off,

@@ -13,13 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
-
-#define SLAB_STEP (4u << 20)
 
 static void slab_name(char *buf, size_t len, uint32_t nr)
 {
@@ -62,9 +59,8 @@ void datafs_slab_admit(struct datafs_cache *c, uint32_t nr)
 
 static int slab_zero(struct datafs_cache *c, int fd)
 {
-	uint64_t off = 0;
-	void *zeros;
-	int err = 0;
+	struct datafs_iobuf *zeros;
+	int err;
 
 	/*
 	 * One piece on the disk where the filesystem can; also says early when
@@ -73,21 +69,16 @@ static int slab_zero(struct datafs_cache *c, int fd)
 	if (fallocate(fd, 0, 0, DATAFS_SLAB_SIZE) && errno != EOPNOTSUPP &&
 	    errno != ENOSYS)
 		return -errno;
-	zeros = mmap(NULL, SLAB_STEP, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (zeros == MAP_FAILED)
-		return -ENOMEM;
-	while (off < DATAFS_SLAB_SIZE && !err) {
-		ssize_t n = pwrite(fd, zeros, SLAB_STEP, off);
-
-		if (n > 0 && !(n % DATAFS_GRANULE))
-			off += n;
-		else if (n >= 0 || errno != EINTR)
-			err = n < 0 ? -errno : -EIO;
+	err = datafs_iobuf_new(&zeros);
+	if (err)
+		return err;
+	for (uint64_t off = 0; off < DATAFS_SLAB_SIZE && !err;
+	     off += DATAFS_CHUNK_SIZE) {
+		err = datafs_iobuf_rw(zeros, fd, off, DATAFS_CHUNK_SIZE, true);
 		if (__atomic_load_n(&c->stop, __ATOMIC_RELAXED))
 			err = err ?: -ECANCELED;
 	}
-	munmap(zeros, SLAB_STEP);
+	datafs_iobuf_free(zeros);
 	if (!err && fsync(fd))
 		err = -errno;
 	return err;
@@ -122,11 +113,36 @@ int datafs_slab_prepare(struct datafs_cache *c, uint32_t nr)
 	return err;
 }
 
+static int slab_allocate(int fd, uint64_t len)
+{
+	int ret;
+
+	do
+		ret = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, len) ? -errno : 0;
+	while (ret == -EINTR);
+	return ret;
+}
+
+/*
+ * What a daemon that was killed had in flight may still be on its way to the
+ * disk, and where it goes is free in the eyes of its successor. Allocating what
+ * is allocated waits for direct I/O: of the range in btrfs, of all the file in
+ * ext4 and xfs, which on a full disk only has room for a small one.
+ */
+static int slab_settle(int fd)
+{
+	int err = slab_allocate(fd, DATAFS_SLAB_SIZE);
+
+	if (err == -ENOSPC || err == -EDQUOT)
+		err = slab_allocate(fd, DATAFS_GRANULE);
+	return err;
+}
+
 static int slab_open_ready(struct datafs_cache *c, uint32_t nr)
 {
 	struct datafs_slab *slab = &c->slabs[nr];
 	struct stat st;
-	int err = 0;
+	int err;
 
 	if (!datafs_index_slab_ready(c, nr))
 		return 0;
@@ -137,19 +153,22 @@ static int slab_open_ready(struct datafs_cache *c, uint32_t nr)
 	}
 	if (slab->fd < 0)
 		return slab->fd;
-	if (fstat(slab->fd, &st))
-		err = -errno;
-	else if (st.st_size != DATAFS_SLAB_SIZE)
-		datafs_log(LOG_WARNING, "cache %s: slab %06u has %lld bytes; it is made again",
-			   c->dir, nr, (long long)st.st_size);
-	else
+	err = fstat(slab->fd, &st) ? -errno : slab_settle(slab->fd);
+	if (!err && st.st_size == DATAFS_SLAB_SIZE)
 		err = c->cfg.backing_add(c->cfg.arg, slab->fd, nr + 1);
-	if (err || st.st_size != DATAFS_SLAB_SIZE) {
-		close(slab->fd);
-		slab->fd = -1;
-		datafs_index_drop_slab(c, nr);
-	} else {
+	if (!err && st.st_size == DATAFS_SLAB_SIZE) {
 		slab->ready = true;
+		return 0;
+	}
+	close(slab->fd);
+	slab->fd = -1;
+	/* Where nothing can be waited for, nothing is used again. */
+	if (!err || err == -EOPNOTSUPP || err == -ENOSYS) {
+		datafs_log(LOG_WARNING, "cache %s: slab %06u %s; it is made again",
+			   c->dir, nr, err ? "is on a filesystem without fallocate" :
+			   "has another size");
+		datafs_index_drop_slab(c, nr);
+		return 0;
 	}
 	return err;
 }
@@ -209,40 +228,13 @@ void datafs_slab_close_all(struct datafs_cache *c)
 			close(c->slabs[nr].fd);
 }
 
-static int slab_io(struct datafs_cache *c, uint32_t slot, uint32_t granule,
-		   void *buf, size_t len, bool write)
+int datafs_slab_rw(struct datafs_cache *c, uint32_t slot, uint32_t granule,
+		   struct datafs_iobuf *b, uint32_t len, bool write)
 {
 	/* Set before the slab's first slot is free, never changed after. */
 	int fd = c->slabs[slot / SLAB_SLOTS].fd;
 	uint64_t off = (uint64_t)(slot % SLAB_SLOTS) * DATAFS_SLOT_SIZE +
 		       (uint64_t)granule * DATAFS_GRANULE;
 
-	while (len) {
-		ssize_t n = write ? pwrite(fd, buf, len, off) :
-				    pread(fd, buf, len, off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		/* Direct I/O can only go on where a granule ends. */
-		if (!n || n % DATAFS_GRANULE)
-			return -EIO;
-		buf = (char *)buf + n;
-		off += n;
-		len -= n;
-	}
-	return 0;
-}
-
-int datafs_slab_pread(struct datafs_cache *c, uint32_t slot, uint32_t granule,
-		      void *buf, size_t len)
-{
-	return slab_io(c, slot, granule, buf, len, false);
-}
-
-int datafs_slab_pwrite(struct datafs_cache *c, uint32_t slot, uint32_t granule,
-		       const void *buf, size_t len)
-{
-	return slab_io(c, slot, granule, (void *)(uintptr_t)buf, len, true);
+	return datafs_iobuf_rw(b, fd, off, len, write);
 }

@@ -51,53 +51,111 @@ void datafs_control_close(struct datafs_control *c)
 	free(c);
 }
 
+/* A request and what comes of it. */
+struct transaction {
+	int result;		/* 1: not known yet */
+	int (*fn)(void *arg, uint32_t id, const char *source,
+		  const char *options);
+	void *arg;
+	const char *instance;
+	int error;		/* of @fn */
+};
+
 /* Keeps the errno, which libnl's own numbers would lose. */
-static int revoke_error(struct sockaddr_nl *from, struct nlmsgerr *err,
-			void *arg)
+static int have_error(struct sockaddr_nl *from, struct nlmsgerr *err, void *arg)
 {
+	struct transaction *t = arg;
+
 	(void)from;
-	*(int *)arg = err->error;
+	t->result = err->error;
 	return NL_STOP;
 }
 
-static int revoke_ack(struct nl_msg *msg, void *arg)
+static int have_end(struct nl_msg *msg, void *arg)
 {
+	struct transaction *t = arg;
+
 	(void)msg;
-	*(int *)arg = 0;
+	t->result = 0;
 	return NL_STOP;
 }
 
-static int revoke_skip(struct nl_msg *msg, void *arg)
+static int skip(struct nl_msg *msg, void *arg)
 {
 	(void)msg;
 	(void)arg;
 	return NL_OK;
 }
 
-static int revoke_send(struct datafs_control *c, struct nl_msg *msg)
+static int have_mount(struct nl_msg *msg, void *arg)
+{
+	struct transaction *t = arg;
+	struct nlattr *a[DATAFS_A_NR];
+
+	if (!t->fn || genlmsg_parse(nlmsg_hdr(msg), 0, a, DATAFS_A_NR - 1, NULL) ||
+	    !a[DATAFS_A_MOUNT_ID] || !a[DATAFS_A_INSTANCE] ||
+	    !a[DATAFS_A_SOURCE] || !a[DATAFS_A_OPTIONS] ||
+	    strcmp(nla_get_string(a[DATAFS_A_INSTANCE]), t->instance))
+		return NL_OK;
+	if (!t->error)
+		t->error = t->fn(t->arg, nla_get_u32(a[DATAFS_A_MOUNT_ID]),
+				 nla_get_string(a[DATAFS_A_SOURCE]),
+				 nla_get_string(a[DATAFS_A_OPTIONS]));
+	return NL_OK;
+}
+
+/* Sends @msg and takes what comes until the end of that, or an error. */
+static int transact(struct datafs_control *c, struct nl_msg *msg,
+		    struct transaction *t)
 {
 	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
-	int result = 1, err;
+	int err;
 
 	if (!cb)
 		return -ENOMEM;
-	nl_cb_err(cb, NL_CB_CUSTOM, revoke_error, &result);
-	nl_cb_set(cb, NL_CB_ACK, NL_CB_CUSTOM, revoke_ack, &result);
+	t->result = 1;
+	nl_cb_err(cb, NL_CB_CUSTOM, have_error, t);
+	nl_cb_set(cb, NL_CB_ACK, NL_CB_CUSTOM, have_end, t);
+	nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, have_end, t);
+	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, have_mount, t);
 	/* What is left of an answer that was not waited for. */
-	nl_cb_set(cb, NL_CB_SEQ_CHECK, NL_CB_CUSTOM, revoke_skip, NULL);
+	nl_cb_set(cb, NL_CB_SEQ_CHECK, NL_CB_CUSTOM, skip, NULL);
+	pthread_mutex_lock(&c->lock);
 	err = nl_send_auto(c->sk, msg);
-	while (err >= 0 && result > 0)
+	while (err >= 0 && t->result > 0)
 		err = nl_recvmsgs(c->sk, cb);
+	pthread_mutex_unlock(&c->lock);
 	nl_cb_put(cb);
-	if (result <= 0)
-		return result;
+	if (t->result <= 0)
+		return t->result;
 	datafs_log(LOG_ERR, "netlink: %s", nl_geterror(err));
 	return -EIO;
+}
+
+int datafs_control_mounts(struct datafs_control *c,
+			  int (*fn)(void *arg, uint32_t id, const char *source,
+				    const char *options), void *arg)
+{
+	struct transaction t = {
+		.fn = fn, .arg = arg, .instance = c->instance,
+	};
+	struct nl_msg *msg = nlmsg_alloc();
+	int err = -ENOMEM;
+
+	if (msg && genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, c->family, 0,
+			       NLM_F_REQUEST | NLM_F_DUMP, DATAFS_CMD_GET_MOUNT,
+			       DATAFS_GENL_VERSION))
+		err = transact(c, msg, &t) ?: t.error;
+	nlmsg_free(msg);
+	if (err)
+		datafs_log(LOG_ERR, "list of mounts: %s", strerror(-err));
+	return err;
 }
 
 int datafs_control_revoke(struct datafs_control *c, uint64_t cookie,
 			  const struct datafs_range *ranges, uint32_t n)
 {
+	struct transaction t = { 0 };
 	struct nl_msg *msg;
 	int err;
 
@@ -113,9 +171,7 @@ int datafs_control_revoke(struct datafs_control *c, uint64_t cookie,
 		nlmsg_free(msg);
 		return -EMSGSIZE;
 	}
-	pthread_mutex_lock(&c->lock);
-	err = revoke_send(c, msg);
-	pthread_mutex_unlock(&c->lock);
+	err = transact(c, msg, &t);
 	nlmsg_free(msg);
 	if (err)
 		datafs_log(LOG_ERR, "revocation of %u ranges: %s", n,

@@ -29,7 +29,7 @@ static const struct {
 	{ ENXIO, "the module is gone; load it: modprobe datafs" },
 	{ EPERM, "not permitted; datafsd needs CAP_SYS_ADMIN: run it as root" },
 	{ EACCES, "no permission; datafsd must run as root" },
-	{ EBUSY, "the name has a living daemon, or mounts that one left which died: umount them" },
+	{ EEXIST, "its mounts were made with another namespace than that in this cache directory; unmount them, or start it with the one they had" },
 	{ ESTALE, "a later daemon has had the name; is the clock right?" },
 	{ ENOTTY, "it is not the device of the datafs module" },
 };
@@ -81,9 +81,15 @@ static int register_backing(struct datafs_device *dev,
 {
 	int err;
 
-	if (!ioctl(dev->fd, DATAFS_IOC_BACKING_ADD, &backing))
+	err = ioctl(dev->fd, DATAFS_IOC_BACKING_ADD, &backing) ? errno : 0;
+	if (err == EEXIST) {
+		/* A predecessor's slab, which has been made anew since. */
+		ioctl(dev->fd, DATAFS_IOC_BACKING_DEL, &backing.id);
+		err = ioctl(dev->fd, DATAFS_IOC_BACKING_ADD, &backing) ?
+			      errno : 0;
+	}
+	if (!err)
 		return 0;
-	err = errno;
 	datafs_log(LOG_ERR, "the module does not take slab %u as a backing file: %s; put the cache directory on a filesystem of its own, as ext4 or xfs",
 		   backing.id, strerror(err));
 	return -err;
@@ -120,6 +126,7 @@ static int say_hello(struct datafs_device *dev, const char *name,
 	struct datafs_hello hello = {
 		.size = sizeof(hello), .major = DATAFS_ABI_MAJOR,
 		.minor = DATAFS_ABI_MINOR, .epoch = epoch,
+		.flags = DATAFS_HELLO_TAKEOVER,
 	};
 	int err;
 
@@ -140,13 +147,42 @@ static int say_hello(struct datafs_device *dev, const char *name,
 int datafs_device_hello(struct datafs_device *dev, const char *name,
 			const uint8_t session[16], uint64_t epoch)
 {
+	uint32_t all_others = 0;
 	int err;
 
 	pthread_mutex_lock(&dev->lock);
 	err = say_hello(dev, name, session, epoch);
 	for (uint32_t i = 0; !err && i < dev->nkept; i++)
 		err = register_backing(dev, dev->kept[i]);
+	if (!err)
+		ioctl(dev->fd, DATAFS_IOC_BACKING_DEL, &all_others);
 	dev->greeted = !err;
 	pthread_mutex_unlock(&dev->lock);
+	return err;
+}
+
+int datafs_device_held(struct datafs_device *dev,
+		       int (*fn)(void *arg, const struct datafs_held *held),
+		       void *arg)
+{
+	struct datafs_held_list list = { .room = DATAFS_HELD_MAX };
+	struct datafs_held *items = calloc(list.room, sizeof(*items));
+	int err = items ? 0 : -ENOMEM;
+
+	list.items = (uintptr_t)items;
+	while (!err) {
+		if (ioctl(dev->fd, DATAFS_IOC_HELD, &list)) {
+			err = errno == EINTR ? 0 : -errno;
+			continue;
+		}
+		if (!list.count)
+			break;
+		for (uint32_t i = 0; !err && i < list.count; i++)
+			err = fn(arg, &items[i]);
+	}
+	free(items);
+	if (err)
+		datafs_log(LOG_ERR, "extents of a predecessor: %s; start the daemon again",
+			   strerror(-err));
 	return err;
 }

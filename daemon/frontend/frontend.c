@@ -377,6 +377,8 @@ int datafs_frontend_new(int fd, struct datafs_loop *loop,
 	f->changed = changed;
 	f->changed_arg = arg;
 	f->read.fn = have_read;
+	/* taken over */
+	atomic_store(&f->ever, datafs_vfs_mounts(vfs) > 0);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->returned, NULL);
 	f->buf = malloc(DATAFS_MSG_MAX);

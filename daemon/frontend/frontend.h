@@ -5,7 +5,7 @@
  *
  *   device.c    opening, hello, backing files
  *   frontend.c  requests and replies
- *   control.c   netlink: revocation
+ *   control.c   netlink: the mounts there are, revocation
  *   socket.c    the status socket
  *   life.c      lock files: one daemon a name, and when it may end
  */
@@ -36,11 +36,17 @@ int datafs_device_fd(const struct datafs_device *dev);
 /*
  * datafs_device_hello - take the instance's name, register the backing files
  *
- * From here on mounts come, and wait for answers: say it when nothing that is
- * known to fail is left to be done. Once.
+ * From here on mounts come, and wait for answers, and those of a predecessor
+ * are this daemon's: say it when nothing that is known to fail is left to be
+ * done. Once. -EEXIST: they were made with another @session; -ESTALE: a later
+ * daemon has the name.
  */
 int datafs_device_hello(struct datafs_device *dev, const char *name,
 			const uint8_t session[16], uint64_t epoch);
+/* Calls @fn with each extent that the kernel holds; stops at its first error. */
+int datafs_device_held(struct datafs_device *dev,
+		       int (*fn)(void *arg, const struct datafs_held *held),
+		       void *arg);
 /*
  * Registers @fd as backing file @id, or, before the hello, keeps both to be
  * registered with it: @fd then must stay open until that. Any thread.
@@ -78,6 +84,13 @@ struct datafs_control;
 
 int datafs_control_open(const char *instance, struct datafs_control **res);
 void datafs_control_close(struct datafs_control *c);
+/*
+ * Calls @fn with each mount of the instance; its first error is returned. A
+ * negative errno, logged.
+ */
+int datafs_control_mounts(struct datafs_control *c,
+			  int (*fn)(void *arg, uint32_t id, const char *source,
+				    const char *options), void *arg);
 /*
  * The kernel is told to forget the ranges. Returns when it has taken that
  * (REVOKE_DONE follows later), or a negative errno, logged. Any thread.

@@ -219,12 +219,42 @@ int datafs_meta_readdir(struct datafs_meta *m, uint64_t dir, uint64_t cookie,
 	return ret;
 }
 
+/* The key of a root's record; to be freed. NULL: no memory. */
+static char *root_key(const char *source, size_t *len)
+{
+	char *key;
+
+	*len = 1 + strlen(source);
+	key = malloc(*len + 1);
+	if (key) {
+		key[0] = 'M';
+		strcpy(key + 1, source);
+	}
+	return key;
+}
+
+int datafs_meta_find_root(struct datafs_meta *m, const char *source,
+			  uint64_t *ino)
+{
+	size_t klen;
+	char *key = root_key(source, &klen);
+	int ret;
+
+	if (!key)
+		return -ENOMEM;
+	pthread_mutex_lock(&m->lock);
+	ret = store_u64_get(m, key, klen, ino);
+	pthread_mutex_unlock(&m->lock);
+	free(key);
+	return ret == 1 ? 0 : ret ? ret : -ENOENT;
+}
+
 int datafs_meta_root(struct datafs_meta *m, const char *source,
 		     const struct datafs_under_stat *st, int64_t looked,
 		     struct datafs_meta_inode *res)
 {
-	size_t klen = 1 + strlen(source);
-	char *key = malloc(klen + 1);
+	size_t klen;
+	char *key = root_key(source, &klen);
 	leveldb_writebatch_t *b;
 	struct node *n = NULL;
 	uint64_t ino;
@@ -232,8 +262,6 @@ int datafs_meta_root(struct datafs_meta *m, const char *source,
 
 	if (!key)
 		return -ENOMEM;
-	key[0] = 'M';
-	strcpy(key + 1, source);
 	b = leveldb_writebatch_create();
 	pthread_mutex_lock(&m->lock);
 	ret = store_u64_get(m, key, klen, &ino);

@@ -84,6 +84,10 @@ int datafs_meta_root(struct datafs_meta *m, const char *source,
 		     const struct datafs_under_stat *st, int64_t looked,
 		     struct datafs_meta_inode *res);
 
+/* The number of a root that was made before. 0 or -ENOENT, or an error. */
+int datafs_meta_find_root(struct datafs_meta *m, const char *source,
+			  uint64_t *ino);
+
 /* ANSWER, SYNC or an error; with SYNC the ticket must be given to an import. */
 int datafs_meta_lookup(struct datafs_meta *m, uint64_t dir, const char *name,
 		       int64_t fresh, struct datafs_meta_inode *res,

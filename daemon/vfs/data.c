@@ -27,10 +27,12 @@ struct source {
 static int source_fetch(void *arg, uint64_t off, void *buf, uint32_t len)
 {
 	struct source *s = arg;
-	struct datafs_under *u = s->mnt->under;
+	struct datafs_under *u;
 	uint64_t want = off < s->size ? DATAFS_MIN(s->size - off, len) : 0;
-	ssize_t n;
+	ssize_t n = vfs_under(s->mnt, &u);
 
+	if (n)
+		return n;
 	vfs_count_under(s->mnt->v, UNDER_READ);
 	n = u->ops->read(u, s->key, &s->fp, off, buf, want);
 	if (n < 0)

@@ -18,6 +18,7 @@ static int answer_bytes(struct vfs_mount *mnt, struct datafs_call *call,
 			enum under_method method, under_bytes_fn fn, size_t max)
 {
 	struct datafs_meta_inode in;
+	struct datafs_under *u;
 	ssize_t n;
 	char *key;
 	int ret;
@@ -26,11 +27,13 @@ static int answer_bytes(struct vfs_mount *mnt, struct datafs_call *call,
 	if (!ret && in.root != mnt->root)
 		ret = -ESTALE;
 	if (!ret)
+		ret = vfs_under(mnt, &u);
+	if (!ret)
 		ret = datafs_meta_key(mnt->v->meta, call->req->ino, &key);
 	if (ret)
 		return ret;
 	vfs_count_under(mnt->v, method);
-	n = fn(mnt->under, key, call, max);
+	n = fn(u, key, call, max);
 	free(key);
 	if (n < 0)
 		return vfs_lost(mnt, call->req->ino, n);
@@ -88,12 +91,16 @@ static uint64_t rescale(uint64_t n, uint64_t unit, uint64_t bsize)
 int vfs_statfs(struct vfs_mount *mnt, struct datafs_call *call)
 {
 	struct datafs_statfs *out = call->out;
+	struct datafs_under *u;
 	struct statfs st;
 	uint64_t bsize, unit;
 	int ret;
 
+	ret = vfs_under(mnt, &u);
+	if (ret)
+		return ret;
 	vfs_count_under(mnt->v, UNDER_STATFS);
-	ret = mnt->under->ops->statfs(mnt->under, &st);
+	ret = u->ops->statfs(u, &st);
 	if (ret)
 		return ret;
 	/* f_frsize is what the counts are in; f_bsize only advises. */

@@ -33,8 +33,11 @@ static uint32_t valid_ms(const struct vfs_mount *mnt, int64_t synced)
 	if (sync == DATAFS_SYNC_NEVER)
 		return DATAFS_FOREVER;
 	left = (synced + sync - datafs_now()) / DATAFS_MSEC;
-	if (sync == DATAFS_SYNC_ALWAYS || left <= 0)
+	if (sync == DATAFS_SYNC_ALWAYS)
 		return 0;
+	/* Never 0, which means more than that it has expired. */
+	if (left <= 0)
+		return 1;
 	return DATAFS_MIN(left, DATAFS_FOREVER - 1);
 }
 
@@ -98,6 +101,19 @@ int vfs_lost(struct vfs_mount *mnt, uint64_t ino, int err)
 	return err == -ENOENT ? -ESTALE : err;
 }
 
+/* Looks at @key in the under-store. */
+static int look(struct vfs_mount *mnt, const char *key,
+		struct datafs_under_stat *st)
+{
+	struct datafs_under *u;
+	int err = vfs_under(mnt, &u);
+
+	if (err)
+		return err;
+	vfs_count_under(mnt->v, UNDER_STAT);
+	return u->ops->stat(u, key, st);
+}
+
 /* Looks at what a ticket of one name asks for, and imports it. */
 static int sync_name(struct vfs_mount *mnt,
 		     const struct datafs_meta_ticket *ticket)
@@ -114,8 +130,7 @@ static int sync_name(struct vfs_mount *mnt,
 		return err;
 	}
 	looked = datafs_now();
-	vfs_count_under(mnt->v, UNDER_STAT);
-	err = mnt->under->ops->stat(mnt->under, key, &st);
+	err = look(mnt, key, &st);
 	free(key);
 	ret = datafs_meta_import(meta, ticket, looked, err, &st);
 	if (!*ticket->name)	/* the root */
@@ -166,14 +181,16 @@ static int list_key(struct vfs_mount *mnt, uint64_t dir, const char *key,
 {
 	struct list_arg arg = { .listing = listing };
 	struct datafs_under_stat st;
+	struct datafs_under *u;
 	int err;
 
-	vfs_count_under(mnt->v, UNDER_LIST);
-	err = mnt->under->ops->list(mnt->under, key, list_entry, &arg);
+	err = vfs_under(mnt, &u);
 	if (err)
 		return err;
-	vfs_count_under(mnt->v, UNDER_STAT);
-	err = mnt->under->ops->stat(mnt->under, key, &st);
+	vfs_count_under(mnt->v, UNDER_LIST);
+	err = u->ops->list(u, key, list_entry, &arg);
+	if (!err)
+		err = look(mnt, key, &st);
 	if (!err && !datafs_meta_list_whole(listing, &st))
 		err = sync_unseen(mnt, dir, looked, listing);
 	return err;
@@ -195,8 +212,7 @@ static int sync_list(struct vfs_mount *mnt,
 		return err;
 	}
 	looked = datafs_now();
-	vfs_count_under(mnt->v, UNDER_STAT);
-	err = mnt->under->ops->stat(mnt->under, key, &st);
+	err = look(mnt, key, &st);
 	if (err)
 		datafs_meta_import(meta, ticket, looked, err, NULL);
 	else

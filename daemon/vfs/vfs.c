@@ -9,6 +9,9 @@
 #include "base/log.h"
 #include "base/util.h"
 
+/* How soon a store that was away is looked for again. */
+#define OPEN_AGAIN	(5 * DATAFS_SEC)
+
 static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 
 static const char *const under_names[UNDER_NR] = {
@@ -22,8 +25,10 @@ static const char *const under_names[UNDER_NR] = {
 
 static void mount_free(struct vfs_mount *mnt)
 {
-	if (mnt->under)
-		datafs_under_close(mnt->under);
+	struct datafs_under *u = atomic_load(&mnt->under);
+
+	if (u)
+		datafs_under_close(u);
 	free(mnt->source);
 	free(mnt->options_text);
 	free(mnt);
@@ -73,9 +78,69 @@ static struct vfs_mount *mount_take(struct datafs_vfs *v, uint32_t id)
 	return mnt;
 }
 
+/*
+ * Opens the source of an adopted mount. Where it was mounted itself and is not
+ * now, there is another directory, and all it has not would seem deleted.
+ */
+static int reopen(struct vfs_mount *mnt, struct datafs_under **res)
+{
+	struct datafs_meta_inode root;
+	struct datafs_under_stat st;
+	struct datafs_under *u;
+	int ret;
+
+	ret = datafs_meta_peek(mnt->v->meta, mnt->root, &root);
+	if (!ret)
+		ret = datafs_under_open(mnt->source, &u);
+	if (ret)
+		return ret;
+	vfs_count_under(mnt->v, UNDER_STAT);
+	ret = u->ops->stat(u, "", &st);
+	if (!ret && (st.file_id != root.st.file_id ||
+		     (st.has_btime && root.st.has_btime &&
+		      (st.btime.tv_sec != root.st.btime.tv_sec ||
+		       st.btime.tv_nsec != root.st.btime.tv_nsec))))
+		ret = -ESTALE;
+	if (ret)
+		datafs_under_close(u);
+	else
+		*res = u;
+	return ret;
+}
+
+int vfs_under(struct vfs_mount *mnt, struct datafs_under **res)
+{
+	struct datafs_under *u = atomic_load(&mnt->under), *none = NULL;
+	int64_t now, failed;
+	int ret;
+
+	if (u) {
+		*res = u;
+		return 0;
+	}
+	now = datafs_now();
+	failed = atomic_load(&mnt->failed);
+	if (failed && now - failed < OPEN_AGAIN)
+		return -EIO;
+	ret = reopen(mnt, &u);
+	if (ret) {
+		atomic_store(&mnt->failed, now);
+		datafs_log(LOG_ERR, "mount %u: %s is not there: %s; what is not cached is EIO until it is",
+			   mnt->id, mnt->source, strerror(-ret));
+		return -EIO;
+	}
+	if (!atomic_compare_exchange_strong(&mnt->under, &none, u)) {
+		datafs_under_close(u);
+		u = none;
+	}
+	*res = u;
+	return 0;
+}
+
 /* Opens the source and finds its root. */
 static int mount_open(struct vfs_mount *mnt, struct datafs_meta_inode *root)
 {
+	struct datafs_under *u = NULL;
 	struct datafs_under_stat st;
 	int64_t looked;
 	int ret;
@@ -84,11 +149,12 @@ static int mount_open(struct vfs_mount *mnt, struct datafs_meta_inode *root)
 				   &mnt->options);
 	if (ret)
 		return ret;
-	ret = datafs_under_open(mnt->source, &mnt->under);
+	ret = datafs_under_open(mnt->source, &u);
 	if (!ret) {
+		atomic_store(&mnt->under, u);
 		looked = datafs_now();
 		vfs_count_under(mnt->v, UNDER_STAT);
-		ret = mnt->under->ops->stat(mnt->under, "", &st);
+		ret = u->ops->stat(u, "", &st);
 	}
 	if (!ret && !S_ISDIR(st.mode))
 		ret = -ENOTDIR;
@@ -103,6 +169,61 @@ static int mount_open(struct vfs_mount *mnt, struct datafs_meta_inode *root)
 	return ret;
 }
 
+static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
+				   const char *source, size_t source_len,
+				   const char *options, size_t options_len)
+{
+	struct vfs_mount *mnt = calloc(1, sizeof(*mnt));
+
+	if (!mnt)
+		return NULL;
+	mnt->v = v;
+	mnt->id = id;
+	mnt->refs = 1;
+	mnt->source = strndup(source, source_len);
+	mnt->options_text = strndup(options, options_len);
+	if (mnt->source && mnt->options_text)
+		return mnt;
+	mount_free(mnt);
+	return NULL;
+}
+
+static void mount_add(struct vfs_mount *mnt)
+{
+	struct datafs_vfs *v = mnt->v;
+
+	pthread_mutex_lock(&v->lock);
+	mnt->next = v->mounts;
+	v->mounts = mnt;
+	pthread_mutex_unlock(&v->lock);
+}
+
+int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
+			   const char *source, const char *options)
+{
+	struct vfs_mount *mnt;
+	int ret;
+
+	mnt = mount_new(v, id, source, strlen(source), options,
+			strlen(options));
+	if (!mnt)
+		return -ENOMEM;
+	ret = datafs_options_parse(source, options, &mnt->options);
+	if (!ret)
+		ret = datafs_meta_find_root(v->meta, source, &mnt->root);
+	if (ret && ret != -EINVAL && ret != -ENOENT) {
+		mount_free(mnt);
+		return ret;
+	}
+	if (ret)
+		datafs_log(LOG_ERR, "mount %u of %s: cannot be served: %s; what it has not cached is ESTALE: unmount it",
+			   id, source, strerror(-ret));
+	else
+		datafs_log(LOG_INFO, "mount %u: %s: taken over", id, source);
+	mount_add(mnt);
+	return 0;
+}
+
 static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 {
 	const struct datafs_mount_req *req = call->body;
@@ -110,18 +231,13 @@ static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 	const char *text = (const char *)(req + 1);
 	struct datafs_meta_inode root;
 	struct vfs_mount *mnt;
-	int ret = -ENOMEM;
+	int ret;
 
-	mnt = calloc(1, sizeof(*mnt));
+	mnt = mount_new(v, call->req->mount_id, text, req->source_len,
+			text + req->source_len, req->options_len);
 	if (!mnt)
 		return -ENOMEM;
-	mnt->v = v;
-	mnt->id = call->req->mount_id;
-	mnt->refs = 1;
-	mnt->source = strndup(text, req->source_len);
-	mnt->options_text = strndup(text + req->source_len, req->options_len);
-	if (mnt->source && mnt->options_text)
-		ret = mount_open(mnt, &root);
+	ret = mount_open(mnt, &root);
 	if (ret) {
 		mount_free(mnt);
 		return ret;
@@ -129,15 +245,12 @@ static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 	vfs_attr(mnt, &root, &rep->root);
 	call->out_len = sizeof(*rep);
 
-	/* The kernel may ask a second time if it lost the first answer. */
+	/* Asked a second time: a predecessor had begun it. */
 	struct vfs_mount *old = mount_take(v, mnt->id);
 
 	if (old)
 		vfs_mount_put(old);
-	pthread_mutex_lock(&v->lock);
-	mnt->next = v->mounts;
-	v->mounts = mnt;
-	pthread_mutex_unlock(&v->lock);
+	mount_add(mnt);
 	datafs_log(LOG_INFO, "mount %u: %s%s%s", mnt->id, mnt->source,
 		   *mnt->options_text ? " with " : "", mnt->options_text);
 	return 0;
@@ -248,6 +361,22 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 	return 0;
 }
 
+const uint8_t *datafs_vfs_id(const struct datafs_vfs *v)
+{
+	return datafs_meta_id(v->meta);
+}
+
+int datafs_vfs_adopt_extent(struct datafs_vfs *v,
+			    const struct datafs_held *held)
+{
+	return datafs_cache_adopt(v->cache, held);
+}
+
+int datafs_vfs_start(struct datafs_vfs *v)
+{
+	return datafs_cache_start(v->cache);
+}
+
 void datafs_vfs_close(struct datafs_vfs *v)
 {
 	struct vfs_mount *mnt;
@@ -294,6 +423,7 @@ void datafs_vfs_stats(struct datafs_vfs *v, FILE *f)
 		{ "revokes", &st.revokes },
 		{ "bad_granules", &st.bad_granules },
 		{ "index_rebuilt", &st.index_rebuilt },
+		{ "adopted", &st.adopted }, { "strays", &st.strays },
 	};
 	size_t i;
 

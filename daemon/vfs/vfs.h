@@ -33,6 +33,19 @@ struct datafs_vfs_config {
 /* Errors are logged. */
 int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 		    struct datafs_vfs **res);
+/* 16 bytes: the mounts of another namespace cannot be served by this one. */
+const uint8_t *datafs_vfs_id(const struct datafs_vfs *v);
+/*
+ * What a predecessor left in the kernel; before datafs_vfs_start(). The source
+ * of a mount need not be there. One that this namespace does not know (logged)
+ * is no error: it is a mount, but all that is asked of it is ESTALE.
+ */
+int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
+			   const char *source, const char *options);
+int datafs_vfs_adopt_extent(struct datafs_vfs *v,
+			    const struct datafs_held *held);
+/* From here on it may be called. Logged. */
+int datafs_vfs_start(struct datafs_vfs *v);
 /* Nothing may run any more, the pool's jobs included. */
 void datafs_vfs_close(struct datafs_vfs *v);
 

@@ -37,7 +37,8 @@ struct vfs_mount {
 	struct datafs_vfs *v;
 	char *source, *options_text;
 	struct datafs_options options;
-	struct datafs_under *under;
+	_Atomic(struct datafs_under *) under;	/* NULL: not open yet */
+	atomic_llong failed;	/* when it could not be opened; datafs_now() */
 	uint64_t root;
 };
 
@@ -60,6 +61,12 @@ struct datafs_vfs {
 /* A reference, or NULL. */
 struct vfs_mount *vfs_mount_get(struct datafs_vfs *v, uint32_t id);
 void vfs_mount_put(struct vfs_mount *mnt);
+/*
+ * The mount's under-store. That of an adopted mount is opened by who needs it
+ * first; -EIO, logged, if it is away: an error, whatever it is, says nothing of
+ * names in it.
+ */
+int vfs_under(struct vfs_mount *mnt, struct datafs_under **res);
 static inline void vfs_count_under(struct datafs_vfs *v, enum under_method m)
 {
 	atomic_fetch_add_explicit(&v->under_requests[m], 1, memory_order_relaxed);

@@ -23,13 +23,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "cache/cache.h"
+#include "iobuf_wrap.h"
 
 #define KIB (1ull << 10)
 #define MIB (1ull << 20)
@@ -67,16 +67,15 @@ static void sleep_ms(int ms)
 	nanosleep(&ts, NULL);
 }
 
-/* In front of the C library's: what slabs are written with. */
+/* In front of what slabs are written with (the linker's --wrap). */
 static atomic_int write_error;
 
-ssize_t pwrite(int fd, const void *buf, size_t len, off_t off)
+int __wrap_datafs_iobuf_rw(struct datafs_iobuf *b, int fd, uint64_t off,
+			   uint32_t len, bool write)
 {
-	if (write_error) {
-		errno = write_error;
-		return -1;
-	}
-	return syscall(SYS_pwrite64, fd, buf, len, off);
+	if (write && write_error)
+		return -write_error;
+	return __real_datafs_iobuf_rw(b, fd, off, len, write);
 }
 
 /* ------------------------------------------------------------- contents */
@@ -273,7 +272,7 @@ static int cache_up(uint64_t size)
 	w.cfg.size = size;
 	w.cfg.backing_add = backing_add;
 	w.cfg.revoke = ask;
-	return datafs_cache_open(&w.cfg, &w.c);
+	return datafs_cache_open(&w.cfg, &w.c) ?: datafs_cache_start(w.c);
 }
 
 static void cache_down(void)

@@ -18,6 +18,8 @@
 static struct datafs_device *dev;
 static char told[200];			/* to the module, in order */
 static int hello_error, backing_error;
+static bool taken;
+static unsigned int held_left;		/* what a predecessor left */
 static const uint8_t session[16] = { 7, 7 };
 
 int ioctl(int fd, unsigned long request, ...)
@@ -38,6 +40,7 @@ int ioctl(int fd, unsigned long request, ...)
 			 (unsigned long long)h->epoch);
 		if (hello_error == EPROTONOSUPPORT)
 			h->major = 9, h->minor = 3;
+		assert_int_equal(h->flags, DATAFS_HELLO_TAKEOVER);
 		errno = hello_error;
 		return hello_error ? -1 : 0;
 	}
@@ -46,8 +49,24 @@ int ioctl(int fd, unsigned long request, ...)
 
 		snprintf(told + at, sizeof(told) - at, "backing %u = %d, ", b->id,
 			 b->fd);
-		errno = backing_error;
-		return backing_error ? -1 : 0;
+		errno = taken ? EEXIST : backing_error;
+		return errno ? -1 : 0;
+	}
+	if (request == DATAFS_IOC_BACKING_DEL) {
+		snprintf(told + at, sizeof(told) - at, "no backing %u, ",
+			 *(uint32_t *)arg);
+		taken = false;
+		return 0;
+	}
+	if (request == DATAFS_IOC_HELD) {
+		struct datafs_held_list *l = arg;
+		struct datafs_held *items = (void *)(uintptr_t)l->items;
+
+		for (l->count = 0; l->count < 3 && held_left; l->count++)
+			items[l->count] = (struct datafs_held){
+				.ino = held_left--,
+			};
+		return 0;
 	}
 	errno = ENOTTY;
 	return -1;
@@ -57,6 +76,7 @@ static int setup(void **state)
 {
 	(void)state;
 	hello_error = backing_error = 0;
+	taken = false;
 	*told = 0;
 	return datafs_device_open("/dev/null", &dev);
 }
@@ -85,7 +105,7 @@ static void test_hello_last(void **state)
 	assert_int_equal(datafs_device_backing_add(dev, 51, 1), 0);
 	assert_string_equal(told, "");
 	assert_int_equal(datafs_device_hello(dev, "x", session, 5), 0);
-	assert_string_equal(told, "hello x 5, backing 2 = 50, backing 1 = 51, ");
+	assert_string_equal(told, "hello x 5, backing 2 = 50, backing 1 = 51, no backing 0, ");
 	*told = 0;
 	assert_int_equal(datafs_device_backing_add(dev, 52, 3), 0);
 	assert_string_equal(told, "backing 3 = 52, ");
@@ -97,11 +117,53 @@ static void test_hello_last(void **state)
 static void test_refused(void **state)
 {
 	(void)state;
-	hello_error = EBUSY;
+	hello_error = ESTALE;
 	assert_int_equal(datafs_device_backing_add(dev, 50, 1), 0);
-	assert_int_equal(datafs_device_hello(dev, "x", session, 5), -EBUSY);
+	assert_int_equal(datafs_device_hello(dev, "x", session, 5), -ESTALE);
 	assert_string_equal(told, "hello x 5, ");
-	assert_logged("instance x: the name has a living daemon");
+	assert_logged("instance x: a later daemon has had the name");
+}
+
+/* The mounts are of another namespace: nothing of it may be touched. */
+static void test_other_session(void **state)
+{
+	(void)state;
+	hello_error = EEXIST;
+	assert_int_equal(datafs_device_backing_add(dev, 50, 1), 0);
+	assert_int_equal(datafs_device_hello(dev, "x", session, 5), -EEXIST);
+	assert_string_equal(told, "hello x 5, ");
+	assert_logged("instance x: its mounts were made with another namespace");
+}
+
+/* A slab that was made anew gets its number back from the one before. */
+static void test_slab_anew(void **state)
+{
+	(void)state;
+	taken = true;
+	assert_int_equal(datafs_device_backing_add(dev, 50, 1), 0);
+	assert_int_equal(datafs_device_hello(dev, "x", session, 5), 0);
+	assert_string_equal(told, "hello x 5, backing 1 = 50, no backing 1, backing 1 = 50, no backing 0, ");
+}
+
+static int see_held(void *arg, const struct datafs_held *held)
+{
+	uint64_t *sum = arg;
+
+	*sum += held->ino;
+	return *sum > 100 ? -ENOMEM : 0;
+}
+
+static void test_held(void **state)
+{
+	uint64_t sum = 0;
+
+	(void)state;
+	held_left = 7;
+	assert_int_equal(datafs_device_held(dev, see_held, &sum), 0);
+	assert_int_equal(sum, 1 + 2 + 3 + 4 + 5 + 6 + 7);
+	held_left = 20;
+	assert_int_equal(datafs_device_held(dev, see_held, &sum), -ENOMEM);
+	assert_logged("extents of a predecessor");
 }
 
 static void test_other_version(void **state)
@@ -139,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_hello_last), T(test_refused), T(test_other_version),
 		T(test_backing_refused), T(test_no_device),
+		T(test_other_session), T(test_slab_anew), T(test_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,6 +297,7 @@ static void start(const char *options)
 	assert_int_equal(datafs_pool_new(8, &pool), 0);
 	cfg.pool = pool;
 	assert_int_equal(datafs_vfs_open(&cfg, &v), 0);
+	assert_int_equal(datafs_vfs_start(v), 0);
 	assert_int_equal(mount_as(1, src, options, &attr), 0);
 	root = attr.ino;
 }

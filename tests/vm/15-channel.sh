@@ -31,7 +31,7 @@ slow_disk()
 modprobe -q dm_mod
 modprobe -q loop
 check "a disk that can stand still" slow_disk &&
-	tap extents "$MNT" /mnt/slow slow
+	tap extents "$MNT" /mnt/slow slow && tap takeover "$MNT" /mnt/slow slow
 umount /mnt/slow
 dmsetup --noudevrules --noudevsync remove slow
 losetup -D

@@ -87,20 +87,39 @@ check "remount rw does not make it writable" \
 	eval 'mount -o remount,rw "$MNT"; ! touch "$MNT/x" 2> /dev/null'
 check "unmount" umnt "$MNT"
 
-# --- the daemon dies
-check "mount" mnt "$SRC" "$MNT" sync_interval=never
+# --- the daemon dies, and has a successor
+check "mount" mnt "$SRC" "$MNT"
 check "read" use
 pid=$(daemons)
 kill -KILL "$pid"
+another()
+{
+	local now
+
+	now=$(daemons)
+	[ -n "$now" ] && [ "$now" != "$1" ]
+}
+check "killed, it is started again" until_true 30 another "$pid"
+check "and serves the mount" eval 'drop_all && use'
+count_is "without asking the source for a byte" "$(stat_of under_bytes)" -eq 0
+check "unmount: it ends" umnt "$MNT"
+check "and so does who started it again" until_true 10 no_guard
+
+# --- the daemon dies for good
+check "mount" mnt "$SRC" "$MNT" sync_interval=1
+check "read" use
+kill_for_good
 check "the daemon is dead" until_true 10 no_daemon
+sleep 2
+check "what is known is found, long after it expired" \
+	eval '[ "$(stat -c %s "$MNT/file")" = "$(stat -c %s "$SRC/file")" ]'
 check "what is cached reads" cmp "$SRC/file" "$MNT/file"
 drop_pages
 check "and from the cache's disk" cmp "$SRC/file" "$MNT/file"
 check "unmount" umount "$MNT"
 check "mount again" mnt "$SRC" "$MNT"
 check "warm" eval 'use && [ "$(stat_of under_bytes)" -eq 0 ]'
-pid=$(daemons)
-kill -KILL "$pid"
+kill_for_good
 check "the daemon is dead again" until_true 10 no_daemon
 drop_all
 # Somebody waits for a daemon; umount -f ends that.

@@ -162,6 +162,27 @@ until_true()
 	done
 }
 
+# Who starts an embedded daemon again.
+guards()
+{
+	pgrep -x datafs-guard
+}
+
+no_guard()
+{
+	! guards > /dev/null
+}
+
+# Daemons, and who would start them again.
+kill_for_good()
+{
+	local pid
+
+	for pid in $(guards) $(daemons); do
+		kill -KILL "$pid"
+	done
+}
+
 no_daemon()
 {
 	[ -z "$(daemons "${1:-}")" ]

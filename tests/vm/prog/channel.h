@@ -129,6 +129,18 @@ static inline pid_t mounting(const char *instance)
 	_exit(mount("/the/source", dir, "datafs", 0, opts) ? errno : 0);
 }
 
+/* stat(2) in a child, which exits with its errno */
+static inline pid_t stating(const char *name)
+{
+	struct stat st;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	close_range(3, ~0u, 0);
+	_exit(stat(at(name), &st) ? errno : 0);
+}
+
 static inline int reap(pid_t pid)
 {
 	int st;
@@ -151,6 +163,7 @@ static struct {
 	int family;
 	int seen;		/* messages */
 	uint32_t mount;		/* the last mount named */
+	int state;		/* and its state */
 	int outcome;		/* 0 or an errno; -1: none yet */
 	int n;			/* counters */
 	struct {
@@ -190,6 +203,8 @@ static inline int on_msg(struct nl_msg *msg, void *arg)
 	control.seen++;
 	if (a[DATAFS_A_MOUNT_ID])
 		control.mount = nla_get_u32(a[DATAFS_A_MOUNT_ID]);
+	if (a[DATAFS_A_STATE])
+		control.state = nla_get_u32(a[DATAFS_A_STATE]);
 	if (a[DATAFS_A_SOURCE])
 		printf("# mount %u of instance %s: %s, state %d, epoch %d\n",
 		       control.mount, nla_get_string(a[DATAFS_A_INSTANCE]),

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who starts an embedded daemon again, which no service manager does: a small
+ * process above it that holds nothing and waits.
+ */
+#ifndef DATAFS_GUARD_H
+#define DATAFS_GUARD_H
+
+#include <stdbool.h>
+
+/*
+ * datafs_guard - fork; the child returns and is the daemon
+ *
+ * In the parent it does not return: a daemon that was ready and is killed has a
+ * successor, which returns from here with *@again set, and so has a successor
+ * that cannot begin; before each that lives shortly the wait is longer, up to
+ * ten seconds. With a daemon that ends by itself, or was told to, the guard
+ * ends too, with its status. SIGTERM and SIGINT are passed on. Until it is
+ * ready the child does not outlive the guard. Before there are threads.
+ * Returns a negative errno if there is no child.
+ */
+int datafs_guard(bool *again);
+/* In the child: from here on it is to have successors. */
+void datafs_guard_ready(void);
+/* In the child: it was told to end, and needs not to be told again. */
+void datafs_guard_ending(void);
+
+#endif

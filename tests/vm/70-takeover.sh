@@ -1,0 +1,161 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=1500
+#
+# Daemons are killed, again and again, while programs read, stat, list and map a
+# tree and compare all of it: none of them sees it. KILLS in the environment says
+# how often (50), SEED when.
+
+. "$DATAFS_TOP/tests/vm/lib.sh"
+
+CACHE_SIZE=192M
+KILLS=${KILLS:-50}
+SEED=${SEED:-$RANDOM}
+NAME=killed
+
+make_tree()
+{
+	mkdir -p "$SRC/a/b" &&
+	cp /usr/include/linux/[a-c]*.h "$SRC/a/b" &&
+	gen "$SRC/big" 40m 1 &&
+	gen "$SRC/odd" 70001 2 &&
+	ln -s a/b "$SRC/link" &&
+	setfattr -n user.colour -v blue "$SRC/odd"
+}
+
+# What a service manager does.
+serve()
+{
+	while [ ! -e /run/stop ]; do
+		datafsd --name $NAME --cache-dir "$CACHE" \
+			--cache-size "$CACHE_SIZE" 2>> /run/daemon.log
+	done
+}
+
+serving()
+{
+	datafs status | grep -Eq "^[0-9]+ +live +serves +$NAME "
+}
+
+# reader N COMMAND...: again and again, until told; the first failure is kept
+reader()
+{
+	local n=$1
+
+	shift
+	while [ ! -e /run/enough ]; do
+		if ! "$@" > "/run/reader.$n.out" 2>&1; then
+			{ echo "$*"; tail -n 20 "/run/reader.$n.out"; } > "/run/reader.$n.failed"
+			return
+		fi
+		echo >> "/run/reader.$n.rounds"
+	done
+}
+
+same_names()
+{
+	diff <(cd "$SRC" && find . -printf '%p %y %s %m %T@ %l\n' | sort) \
+	     <(cd "$MNT" && find . -printf '%p %y %s %m %T@ %l\n' | sort)
+}
+
+same_attributes()
+{
+	local x
+
+	x=$(getfattr --absolute-names --only-values -n user.colour "$MNT/odd")
+	[ "$x" = blue ] || { echo "the attribute is '$x'"; return 1; }
+	x=$(getfattr --absolute-names -d -m . "$MNT/big")
+	[ -z "$x" ] || { echo "big has '$x'"; return 1; }
+	x=$(readlink "$MNT/link")
+	[ "$x" = a/b ] || { echo "the link is '$x'"; return 1; }
+	stat -f "$MNT/odd"
+}
+
+# A reader of what is not cached: pages, and every other time inodes too.
+forgetful()
+{
+	drop_pages
+	verify -m mixed -t 1 "$SRC" "$MNT" && drop_all &&
+		verify -m read -t 1 "$SRC" "$MNT"
+}
+
+start_readers()
+{
+	reader 1 verify -m read -t 1 "$SRC" "$MNT" &
+	reader 2 verify -m mmap -t 1 "$SRC" "$MNT" &
+	reader 3 verify -m direct -t 1 "$SRC" "$MNT" &
+	reader 4 same_names &
+	reader 5 same_attributes &
+	reader 6 forgetful &
+	reader 7 verify -m unaligned -t 1 "$SRC" "$MNT" &
+	reader 8 verify -m mapped -t 1 -b "$MNT/big" "$SRC" "$MNT" &
+}
+
+readers_ended()
+{
+	! jobs -r | grep -q reader
+}
+
+# A moment within the next two seconds, from the seed.
+moment()
+{
+	SEED=$(( (SEED * 1103515245 + 12345) % 2147483648 ))
+	sleep "0.$((SEED / 65536 % 10))"
+	[ $((SEED / 7 % 2)) -eq 0 ] || sleep 1
+}
+
+kills()
+{
+	local i pid
+
+	for i in $(seq "$KILLS"); do
+		until_true 60 serving || { echo "kill $i: no daemon"; return 1; }
+		moment
+		pid=$(daemons "$NAME")
+		[ -z "$pid" ] || kill -KILL "$pid"
+		! compgen -G '/run/reader.*.failed' > /dev/null || return 1
+	done
+}
+
+load
+echo "# SEED=$SEED KILLS=$KILLS"
+check "a tree" make_tree
+serve &
+server=$!
+check "a daemon" until_true 60 test -S "/run/datafs/$NAME.sock"
+check "mount" mount -t datafs -o "instance=$NAME,sync_interval=1" "$SRC" "$MNT"
+check "read" verify -m mixed "$SRC" "$MNT"
+before=$(stat_of extents "$NAME")
+pid=$(daemons "$NAME")
+kill -KILL "$pid"
+check "killed: there is another" eval 'until_true 60 serving && [ "$(daemons "$NAME")" != $pid ]'
+count_is "the extents are still there" "$(stat_of extents "$NAME")" -eq "$before"
+asked=$(stat_of requests_extent "$NAME")
+drop_pages
+check "and serve" verify -m read "$SRC" "$MNT"
+count_is "without a data upcall" "$(stat_of requests_extent "$NAME")" -eq "$asked"
+count_is "adopted, all of them" "$(stat_of cache_adopted "$NAME")" -eq "$before"
+count_is "none is a stray" "$(stat_of cache_strays "$NAME")" -eq 0
+
+start_readers
+check "$KILLS kills" kills
+: > /run/enough
+check "a daemon at the end" until_true 60 serving
+check "the readers come to an end" until_true 300 readers_ended
+for n in 1 2 3 4 5 6 7 8; do
+	if [ -e "/run/reader.$n.failed" ]; then
+		not_ok "reader $n saw it"
+		sed 's/^/# /' "/run/reader.$n.failed"
+	else
+		ok "reader $n: $(wc -l < "/run/reader.$n.rounds") rounds, nothing but the right bytes"
+	fi
+done
+datafs stats --instance $NAME | grep -E 'requeued|adopted|strays|replies_stale' | sed 's/^/# /'
+sum=$(datafs stats --instance $NAME | awk '/^requeued_/ { n += $2 } END { print n + 0 }')
+count_is "requests were sent again" "$sum" -gt 0
+check "all is right at the end" verify -m mixed "$SRC" "$MNT"
+: > /run/stop
+check "unmount" umount "$MNT"
+kill -TERM "$(daemons "$NAME")"
+wait $server
+finish
