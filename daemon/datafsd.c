@@ -412,7 +412,7 @@ int main(int argc, char **argv)
 		say_why(&d, err);
 		tell_ready(&d, err);
 		close_all(&d);
-		return 1;
+		return again && err == -EBUSY ? DATAFS_GUARD_TAKEN : 1;
 	}
 	datafs_log(LOG_INFO, "instance %s: serving, cache of %llu MiB in %s",
 		   d.cfg.name, (unsigned long long)d.cache_size >> 20, d.dir);

@@ -130,17 +130,21 @@ int datafs_backing_add(struct datafs_instance *inst, struct datafs_backing *arg)
 	return err;
 }
 
-/* All of other epochs than @epoch. */
+/* All of other epochs than @epoch. Others may add and take ids meanwhile. */
 static void datafs_backing_del_others(struct datafs_instance *inst, u64 epoch)
 {
-	struct datafs_backing_file *bf;
+	struct datafs_backing_file *entry, *bf;
 	unsigned long id;
 
-	xa_for_each(&inst->backings, id, bf) {
-		if (READ_ONCE(bf->epoch) == epoch)
+	xa_for_each(&inst->backings, id, entry) {
+		bf = datafs_backing_get(inst, id);
+		if (!bf)
 			continue;
-		if (xa_erase(&inst->backings, id) == bf)
+		/* the table's reference, then ours */
+		if (READ_ONCE(bf->epoch) != epoch &&
+		    xa_cmpxchg(&inst->backings, id, bf, NULL, GFP_KERNEL) == bf)
 			datafs_backing_put(bf);
+		datafs_backing_put(bf);
 	}
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#define _GNU_SOURCE	/* MAP_ANONYMOUS, sigtimedwait */
+#define _GNU_SOURCE	/* program_invocation_short_name, close_range */
 #include "guard.h"
 
 #include <errno.h>
@@ -84,6 +84,7 @@ static bool pause_told(int64_t wait)
 static void be_child(const sigset_t *mask, pid_t parent)
 {
 	sigprocmask(SIG_SETMASK, mask, NULL);
+	prctl(PR_SET_NAME, program_invocation_short_name);
 	if (atomic_load(&shared->ever))
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -94,12 +95,13 @@ static void be_child(const sigset_t *mask, pid_t parent)
 /* Is this end one that a successor should follow? */
 static bool bereaved(int status)
 {
-	if (!atomic_load(&shared->ever))
+	if (!atomic_load(&shared->ever) || atomic_load(&shared->ending))
 		return false;
 	if (WIFSIGNALED(status))
 		return WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGINT;
 	/* It could not begin; what it lacked may be there another time. */
-	return WEXITSTATUS(status) && !atomic_load(&shared->ready);
+	return WEXITSTATUS(status) && WEXITSTATUS(status) != DATAFS_GUARD_TAKEN &&
+	       !atomic_load(&shared->ready);
 }
 
 int datafs_guard(bool *again)

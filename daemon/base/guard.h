@@ -8,16 +8,19 @@
 
 #include <stdbool.h>
 
+/* What a successor exits with if another daemon has the name meanwhile. */
+#define DATAFS_GUARD_TAKEN	3
+
 /*
  * datafs_guard - fork; the child returns and is the daemon
  *
  * In the parent it does not return: a daemon that was ready and is killed has a
  * successor, which returns from here with *@again set, and so has a successor
- * that cannot begin; before each that lives shortly the wait is longer, up to
- * ten seconds. With a daemon that ends by itself, or was told to, the guard
- * ends too, with its status. SIGTERM and SIGINT are passed on. Until it is
- * ready the child does not outlive the guard. Before there are threads.
- * Returns a negative errno if there is no child.
+ * that cannot begin, unless it exits with DATAFS_GUARD_TAKEN; before each that
+ * lives shortly the wait is longer, up to ten seconds. With a daemon that ends by
+ * itself, or was told to, the guard ends too, with its status. SIGTERM and SIGINT
+ * are passed on. Until it is ready the child does not outlive the guard. Before
+ * there are threads. Returns a negative errno if there is no child.
  */
 int datafs_guard(bool *again);
 /* In the child: from here on it is to have successors. */
