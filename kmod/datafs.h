@@ -10,6 +10,9 @@
  *   backing.c   registered backing files
  *   netlink.c   generic netlink: state, statistics, revoke, events
  *   super.c     mount, umount, statfs, options
+ *   sysfs.c     /sys/fs/datafs
+ *   debugfs.c   the live tables of requests and extents
+ *   trace.h     tracepoints
  *   inode.c     inodes, attributes, revalidation
  *   dir.c       lookup, readdir, readlink
  *   xattr.c     extended attributes, ACLs
@@ -38,7 +41,9 @@
 
 #include <linux/fs.h>
 #include <linux/completion.h>
+#include <linux/fs_parser.h>
 #include <linux/jiffies.h>
+#include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
@@ -170,6 +175,17 @@ enum datafs_verify {
 	DATAFS_VERIFY_NEVER,
 };
 
+/*
+ * struct datafs_policy - for how long answers are believed at the most
+ *
+ * Written by sysfs only. When the bound gets lower, what is known already is of
+ * an older generation, and is asked for again.
+ */
+struct datafs_policy {
+	unsigned int	max_ms;		/* DATAFS_FOREVER: as the daemon says */
+	u16		generation;
+};
+
 /* struct datafs_mount - s_fs_info of a superblock */
 struct datafs_mount {
 	struct datafs_instance	*inst;		/* reference */
@@ -192,6 +208,8 @@ struct datafs_mount {
 	u32			id;		/* unique while the module is loaded */
 	u8			incarnation[16];
 	enum datafs_verify	verify;
+	struct datafs_policy	attr_policy;
+	struct datafs_policy	entry_policy;
 	char			*source;
 	char			*options;	/* the daemon's, as given */
 
@@ -216,6 +234,10 @@ struct datafs_mount {
 
 	atomic64_t		stats[DATAFS_STAT_NR];
 	atomic64_t		requests[DATAFS_OP_NR];	/* queued, by opcode */
+	struct kobject		kobj;		/* its directory in sysfs */
+	struct completion	kobj_gone;
+	struct dentry		*debug;		/* its directory in debugfs */
+	struct rcu_head		rcu;		/* path walks look into it */
 };
 
 static inline struct datafs_mount *datafs_mnt(const struct super_block *sb)
@@ -265,6 +287,8 @@ enum datafs_req_state {
 	DATAFS_REQ_DONE,
 };
 
+/* By enum datafs_stat, and ABI. Requests have names of their own, by opcode. */
+extern const char * const datafs_stat_names[DATAFS_STAT_NR];
 /* by opcode; [0] is NULL */
 extern const char * const datafs_op_names[DATAFS_OP_NR];
 
@@ -356,6 +380,9 @@ int datafs_request_call(struct datafs_request *req);
 void datafs_request_end(struct datafs_request *req, int error);
 /* End all of @mnt (umount -f); new ones may come. May sleep. */
 void datafs_requests_abort(struct datafs_mount *mnt, int error);
+/* How many of @mnt are in that state, PENDING or SENT. */
+unsigned int datafs_requests_count(struct datafs_mount *mnt, int op,
+				   enum datafs_req_state state);
 /* End all of an instance that is gone. May sleep. */
 void datafs_requests_end_all(struct datafs_instance *inst, int error);
 
@@ -449,7 +476,7 @@ struct datafs_inode {
 	 */
 	spinlock_t		attr_lock;
 	u64			content;
-	u64			attr_until;	/* jiffies64; ~0 for ever */
+	u64			attr_until;	/* datafs_until() */
 	u64			attr_seq;	/* answers to older requests are old */
 	bool			attr_changed;	/* @attr_seq is of a change */
 	u32			attr_flags;	/* DATAFS_ATTR_* */
@@ -549,18 +576,18 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 /* Upcall if the attributes have expired or @force. ESTALE: it is gone. */
 int datafs_inode_revalidate(struct inode *inode, bool force);
 bool datafs_inode_attr_valid(struct inode *inode);
-/* valid_ms of an answer got at @when -> jiffies64 until which it may be used */
-u64 datafs_until(u32 valid_ms, u64 when);
-
 /*
- * Without a daemon what has expired still answers: nobody can say better. What
- * never was to answer (0) does not.
+ * valid_ms of an answer got at @when (jiffies64) -> until when it may be used:
+ * 0, or the policy's generation in the highest 16 bits, and in the others
+ * jiffies64, or all ones for ever.
  */
-static inline bool datafs_is_valid(const struct super_block *sb, u64 until)
-{
-	return until == U64_MAX || time_before64(get_jiffies_64(), until) ||
-	       (until && !datafs_mount_is_live(datafs_mnt(sb)));
-}
+u64 datafs_until(const struct datafs_policy *policy, u32 valid_ms, u64 when);
+/*
+ * Is it not later than @until? Without a daemon what has expired still answers:
+ * nobody can say better. What never was to answer (0) does not.
+ */
+bool datafs_is_valid(const struct datafs_mount *mnt,
+		     const struct datafs_policy *policy, u64 until);
 
 /**
  * struct datafs_link - a symlink's target
@@ -635,6 +662,8 @@ int datafs_ext_install(struct datafs_ask *ask, u64 seq, u64 epoch,
  * content change or eviction. The mount's sequence must have gone up before.
  */
 void datafs_ext_drop_all(struct datafs_inode *di);
+/* Forget those that there are; new ones may come. May sleep. */
+void datafs_ext_forget(struct datafs_inode *di);
 /* From now on extents of @content are taken. */
 void datafs_ext_publish(struct datafs_inode *di, u64 content);
 void datafs_ext_init(struct datafs_inode *di);
@@ -730,6 +759,22 @@ int datafs_content_settle(struct datafs_inode *di);
 ssize_t datafs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t datafs_listxattr(struct dentry *dentry, char *list, size_t size);
 struct posix_acl *datafs_get_acl(struct inode *inode, int type, bool rcu);
+
+/* super.c; by enum datafs_verify */
+extern const struct constant_table datafs_verify_names[];
+
+/* sysfs.c; a mount that has its superblock. May sleep. */
+int datafs_sysfs_init(void);
+void datafs_sysfs_exit(void);
+int datafs_sysfs_add(struct datafs_mount *mnt);
+/* Waits until nobody is in one of its files. Harmless if it was not added. */
+void datafs_sysfs_del(struct datafs_mount *mnt);
+
+/* debugfs.c; the same */
+int datafs_debugfs_init(void);
+void datafs_debugfs_exit(void);
+void datafs_debugfs_add(struct datafs_mount *mnt);
+void datafs_debugfs_del(struct datafs_mount *mnt);
 
 /* dev.c, netlink.c */
 int datafs_dev_init(void);

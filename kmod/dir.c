@@ -39,7 +39,10 @@ static void datafs_entry_confirm(struct dentry *dentry, u64 content, u64 until)
 static bool datafs_entry_is_valid(const struct dentry *dentry,
 				  const struct inode *dir)
 {
-	return datafs_is_valid(dir->i_sb, READ_ONCE(dentry->d_time)) &&
+	const struct datafs_mount *mnt = datafs_mnt(dir->i_sb);
+
+	return datafs_is_valid(mnt, &mnt->entry_policy,
+			       READ_ONCE(dentry->d_time)) &&
 	       (u64)READ_ONCE(dentry->d_fsdata) == datafs_dir_content(dir);
 }
 
@@ -83,7 +86,8 @@ static struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 	if (ret)
 		return ERR_PTR(ret);
 	now = get_jiffies_64();
-	until = datafs_until(entry.valid_ms, now);
+	until = datafs_until(&datafs_mnt(dir->i_sb)->entry_policy,
+			     entry.valid_ms, now);
 	if (entry.attr.ino) {
 		inode = datafs_iget(dir->i_sb, &entry.attr, seq, now);
 		if (IS_ERR(inode))
@@ -130,7 +134,8 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 			return ret;
 	}
 	datafs_entry_confirm(dentry, content,
-			     datafs_until(entry.valid_ms, now));
+			     datafs_until(&datafs_mnt(dir->i_sb)->entry_policy,
+					  entry.valid_ms, now));
 	return 1;
 }
 
@@ -223,16 +228,17 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 {
 	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wq);
 	struct qstr qname = QSTR_INIT(name, ent->namelen);
-	u64 until = datafs_until(ent->valid_ms, ls->when);
+	struct datafs_mount *mnt = datafs_mnt(parent->d_sb);
+	u64 until = datafs_until(&mnt->entry_policy, ent->valid_ms, ls->when);
 	struct dentry *dentry, *alias;
 	u64 seq = ls->req->head.seq;
 	struct inode *inode;
 
 	/* The answer may be older than the program's last getdents(2). */
-	if (!datafs_is_valid(parent->d_sb, until))
+	if (!datafs_is_valid(mnt, &mnt->entry_policy, until))
 		return;
 	/* Somebody may be looking one of these names up, and wait for long. */
-	if (!datafs_mount_is_live(datafs_mnt(parent->d_sb)))
+	if (!datafs_mount_is_live(mnt))
 		return;
 	qname.hash = full_name_hash(parent, name, ent->namelen);
 	dentry = d_lookup(parent, &qname);

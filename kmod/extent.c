@@ -17,6 +17,7 @@
 #include <linux/bitmap.h>
 #include <linux/slab.h>
 #include "datafs.h"
+#include "trace.h"
 
 /* struct datafs_revoke - one REVOKE command; told when the last extent goes */
 struct datafs_revoke {
@@ -116,6 +117,7 @@ static void datafs_ext_kill(struct datafs_ext *ext, struct list_head *drop)
 	lockdep_assert_held(&di->extent_lock);
 	rb_erase(&ext->node, &di->extents);
 	ext->dead = true;
+	trace_datafs_extent_revoke(ext);
 	/*
 	 * With the tree's reference the last one it can be freed by the
 	 * caller, after the lock; nobody can find it any more.
@@ -350,6 +352,7 @@ static bool datafs_ext_insert(struct datafs_inode *di, struct datafs_ext *new,
 	}
 	rb_link_node(&new->node, parent, p);
 	rb_insert_color(&new->node, &di->extents);
+	trace_datafs_extent_insert(new);
 	return true;
 }
 
@@ -462,6 +465,7 @@ static void datafs_ext_set_revoke(struct datafs_ext *ext,
 	spin_unlock(&datafs_revoke_lock);
 }
 
+/* @rv: NULL if nobody wants to know when it is done */
 static void datafs_revoke_inode(struct datafs_inode *di, u64 seq, u64 off,
 				u64 end, struct datafs_revoke *rv)
 {
@@ -477,11 +481,18 @@ static void datafs_revoke_inode(struct datafs_inode *di, u64 seq, u64 off,
 		n++;
 	}
 	list_for_each_entry(ext, &di->dying, dying)
-		if (ext->off < end && datafs_ext_end(ext) > off)
+		if (rv && ext->off < end && datafs_ext_end(ext) > off)
 			datafs_ext_set_revoke(ext, rv);
 	spin_unlock(&di->extent_lock);
 	datafs_ext_free_list(&drop);
 	datafs_count(mnt, DATAFS_STAT_EXTENTS_REVOKED, n);
+}
+
+void datafs_ext_forget(struct datafs_inode *di)
+{
+	struct datafs_mount *mnt = datafs_mnt(di->vfs_inode.i_sb);
+
+	datafs_revoke_inode(di, atomic64_inc_return(&mnt->seq), 0, U64_MAX, NULL);
 }
 
 int datafs_revoke_start(struct datafs_instance *inst, u64 cookie,

@@ -115,18 +115,43 @@ struct inode *datafs_ilookup(struct super_block *sb, u64 ino)
 
 /* -------------------------------------------------------------- attributes */
 
-u64 datafs_until(u32 valid_ms, u64 when)
+#define DATAFS_UNTIL_BITS	48
+#define DATAFS_UNTIL_FOREVER	((1ull << DATAFS_UNTIL_BITS) - 1)
+
+u64 datafs_until(const struct datafs_policy *policy, u32 valid_ms, u64 when)
 {
-	if (valid_ms == DATAFS_FOREVER)
-		return U64_MAX;
+	u64 generation = READ_ONCE(policy->generation), until;
+
 	if (!valid_ms)
 		return 0;
-	return when + div_u64((u64)valid_ms * HZ, MSEC_PER_SEC);
+	valid_ms = min(valid_ms, READ_ONCE(policy->max_ms));
+	if (valid_ms == DATAFS_FOREVER)
+		until = DATAFS_UNTIL_FOREVER;
+	else
+		until = when + div_u64((u64)valid_ms * HZ, MSEC_PER_SEC);
+	return generation << DATAFS_UNTIL_BITS | until;
+}
+
+bool datafs_is_valid(const struct datafs_mount *mnt,
+		     const struct datafs_policy *policy, u64 until)
+{
+	u64 time = until & DATAFS_UNTIL_FOREVER;
+
+	if (!until || !READ_ONCE(policy->max_ms))
+		return false;
+	if (!datafs_mount_is_live(mnt))
+		return true;
+	if (until >> DATAFS_UNTIL_BITS != READ_ONCE(policy->generation))
+		return false;
+	return time == DATAFS_UNTIL_FOREVER ||
+	       time_before64(get_jiffies_64(), time);
 }
 
 bool datafs_inode_attr_valid(struct inode *inode)
 {
-	return datafs_is_valid(inode->i_sb,
+	const struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
+
+	return datafs_is_valid(mnt, &mnt->attr_policy,
 			       READ_ONCE(datafs_i(inode)->attr_until));
 }
 
@@ -256,7 +281,7 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 {
 	struct datafs_inode *di = datafs_i(inode);
 	struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
-	u64 until = datafs_until(attr->valid_ms, when);
+	u64 until = datafs_until(&mnt->attr_policy, attr->valid_ms, when);
 	struct datafs_link *link = NULL;
 	bool same, content;
 	int ret;
@@ -314,7 +339,7 @@ static void datafs_inode_fill(struct inode *inode,
 {
 	struct datafs_inode *di = datafs_i(inode);
 	struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
-	u64 until = datafs_until(attr->valid_ms, when);
+	u64 until = datafs_until(&mnt->attr_policy, attr->valid_ms, when);
 
 	/*
 	 * It may have been here before, with attributes newer than these.

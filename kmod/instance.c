@@ -17,6 +17,7 @@
 #include <linux/string.h>
 
 #include "datafs.h"
+#include "trace.h"
 
 #define DATAFS_NAME_CHARS \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -51,9 +52,10 @@ static void datafs_mount_state(struct datafs_mount *mnt, enum datafs_state to)
 	lockdep_assert_held(&mnt->inst->lock);
 	if (!(next[mnt->state] & BIT(to)))
 		return;
+	trace_datafs_mount_state(mnt, mnt->state, to);
 	WRITE_ONCE(mnt->state, to);
 	if (to == DATAFS_STATE_GRACE && mnt->grace_s)
-		mod_delayed_work(system_wq, &mnt->grace_work,
+		mod_delayed_work(datafs_wq, &mnt->grace_work,
 				 (unsigned long)mnt->grace_s * HZ);
 	else
 		cancel_delayed_work(&mnt->grace_work);
@@ -107,13 +109,11 @@ void datafs_mount_set_grace(struct datafs_mount *mnt, unsigned int seconds)
 {
 	spin_lock(&mnt->inst->lock);
 	mnt->grace_s = seconds;
-	if (list_empty(&mnt->node) || mnt->state != DATAFS_STATE_GRACE)
-		; /* it counts from the daemon's death on */
-	else if (seconds)
-		mod_delayed_work(system_wq, &mnt->grace_work,
-				 (unsigned long)seconds * HZ);
-	else
+	if (!seconds)
 		cancel_delayed_work(&mnt->grace_work);
+	else if (!list_empty(&mnt->node) && mnt->state == DATAFS_STATE_GRACE)
+		mod_delayed_work(datafs_wq, &mnt->grace_work,
+				 (unsigned long)seconds * HZ);
 	spin_unlock(&mnt->inst->lock);
 }
 

@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 #include "io.h"
+#include "trace.h"
 
 /* Reads of no more than this are waited for where they are submitted. */
 #define DATAFS_SYNC_MAX		(4u << DATAFS_GRANULE_SHIFT)
@@ -161,6 +162,7 @@ void datafs_io_start(struct datafs_io *io, bool wait)
 	struct iov_iter iter;
 	ssize_t ret;
 
+	trace_datafs_extent_hit(io->ext);
 	datafs_count(mnt, DATAFS_STAT_EXTENT_HITS, 1);
 	datafs_count(mnt, DATAFS_STAT_BACKING_READS, 1);
 	datafs_count(mnt, DATAFS_STAT_BACKING_BYTES, io->len);

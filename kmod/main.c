@@ -9,6 +9,8 @@
 #include <linux/module.h>
 
 #include "datafs.h"
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 
 static int datafs_fs_init(void)
 {
@@ -33,6 +35,8 @@ static const struct {
 	{ "inode cache",  datafs_inode_cache_init, datafs_inode_cache_exit },
 	{ "I/O",	  datafs_io_init,	   datafs_io_exit },
 	{ "netlink",	  datafs_netlink_init,	   datafs_netlink_exit },
+	{ "sysfs",	  datafs_sysfs_init,	   datafs_sysfs_exit },
+	{ "debugfs",	  datafs_debugfs_init,	   datafs_debugfs_exit },
 	{ "filesystem",	  datafs_fs_init,	   datafs_fs_exit },
 	{ "device",	  datafs_dev_init,	   datafs_dev_exit },
 };

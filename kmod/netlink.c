@@ -13,8 +13,7 @@
 
 #include "datafs.h"
 
-/* The names are ABI. Requests have names of their own, by opcode. */
-static const char * const datafs_stat_names[DATAFS_STAT_NR] = {
+const char * const datafs_stat_names[DATAFS_STAT_NR] = {
 	[DATAFS_STAT_EXTENT_HITS]	= "extent_hits",
 	[DATAFS_STAT_EXTENT_MISSES]	= "extent_misses",
 	[DATAFS_STAT_PREFETCHES]	= "prefetches",

@@ -24,6 +24,7 @@
 #include <linux/uio.h>
 
 #include "datafs.h"
+#include "trace.h"
 
 const char * const datafs_op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 
@@ -187,6 +188,7 @@ int datafs_request_queue(struct datafs_request *req)
 		req->head.id = atomic64_inc_return(&datafs_last_id);
 		req->state = DATAFS_REQ_PENDING;
 		list_add_tail(&req->node, &inst->pending);
+		trace_datafs_request_queue(req);
 	}
 	spin_unlock(&inst->lock);
 	/* the caller's reference keeps the instance */
@@ -228,6 +230,7 @@ void datafs_request_end(struct datafs_request *req, int error)
 	if (ours) {
 		datafs_request_detach(req, DATAFS_REQ_DONE);
 		req->error = error;
+		trace_datafs_request_answer(req, false);
 	}
 	spin_unlock(&inst->lock);
 	if (ours)
@@ -248,6 +251,7 @@ static void datafs_requests_collect(struct list_head *from,
 			continue;
 		datafs_request_detach(req, DATAFS_REQ_DONE);
 		req->error = error;
+		trace_datafs_request_answer(req, false);
 		list_add_tail(&req->node, to);
 	}
 }
@@ -262,6 +266,21 @@ void datafs_requests_tell(struct list_head *taken)
 		datafs_request_tell(req);
 		datafs_request_put_user(req);
 	}
+}
+
+unsigned int datafs_requests_count(struct datafs_mount *mnt, int op,
+				   enum datafs_req_state state)
+{
+	struct datafs_instance *inst = mnt->inst;
+	struct datafs_request *req;
+	unsigned int n = 0;
+
+	spin_lock(&inst->lock);
+	list_for_each_entry(req, state == DATAFS_REQ_SENT ? &inst->sent :
+			    &inst->pending, node)
+		n += req->head.mount_id == mnt->id && req->head.opcode == op;
+	spin_unlock(&inst->lock);
+	return n;
 }
 
 static void datafs_requests_end_of(struct datafs_instance *inst,
@@ -315,6 +334,7 @@ void datafs_requests_requeue(struct datafs_instance *inst)
 		req->head.flags |= DATAFS_REQ_RESEND;
 		req->state = DATAFS_REQ_PENDING;
 		atomic64_inc(&inst->requeued[req->head.opcode]);
+		trace_datafs_request_requeue(req);
 	}
 	list_splice_init(&inst->sent, &inst->pending);
 	list_sort(NULL, &inst->pending, datafs_request_cmp);
@@ -361,6 +381,7 @@ static struct datafs_request *datafs_request_send(struct datafs_instance *inst,
 		hlist_add_head(&req->hash,
 			       datafs_sent_bucket(inst, req->head.id));
 		*head = req->head;
+		trace_datafs_request_send(req);
 	}
 	spin_unlock(&inst->lock);
 	return req;
@@ -525,6 +546,7 @@ static void datafs_request_answer(struct datafs_request *req,
 	spin_lock(&req->inst->lock);
 	req->error = err;
 	req->state = DATAFS_REQ_DONE;
+	trace_datafs_request_answer(req, true);
 	spin_unlock(&req->inst->lock);
 	datafs_request_tell(req);
 	datafs_request_put_user(req);

@@ -32,7 +32,7 @@ enum datafs_param {
 
 #define DATAFS_DAEMON_PARAMS	(DATAFS_PARAM_NR - DATAFS_PARAM_DAEMON)
 
-static const struct constant_table datafs_verify_names[] = {
+const struct constant_table datafs_verify_names[] = {
 	{ "always",	DATAFS_VERIFY_ALWAYS },
 	{ "first",	DATAFS_VERIFY_FIRST },
 	{ "never",	DATAFS_VERIFY_NEVER },
@@ -155,7 +155,7 @@ static void datafs_mount_free(struct datafs_mount *mnt)
 	xa_destroy(&mnt->held);
 	kfree(mnt->source);
 	kfree(mnt->options);
-	kfree(mnt);
+	kfree_rcu(mnt, rcu);
 }
 
 /* Takes over the reference of @inst, also when it fails. */
@@ -180,6 +180,8 @@ static struct datafs_mount *datafs_mount_new(struct datafs_instance *inst,
 	mnt->statfs.namelen = DATAFS_NAME_MAX;
 	mnt->id = atomic_inc_return(&datafs_last_mount_id);
 	get_random_bytes(mnt->incarnation, sizeof(mnt->incarnation));
+	mnt->attr_policy.max_ms = DATAFS_FOREVER;
+	mnt->entry_policy.max_ms = DATAFS_FOREVER;
 	mnt->verify = opts->verify_given ? opts->verify : DATAFS_VERIFY_ALWAYS;
 	mnt->source = kstrdup(source, GFP_KERNEL);
 	mnt->options = datafs_daemon_options(opts);
@@ -357,6 +359,10 @@ static int datafs_fill_super(struct super_block *sb, struct fs_context *fc)
 
 	/* From now on a revocation may look for inodes. */
 	smp_store_release(&mnt->sb, sb);
+	ret = datafs_sysfs_add(mnt);
+	if (ret)
+		return ret;
+	datafs_debugfs_add(mnt);
 	root = datafs_iget(sb, &mnt->root, mnt->root_seq, mnt->root_when);
 	if (IS_ERR(root))
 		return PTR_ERR(root);
@@ -373,6 +379,8 @@ static void datafs_kill_sb(struct super_block *sb)
 	struct datafs_mount *mnt = datafs_mnt(sb);
 	bool mounted = sb->s_root;
 
+	datafs_debugfs_del(mnt);
+	datafs_sysfs_del(mnt);
 	datafs_mount_stop(mnt);
 	kill_anon_super(sb);
 	if (mounted)

@@ -1,0 +1,171 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# vm: kernels=6.12 long=6.1,debug mem=1536 disk=2G timeout=900
+#
+# /sys/fs/datafs: what is there is what its page says, values take effect at once,
+# and bad ones are refused. The tables of debugfs, and tracepoints.
+
+. "$DATAFS_TOP/tests/vm/lib.sh"
+
+CACHE_SIZE=192M
+PAGE=$DATAFS_TOP/Documentation/ABI/testing/sysfs-fs-datafs
+
+make_tree()
+{
+	mkdir -p "$SRC/a" && gen "$SRC/big" 9m 1 &&
+	cp /usr/include/linux/can/*.h "$SRC/a"
+}
+
+# What the page describes, and what there is; with the mount's id, counters and
+# opcodes as the page has them.
+described()
+{
+	sed -n 's/^What:[[:space:]]*//p' "$PAGE" | sort
+}
+
+present()
+{
+	find /sys/fs/datafs -type f | sed -E \
+		-e 's#^(/sys/fs/datafs)/[0-9]+/#\1/<mount>/#' \
+		-e 's#(<mount>/stats)/.*#\1/<counter>#' \
+		-e 's#(<mount>/re[a-z_]*)/[a-z_]+$#\1/<opcode>#' | sort -u
+}
+
+# knob NAME VALUE: written, and read back
+knob()
+{
+	echo "$2" > "$DIR/$1" && [ "$(cat "$DIR/$1")" = "$2" ]
+}
+
+# refused NAME VALUE
+refused()
+{
+	local out
+
+	! out=$( { echo "$2" > "$DIR/$1"; } 2>&1) && [[ $out == *"Invalid argument"* ]]
+}
+
+counter()
+{
+	cat "$DIR/$1"
+}
+
+load
+check "a tree" make_tree
+is "before a mount there is no mount" "$(find /sys/fs/datafs -maxdepth 1 -name '[0-9]*' | wc -l)" -eq 0
+check "mount" mnt "$SRC" "$MNT" sync_interval=3600
+DIR=$(find /sys/fs/datafs -maxdepth 1 -name '[0-9]*')
+check "the page describes what there is, and nothing else" \
+	diff <(described) <(present)
+is "the source" "$(counter source)" = "$SRC"
+is "the device" "$(counter dev)" = "$(mountpoint -d "$MNT")"
+is "the state" "$(counter state)" = LIVE
+is "the instance" "$(counter instance)" = default
+
+# --- values
+for v in always first never; do
+	check "verify=$v" knob verify $v
+done
+check "verify is in the mount's options" eval 'grep -q "verify=never" /proc/mounts'
+knob verify always
+check "read_ahead_kb" eval 'knob read_ahead_kb 128 && knob read_ahead_kb 0 && knob read_ahead_kb 65536'
+check "attr_max_ms" eval 'knob attr_max_ms 0 && knob attr_max_ms 4294967295'
+check "entry_max_ms" eval 'knob entry_max_ms 0 && knob entry_max_ms 4294967295'
+check "grace_timeout_s" eval 'knob grace_timeout_s 864000 && knob grace_timeout_s 0'
+for v in "verify sometimes" "verify " "read_ahead_kb 65537" "read_ahead_kb -1" \
+	 "attr_max_ms 4294967296" "attr_max_ms one" "entry_max_ms " "grace_timeout_s 864001" \
+	 "abort 2" "abort " "drop_caches 0" "drop_caches 4"; do
+	check "refused: $v" refused "${v%% *}" "${v#* }"
+done
+is "a value that was refused changes nothing" "$(counter verify)" = always
+chmod 0666 "$DIR"/state "$DIR"/abort "$DIR"/stats/extents
+check "what is only read cannot be written" eval \
+	'! echo 1 > "$DIR/state" && ! echo 1 > "$DIR/stats/extents" && ! cat "$DIR/abort"'
+
+# --- for how long answers are believed
+stat "$MNT/big" > /dev/null
+before=$(counter requests/getattr)
+stat "$MNT/big" > /dev/null
+count_is "believed for an hour" "$(counter requests/getattr)" -eq "$before"
+knob attr_max_ms 0
+stat "$MNT/big" > /dev/null
+count_is "asked at once, by a bound of 0" "$(counter requests/getattr)" -gt "$before"
+knob attr_max_ms 4294967295
+stat "$MNT/big" > /dev/null
+before=$(counter requests/getattr)
+stat "$MNT/big" > /dev/null
+count_is "without a bound, what was told since is believed" "$(counter requests/getattr)" -eq "$before"
+before=$(counter requests/lookup)
+stat "$MNT/a/bcm.h" > /dev/null
+stat "$MNT/a/bcm.h" > /dev/null
+first=$(counter requests/lookup)
+knob entry_max_ms 100
+sleep 1
+stat "$MNT/a/bcm.h" > /dev/null
+count_is "a name that was believed for longer is asked for again" "$(counter requests/lookup)" -gt "$first"
+knob entry_max_ms 4294967295
+
+# --- caches
+check "read" cmp "$SRC/big" "$MNT/big"
+count_is "there are extents" "$(counter stats/extents)" -gt 0
+reads=$(counter stats/backing_bytes)
+cmp "$SRC/big" "$MNT/big"
+count_is "pages are cached" "$(counter stats/backing_bytes)" -eq "$reads"
+echo 1 > "$DIR/drop_caches"
+asked=$(counter requests/extent)
+check "pages dropped" cmp "$SRC/big" "$MNT/big"
+count_is "they are read again" "$(counter stats/backing_bytes)" -gt "$reads"
+count_is "by extents that were kept" "$(counter requests/extent)" -eq "$asked"
+echo 3 > "$DIR/drop_caches"
+is "extents dropped" "$(counter stats/extents)" -eq 0
+check "read once more" cmp "$SRC/big" "$MNT/big"
+count_is "they were asked for" "$(counter requests/extent)" -gt "$asked"
+
+# --- tracepoints, and the live tables
+tracefs=/sys/kernel/tracing
+mounted "$tracefs" || mount -t tracefs tracefs "$tracefs"
+mounted /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+DEBUG=/sys/kernel/debug/datafs/${DIR##*/}
+echo 1 > "$tracefs/events/datafs/enable"
+
+# --- who waits
+kill -STOP "$(daemons)"
+drop_all
+cat "$MNT/a/gw.h" > /run/waiter 2>&1 &
+waiter=$!
+check "a request is pending or sent" until_true 10 eval \
+	'[ $(cat "$DIR"/requests_pending/* "$DIR"/requests_sent/* | paste -sd+ | bc) -gt 0 ]'
+check "the table of requests shows it" grep -E '^[0-9]+ (pending|sent) (lookup|getattr) ino ' "$DEBUG/requests"
+echo 1 > "$DIR/abort"
+check "abort ends it" eval 'until_true 10 eval "! kill -0 $waiter 2> /dev/null"'
+check "with ENOTCONN" grep -q "not connected" /run/waiter
+is "the state is ABORTED" "$(counter state)" = ABORTED
+check "what is not cached is ENOTCONN" eval 'LC_ALL=C cat "$MNT/a/raw.h" 2>&1 | grep -q "not connected"'
+pid=$(daemons)
+kill -KILL "$pid"
+check "the next daemon revives it" until_true 30 eval '[ "$(counter state)" = LIVE ]'
+check "and serves" verify -m read "$SRC" "$MNT"
+check "the table of extents" grep -E '^ino [0-9]+ content [0-9]+ off 0 len [0-9]+ backing 1:' "$DEBUG/extents"
+is "all of them" "$(wc -l < "$DEBUG/extents")" -eq "$(counter stats/extents)"
+echo 0 > "$tracefs/events/datafs/enable"
+for e in 'datafs_request_queue: .* op=lookup ' 'datafs_request_send: .* op=extent ' \
+	 'datafs_request_answer: .* op=extent .* error=0 answered' \
+	 'datafs_request_answer: .* error=-107 ended' 'datafs_extent_insert: ' \
+	 'datafs_extent_hit: ' 'datafs_extent_revoke: ' \
+	 'datafs_mount_state: .* LIVE -> ABORTED' 'datafs_mount_state: .* ABORTED -> LIVE'; do
+	check "traced: $e" grep -q "$e" "$tracefs/trace"
+done
+
+# --- the end of patience
+kill_for_good
+check "GRACE" until_true 10 eval '[ "$(counter state)" = GRACE ]'
+drop_all
+LC_ALL=C cat "$MNT/a/gw.h" > /run/waiter 2>&1 &
+waiter=$!
+check "a timeout that is set meanwhile" knob grace_timeout_s 1
+check "after a second it is ABORTED" until_true 10 eval '[ "$(counter state)" = ABORTED ]'
+wait $waiter
+check "and who waited has ENOTCONN" grep -q "not connected" /run/waiter
+check "unmount" umount "$MNT"
+is "the directory goes with the mount" "$(find /sys/fs/datafs -maxdepth 1 -name '[0-9]*' | wc -l)" -eq 0
+finish
