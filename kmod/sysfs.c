@@ -371,9 +371,8 @@ int datafs_sysfs_add(struct datafs_mount *mnt)
 	mnt->kobj.kset = datafs_kset;
 	init_completion(&mnt->kobj_gone);
 	/* Linux 6.1 has no const there, and writes nothing either. */
-	err = kobject_init_and_add(&mnt->kobj,
-				   (struct kobj_type *)&datafs_mount_ktype,
-				   NULL, "%u", mnt->id);
+	err = kobject_init_and_add(&mnt->kobj, (void *)&datafs_mount_ktype, NULL,
+				   "%u", mnt->id);
 	if (err) {
 		kobject_put(&mnt->kobj);
 		wait_for_completion(&mnt->kobj_gone);
