@@ -48,6 +48,8 @@ static struct lock_class_key datafs_backing_key;
 static void datafs_backing_class(struct file *file, bool ours)
 {
 	struct inode *inode = file_inode(file);
+	/* The class has its name from how the VFS spells the key. */
+	struct super_block *sb = inode->i_sb;
 
 	/* Nobody may hold it while its class changes; who does keeps the old. */
 	if (!IS_ENABLED(CONFIG_LOCKDEP) || !inode_trylock(inode))
@@ -56,8 +58,7 @@ static void datafs_backing_class(struct file *file, bool ours)
 	if (ours)
 		lockdep_set_class(&inode->i_rwsem, &datafs_backing_key);
 	else
-		lockdep_set_class(&inode->i_rwsem,
-				  &inode->i_sb->s_type->i_mutex_key);
+		lockdep_set_class(&inode->i_rwsem, &sb->s_type->i_mutex_key);
 }
 
 static void datafs_backing_free(struct datafs_backing_file *bf)
