@@ -14,7 +14,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -30,6 +29,7 @@
 #include "base/log.h"
 #include "cache/cache.h"
 #include "iobuf_wrap.h"
+#include "tmpdir.h"
 
 #define KIB (1ull << 10)
 #define MIB (1ull << 20)
@@ -256,15 +256,6 @@ static void hold(struct source *s, uint32_t mount,
 
 /* -------------------------------------------------------------- fixtures */
 
-static int remove_one(const char *path, const struct stat *st, int flag,
-		      struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
 static int cache_up(uint64_t size)
 {
 	memset(w.fds, -1, sizeof(w.fds));
@@ -284,24 +275,19 @@ static void cache_down(void)
 
 static int setup(void **state)
 {
-	const char *base = getenv("TMPDIR");
-
 	(void)state;
-	if (!base)
-		base = access("build", W_OK) ? "." : "build";
 	memset(&w, 0, sizeof(w));
 	write_error = 0;
 	pthread_mutex_init(&w.lock, NULL);
-	snprintf(w.dir, sizeof(w.dir), "%s/cache-XXXXXX", base);
 	memset(w.cfg.namespace_id, 7, 16);
-	return mkdtemp(w.dir) ? 0 : -1;
+	return tmpdir_make(w.dir, sizeof(w.dir), "cache");
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	cache_down();
-	nftw(w.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tmpdir_remove(w.dir);
 	return w.wrong;
 }
 

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "cache/cache.h"
+#include "tmpdir.h"
 
 #define MIB	(1ull << 20)
 #define CHUNK	(4 * MIB)
@@ -165,24 +165,12 @@ static void fill(uint64_t ino)
 	}
 }
 
-static int remove_one(const char *path, const struct stat *st, int type,
-		      struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int setup(void **state)
 {
-	const char *base = getenv("TMPDIR");
-
 	(void)state;
-	if (!base)
-		base = access("build", W_OK) ? "." : "build";
 	memset(&w, 0, sizeof(w));
 	pthread_mutex_init(&w.lock, NULL);
-	snprintf(w.dir, sizeof(w.dir), "%s/adopt-XXXXXX", base);
-	return mkdtemp(w.dir) ? 0 : -1;
+	return tmpdir_make(w.dir, sizeof(w.dir), "adopt");
 }
 
 static int teardown(void **state)
@@ -190,7 +178,17 @@ static int teardown(void **state)
 	(void)state;
 	datafs_cache_close(w.c);
 	w.c = NULL;
-	return nftw(w.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return tmpdir_remove(w.dir);
+}
+
+/* A cache that has handed @ino out ends; its successor is open, not started. */
+static void succeed(uint64_t ino, struct datafs_extent *ext)
+{
+	open_cache();
+	assert_int_equal(datafs_cache_start(w.c), 0);
+	assert_int_equal(get(ino, MOUNT, ext), 0);
+	datafs_cache_close(w.c);
+	open_cache();
 }
 
 /* What is known is revoked before its place is used again. */
@@ -201,11 +199,7 @@ static void test_known(void **state)
 	struct datafs_held held;
 
 	(void)state;
-	open_cache();
-	assert_int_equal(datafs_cache_start(w.c), 0);
-	assert_int_equal(get(5, MOUNT, &ext), 0);
-	datafs_cache_close(w.c);
-	open_cache();
+	succeed(5, &ext);
 	held = held_of(5, &ext);
 	/* part of it, and told twice: once is enough */
 	held.len = 8192;
@@ -230,11 +224,7 @@ static void test_stray(void **state)
 	struct datafs_held held;
 
 	(void)state;
-	open_cache();
-	assert_int_equal(datafs_cache_start(w.c), 0);
-	assert_int_equal(get(5, MOUNT, &ext), 0);
-	datafs_cache_close(w.c);
-	open_cache();
+	succeed(5, &ext);
 	/* another file is said to be where this one lies */
 	held = held_of(6, &ext);
 	assert_int_equal(datafs_cache_adopt(w.c, &held), 0);

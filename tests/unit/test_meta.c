@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "meta/meta.h"
+#include "tmpdir.h"
 
 static char dir[4096];
 static struct datafs_meta *m;
@@ -69,30 +69,19 @@ static void reopen_meta(void)
 
 static int setup(void **state)
 {
-	const char *base = getenv("TMPDIR");
-
 	(void)state;
 	datafs_log_set_level(LOG_CRIT);
-	snprintf(dir, sizeof(dir), "%s/datafs-meta.XXXXXX", base ? base : "/tmp");
-	if (!mkdtemp(dir))
+	if (tmpdir_make(dir, sizeof(dir), "meta"))
 		return -1;
 	open_meta();
 	return 0;
-}
-
-static int rm(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	(void)st;
-	(void)type;
-	(void)f;
-	return remove(path);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	datafs_meta_close(m);
-	return nftw(dir, rm, 16, FTW_DEPTH | FTW_PHYS);
+	return tmpdir_remove(dir);
 }
 
 /* Looks a name up now; if it must be synced, @st is there (NULL: nothing). */

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "under/under.h"
+#include "tmpdir.h"
 
 static char dir[4096];
 static int dfd;
@@ -66,26 +66,10 @@ int statx(int fd, const char *path, int flags, unsigned int mask,
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int flag,
-		      struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
 static int setup(void **state)
 {
-	const char *base = getenv("TMPDIR");
-
 	(void)state;
-	if (!base)
-		base = access("build", W_OK) ? "." : "build";
-	base = realpath(base, NULL);
-	snprintf(dir, sizeof(dir), "%s/under-XXXXXX", base);
-	free((void *)base);
-	if (!mkdtemp(dir))
+	if (tmpdir_make(dir, sizeof(dir), "under"))
 		return -1;
 	dfd = open(dir, O_RDONLY | O_DIRECTORY);
 	return datafs_under_open(dir, &u);
@@ -101,7 +85,7 @@ static int teardown(void **state)
 	nbelieved = 0;
 	failing = 0;
 	without_xattrs = false;
-	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return tmpdir_remove(dir);
 }
 
 static void put(const char *name, const char *text)

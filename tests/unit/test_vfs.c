@@ -14,7 +14,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,6 +27,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "vfs/vfs.h"
+#include "tmpdir.h"
 
 #define KIB (1ull << 10)
 #define MIB (1ull << 20)
@@ -316,12 +316,9 @@ static void stop(void)
 
 static int setup(void **state)
 {
-	const char *base = getenv("TMPDIR");
-
 	(void)state;
 	datafs_log_set_level(LOG_CRIT);
-	snprintf(top, sizeof(top), "%s/datafs-vfs.XXXXXX", base ? base : "/var/tmp");
-	if (!mkdtemp(top))
+	if (tmpdir_make(top, sizeof(top), "vfs"))
 		return -1;
 	snprintf(src, sizeof(src), "%s/src", top);
 	snprintf(cache_dir, sizeof(cache_dir), "%s/cache", top);
@@ -332,19 +329,11 @@ static int setup(void **state)
 	return 0;
 }
 
-static int rm(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	(void)st;
-	(void)type;
-	(void)f;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	(void)state;
 	stop();
-	return nftw(top, rm, 16, FTW_DEPTH | FTW_PHYS);
+	return tmpdir_remove(top);
 }
 
 /* ---- tests ---- */
