@@ -41,29 +41,58 @@ static int datafs_backing_check(struct file *file)
  * them, does that from memory that it registered (daemon/cache/iobuf.h). Other
  * files of their filesystem are written from memory that is pinned or faulted
  * in below i_rwsem, and as one class lockdep would see a circle in both.
- * The key is the module's, so the file gets its old class back.
+ * The key is the module's, so the file gets its old class back, by the very
+ * pointers that it had: lockdep compares the names' addresses.
  */
+#ifdef CONFIG_LOCKDEP
 static struct lock_class_key datafs_backing_key;
 
-static void datafs_backing_class(struct file *file, bool ours)
+/* Nobody may hold it while its class changes; who does keeps the old. */
+static bool datafs_backing_idle(struct inode *inode)
 {
-	struct inode *inode = file_inode(file);
-	/* The class has its name from how the VFS spells the key. */
-	struct super_block *sb = inode->i_sb;
-
-	/* Nobody may hold it while its class changes; who does keeps the old. */
-	if (!IS_ENABLED(CONFIG_LOCKDEP) || !inode_trylock(inode))
-		return;
+	if (!inode_trylock(inode))
+		return false;
 	inode_unlock(inode);
-	if (ours)
-		lockdep_set_class(&inode->i_rwsem, &datafs_backing_key);
-	else
-		lockdep_set_class(&inode->i_rwsem, &sb->s_type->i_mutex_key);
+	return true;
 }
+
+static void datafs_backing_class_take(struct datafs_backing_file *bf)
+{
+	struct inode *inode = file_inode(bf->file);
+	struct lockdep_map *map = &inode->i_rwsem.dep_map;
+
+	/* registered twice: the first one gives it back */
+	if (map->key == &datafs_backing_key || !datafs_backing_idle(inode))
+		return;
+	bf->lock_key = map->key;
+	bf->lock_name = map->name;
+	lockdep_set_class(&inode->i_rwsem, &datafs_backing_key);
+}
+
+static void datafs_backing_class_give(struct datafs_backing_file *bf)
+{
+	struct inode *inode = file_inode(bf->file);
+
+	if (!bf->lock_key)
+		return;
+	/* it must be gone with the module, so this waits */
+	while (!datafs_backing_idle(inode))
+		cond_resched();
+	lockdep_set_class_and_name(&inode->i_rwsem, bf->lock_key, bf->lock_name);
+}
+#else
+static void datafs_backing_class_take(struct datafs_backing_file *bf)
+{
+}
+
+static void datafs_backing_class_give(struct datafs_backing_file *bf)
+{
+}
+#endif
 
 static void datafs_backing_free(struct datafs_backing_file *bf)
 {
-	datafs_backing_class(bf->file, false);
+	datafs_backing_class_give(bf);
 	put_cred(bf->cred);
 	fput(bf->file);
 	kfree_rcu(bf, rcu);
@@ -113,21 +142,16 @@ int datafs_backing_add(struct datafs_instance *inst, struct datafs_backing *arg)
 	bf->epoch = READ_ONCE(inst->epoch);
 	bf->file = file;
 	bf->cred = get_current_cred();
-	datafs_backing_class(file, true);
 	bf->size = i_size_read(file_inode(file));
 	arg->length = bf->size;
 
+	datafs_backing_class_take(bf);
 	err = xa_insert(&inst->backings, bf->id, bf, GFP_KERNEL_ACCOUNT);
 	if (err == -EBUSY)
 		err = datafs_backing_same(inst, bf->id, file, &arg->length);
 	else if (!err)
 		return 0;
-	/* The same once more: the first one keeps its class. */
-	if (err)
-		datafs_backing_class(file, false);
-	put_cred(bf->cred);
-	fput(file);
-	kfree(bf);
+	datafs_backing_free(bf);
 	return err;
 }
 

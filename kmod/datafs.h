@@ -446,6 +446,10 @@ struct datafs_backing_file {
 	const struct cred	*cred;
 	u64			size;
 	u64			epoch;		/* of the last daemon that registered it */
+#ifdef CONFIG_LOCKDEP
+	struct lock_class_key	*lock_key;	/* of its i_rwsem before; NULL: not ours to give back */
+	const char		*lock_name;
+#endif
 	struct rcu_head		rcu;
 };
 
