@@ -9,6 +9,7 @@
 
 #include <linux/dcache.h>
 #include <linux/fs.h>
+#include <linux/list_lru.h>
 #include <linux/mm.h>
 #include <linux/mnt_idmapping.h>
 #include <linux/pagemap.h>
@@ -239,6 +240,49 @@ static inline void datafs_unpin_pages(struct page **pages, unsigned int n,
 	}
 #endif
 }
+
+/* A superblock's shrinker, for its list_lru's. */
+static inline struct shrinker *datafs_sb_shrinker(struct super_block *sb)
+{
+#ifdef DATAFS_HAVE_SB_SHRINKER_POINTER
+	return sb->s_shrink;
+#else
+	return &sb->s_shrink;
+#endif
+}
+
+/* Whose memory cgroup it is in, the object itself tells. */
+static inline void datafs_list_lru_add(struct list_lru *lru,
+				       struct list_head *item)
+{
+#ifdef DATAFS_HAVE_LIST_LRU_ADD_OBJ
+	list_lru_add_obj(lru, item);
+#else
+	list_lru_add(lru, item);
+#endif
+}
+
+static inline void datafs_list_lru_del(struct list_lru *lru,
+				       struct list_head *item)
+{
+#ifdef DATAFS_HAVE_LIST_LRU_ADD_OBJ
+	list_lru_del_obj(lru, item);
+#else
+	list_lru_del(lru, item);
+#endif
+}
+
+/* The head of a list_lru's walker, called under the list's lock. */
+#ifdef DATAFS_HAVE_LIST_LRU_WALK_LOCK
+#define DATAFS_LRU_ISOLATE(fn, item, lru, arg)				\
+static enum lru_status fn(struct list_head *item,			\
+			  struct list_lru_one *lru, spinlock_t *lock,	\
+			  void *arg)
+#else
+#define DATAFS_LRU_ISOLATE(fn, item, lru, arg)				\
+static enum lru_status fn(struct list_head *item,			\
+			  struct list_lru_one *lru, void *arg)
+#endif
 
 /* ->llseek of a file that does not seek */
 #ifdef DATAFS_HAVE_NO_LLSEEK

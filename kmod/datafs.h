@@ -5,6 +5,7 @@
  *   main.c      module, caches, workqueues
  *   instance.c  names, one daemon after another, mounts and their states
  *   request.c   upcalls: states, queues, waiting
+ *   transfer.c  requests go out to a daemon, answers come in
  *   dev.c       /dev/datafs: ioctl, read, write, poll
  *   reply.c     checks of all that a daemon says; pure, no locks, no sleep
  *   backing.c   registered backing files
@@ -17,7 +18,9 @@
  *   dir.c       lookup, readdir, readlink
  *   xattr.c     extended attributes, ACLs
  *   export.c    file handles
- *   extent.c    the tree of extents of an inode, revocation
+ *   extent.c    the tree of extents of an inode
+ *   revoke.c    revocation of extents
+ *   shrink.c    memory of extents: the shrinker, the limit
  *   held.c      which extents are held, told to the next daemon
  *   miss.c      data upcalls: asking for extents, joining those who ask
  *   io.c        reads of backing files into folios, checksums
@@ -45,6 +48,7 @@
 #include <linux/jiffies.h>
 #include <linux/kobject.h>
 #include <linux/list.h>
+#include <linux/list_lru.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
 #include <linux/rbtree.h>
@@ -59,6 +63,7 @@
 
 struct datafs_instance;
 struct datafs_mount;
+struct mem_cgroup;
 struct datafs_ask;
 struct datafs_request;
 struct datafs_revoke;
@@ -77,6 +82,7 @@ enum datafs_stat {
 	DATAFS_STAT_EXTENTS,		/* live now (a gauge) */
 	DATAFS_STAT_EXTENTS_INSTALLED,
 	DATAFS_STAT_EXTENTS_REVOKED,
+	DATAFS_STAT_EXTENTS_RECLAIMED,	/* for want of memory, or by the limit */
 	DATAFS_STAT_REPLIES_STALE,	/* replies dropped, asked again */
 	DATAFS_STAT_REPLIES_BAD,	/* replies that broke the contract */
 	DATAFS_STAT_CRC_ERRORS,		/* granules that did not match */
@@ -205,6 +211,13 @@ struct datafs_mount {
 	enum datafs_state	state;
 	unsigned int		grace_s;	/* GRACE ends then; 0: never */
 	struct delayed_work	grace_work;
+	/*
+	 * inst->lock: the WAITING ones are those beyond @max_requests, oldest
+	 * first; @under_way are in inst->pending and inst->sent.
+	 */
+	struct list_head	waiting;
+	unsigned int		under_way;
+	unsigned int		max_requests;
 	u32			id;		/* unique while the module is loaded */
 	u8			incarnation[16];
 	enum datafs_verify	verify;
@@ -230,6 +243,8 @@ struct datafs_mount {
 	struct completion	users_gone;
 	bool			asked;		/* a MOUNT was queued: UMOUNT is owed */
 	struct xarray		held;		/* inodes that have, or had, extents; by number */
+	struct list_lru		lru;		/* datafs_ext.lru, the oldest use first */
+	unsigned int		max_extents;	/* 0: as many as memory has room for */
 	struct datafs_request	*umount_req;	/* made at mount, so that umount cannot fail */
 
 	atomic64_t		stats[DATAFS_STAT_NR];
@@ -275,12 +290,15 @@ void datafs_mount_put(struct datafs_mount *mnt);
  *             ^         |
  *             +---------+       the daemon died or was fenced, or could not
  *                               be handed it
- *   NEW, PENDING, SENT -> DONE  abandoned by its waiter, aborted, umount
+ *   NEW -> WAITING -> PENDING   its mount had as many under way as it may
+ *   NEW, WAITING, PENDING, SENT -> DONE
+ *                               abandoned by its waiter, aborted, umount
  *
  * Transitions happen in request.c only, under the instance's lock.
  */
 enum datafs_req_state {
 	DATAFS_REQ_NEW,
+	DATAFS_REQ_WAITING,
 	DATAFS_REQ_PENDING,
 	DATAFS_REQ_SENT,
 	DATAFS_REQ_ANSWERING,	/* a write has its answer; nobody else may end it */
@@ -315,12 +333,13 @@ struct datafs_request {
 	enum datafs_req_state	state;
 	struct datafs_instance	*inst;		/* reference */
 	struct datafs_mount	*mnt;		/* NULL for UMOUNT, REVOKE_DONE */
-	struct list_head	node;		/* pending, sent */
+	struct list_head	node;		/* waiting, pending, sent */
 	struct hlist_node	hash;
 	struct inode		*inode;
 	int (*install)(struct datafs_request *req, const void *body, u32 len);
 	void (*ended)(struct datafs_request *req);
 	void			*private;	/* kfree'd with the request */
+	struct mem_cgroup	*memcg;		/* who pays for what @install makes; reference */
 	struct completion	done;
 	int			error;
 	u64			epoch;		/* of the daemon that answers it */
@@ -380,9 +399,10 @@ int datafs_request_call(struct datafs_request *req);
 void datafs_request_end(struct datafs_request *req, int error);
 /* End all of @mnt (umount -f); new ones may come. May sleep. */
 void datafs_requests_abort(struct datafs_mount *mnt, int error);
-/* How many of @mnt are in that state, PENDING or SENT. */
-unsigned int datafs_requests_count(struct datafs_mount *mnt, int op,
-				   enum datafs_req_state state);
+/* How many of @mnt a daemon has, or (not @sent) has still to be given. */
+unsigned int datafs_requests_count(struct datafs_mount *mnt, int op, bool sent);
+/* How many of @mnt may be under way, from 1 on; holds at once. */
+void datafs_requests_limit(struct datafs_mount *mnt, unsigned int max);
 /* End all of an instance that is gone. May sleep. */
 void datafs_requests_end_all(struct datafs_instance *inst, int error);
 
@@ -618,14 +638,16 @@ int datafs_permission(datafs_idmap *idmap, struct inode *inode, int mask);
  *
  * References: the tree, and each I/O that uses it. @revoke is set (under
  * extent_lock) when a revocation takes it from the tree and is told when
- * the last reference goes.
+ * the last reference goes. @dead and @used are protected by extent_lock.
  */
 struct datafs_ext {
 	union {
 		struct rb_node		node;	/* in di->extents */
 		struct list_head	dying;	/* in di->dying */
 	};
-	bool			dead;		/* in di->dying; extent_lock */
+	struct list_head	lru;		/* in mnt->lru while it is in the tree */
+	bool			dead;		/* in di->dying */
+	bool			used;		/* since the shrinker passed it last */
 	refcount_t		ref;
 	struct datafs_inode	*di;
 	u64			off;
@@ -636,7 +658,7 @@ struct datafs_ext {
 	struct datafs_mount	*mnt;		/* outlives all I/O: a superblock is busy */
 	struct datafs_revoke	*revoke;
 	unsigned long		*verified;	/* verify=first: granules seen right */
-	u32			crc[];
+	u32			*crc;		/* of each granule; kvfree'd */
 };
 
 /*
@@ -692,6 +714,22 @@ void datafs_ext_bad(struct datafs_ext *ext, u64 off);
  */
 int datafs_revoke_start(struct datafs_instance *inst, u64 cookie,
 			const struct datafs_range *ranges, u32 n);
+
+int datafs_ext_cache_init(void);
+void datafs_ext_cache_exit(void);
+/* Of a superblock that is being made, and of one whose inodes are gone. */
+int datafs_lru_init(struct datafs_mount *mnt, struct super_block *sb);
+void datafs_lru_exit(struct datafs_mount *mnt);
+/* For the superblock's shrinker. Neither waits for the daemon. */
+unsigned long datafs_lru_count(struct datafs_mount *mnt,
+			       struct shrink_control *sc);
+unsigned long datafs_lru_scan(struct datafs_mount *mnt,
+			      struct shrink_control *sc);
+/*
+ * Forgets extents until there is room for @more below the mount's limit, if it
+ * has one, or all that are left are in use. May sleep.
+ */
+void datafs_lru_trim(struct datafs_mount *mnt, unsigned int more);
 
 /* ----------------------------------------------------------------- miss */
 

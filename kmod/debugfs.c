@@ -38,6 +38,7 @@ static int datafs_debug_requests_show(struct seq_file *m, void *v)
 	struct datafs_instance *inst = mnt->inst;
 
 	spin_lock(&inst->lock);
+	datafs_debug_queue(m, mnt, &mnt->waiting, "waiting");
 	datafs_debug_queue(m, mnt, &inst->pending, "pending");
 	datafs_debug_queue(m, mnt, &inst->sent, "sent");
 	spin_unlock(&inst->lock);

@@ -1,71 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DataFS: the extents an inode holds, and their revocation.
+ * DataFS: the extents an inode holds.
  *
- * An extent is in its inode's tree, or dead: out of the tree, but used by
- * I/O and therefore on the dying list. A revocation covers both, so that its
- * REVOKE_DONE means what it says.
- *
- *   reader                                revoke
- *   ------                                ------
- *   datafs_ext_get: ref                   seq++, tree -> dying, ext->revoke
- *   I/O to the backing file                 (holds one reference for each)
- *   datafs_ext_put: last reference
- *     off the dying list
- *     datafs_revoke_put: last   --------> REVOKE_DONE
+ * An extent is in its inode's tree and in its mount's order of use, or dead: out
+ * of both, but used by I/O and therefore on the dying list.
  */
-#include <linux/bitmap.h>
 #include <linux/slab.h>
-#include "datafs.h"
+#include "extent.h"
 #include "trace.h"
-
-/* struct datafs_revoke - one REVOKE command; told when the last extent goes */
-struct datafs_revoke {
-	refcount_t		ref;
-	struct datafs_request	*done;	/* made in advance: it cannot fail */
-	/*
-	 * A later revocation that met an extent which waits for this one: a
-	 * reference, given back when this one is told. Only ever from older to
-	 * newer, so that there is no circle.
-	 */
-	struct datafs_revoke	*next;
-};
-
-/* Protects datafs_revoke.next; inside extent_lock. */
-static DEFINE_SPINLOCK(datafs_revoke_lock);
-
-/*
- * One revocation is begun at a time, so that of two the same is the older one
- * for all extents.
- */
-static DEFINE_MUTEX(datafs_revoke_mutex);
-
-static void datafs_revoke_put(struct datafs_revoke *rv)
-{
-	while (rv && refcount_dec_and_test(&rv->ref)) {
-		struct datafs_revoke *next = rv->next;
-
-		/* Without a daemon that could want it, it is dropped. */
-		datafs_request_queue(rv->done);
-		datafs_request_put(rv->done);
-		kfree(rv);
-		rv = next;
-	}
-}
-
-static u64 datafs_ext_end(const struct datafs_ext *ext)
-{
-	return ext->off + ext->len;
-}
-
-static void datafs_ext_free(struct datafs_ext *ext)
-{
-	datafs_count(ext->mnt, DATAFS_STAT_EXTENTS, -1);
-	datafs_backing_put(ext->bf);
-	datafs_revoke_put(ext->revoke);
-	bitmap_free(ext->verified);
-	kvfree(ext);
-}
 
 void datafs_ext_put(struct datafs_ext *ext)
 {
@@ -109,8 +51,7 @@ struct datafs_ext *datafs_ext_find(struct datafs_inode *di, u64 off)
 	return best;
 }
 
-/* Tree -> dying list; the tree's reference is the caller's, on @drop. */
-static void datafs_ext_kill(struct datafs_ext *ext, struct list_head *drop)
+void datafs_ext_unlink(struct datafs_ext *ext, struct list_head *drop)
 {
 	struct datafs_inode *di = ext->di;
 
@@ -128,12 +69,10 @@ static void datafs_ext_kill(struct datafs_ext *ext, struct list_head *drop)
 		list_add(&ext->dying, &di->dying);
 }
 
-static void datafs_ext_free_list(struct list_head *drop)
+void datafs_ext_kill(struct datafs_ext *ext, struct list_head *drop)
 {
-	struct datafs_ext *ext, *next;
-
-	list_for_each_entry_safe(ext, next, drop, dying)
-		datafs_ext_free(ext);
+	datafs_lru_del(ext);
+	datafs_ext_unlink(ext, drop);
 }
 
 struct datafs_ext *datafs_ext_get(struct datafs_inode *di, u64 off)
@@ -142,10 +81,12 @@ struct datafs_ext *datafs_ext_get(struct datafs_inode *di, u64 off)
 
 	spin_lock(&di->extent_lock);
 	ext = datafs_ext_find(di, off);
-	if (ext && ext->off <= off)
+	if (ext && ext->off <= off) {
 		refcount_inc(&ext->ref);
-	else
+		ext->used = true;
+	} else {
 		ext = NULL;
+	}
 	spin_unlock(&di->extent_lock);
 	return ext;
 }
@@ -185,8 +126,7 @@ void datafs_ext_publish(struct datafs_inode *di, u64 content)
 	spin_unlock(&di->extent_lock);
 }
 
-/* What an ask may install shrinks by what goes while it is under way. */
-static void datafs_ask_stale(struct datafs_inode *di, u64 seq, u64 off, u64 end)
+void datafs_ask_stale(struct datafs_inode *di, u64 seq, u64 off, u64 end)
 {
 	struct datafs_ask *ask;
 
@@ -253,50 +193,6 @@ void datafs_ext_bad(struct datafs_ext *ext, u64 off)
 
 /* ------------------------------------------------------------- installing */
 
-static struct datafs_ext *datafs_ext_make(struct datafs_inode *di,
-					  const struct datafs_extent *src,
-					  u64 content, const __u32 *crc)
-{
-	struct datafs_mount *mnt = datafs_mnt(di->vfs_inode.i_sb);
-	u32 n = src->len >> DATAFS_GRANULE_SHIFT;
-	struct datafs_backing_file *bf;
-	struct datafs_ext *ext;
-
-	bf = datafs_backing_get(mnt->inst, src->backing_id);
-	if (!bf) {
-		pr_warn_ratelimited("datafs: mount %u: extent names backing file %u, which is not registered\n",
-				    mnt->id, src->backing_id);
-		return ERR_PTR(-EIO);
-	}
-	if (src->len > bf->size || src->backing_off > bf->size - src->len) {
-		pr_warn_ratelimited("datafs: mount %u: extent [%llu, +%llu) is beyond backing file %u\n",
-				    mnt->id, src->backing_off, src->len, bf->id);
-		datafs_backing_put(bf);
-		return ERR_PTR(-EIO);
-	}
-	ext = kvmalloc(struct_size(ext, crc, n), GFP_KERNEL);
-	if (!ext)
-		goto nomem;
-	*ext = (struct datafs_ext) {
-		.di = di, .mnt = mnt, .bf = bf,
-		.off = src->off, .len = src->len,
-		.backing_off = src->backing_off, .content = content,
-	};
-	refcount_set(&ext->ref, 1);
-	memcpy(ext->crc, crc, n * sizeof(*crc));
-	if (READ_ONCE(mnt->verify) == DATAFS_VERIFY_FIRST) {
-		ext->verified = bitmap_zalloc(n, GFP_KERNEL);
-		if (!ext->verified)
-			goto nomem;
-	}
-	datafs_count(mnt, DATAFS_STAT_EXTENTS, 1);
-	return ext;
-nomem:
-	kvfree(ext);
-	datafs_backing_put(bf);
-	return ERR_PTR(-ENOMEM);
-}
-
 /* Cut [@ext->off, @off) or [@end, ...) away; the checksums move along. */
 static void datafs_ext_trim(struct datafs_ext *ext, u64 off, u64 end)
 {
@@ -352,6 +248,7 @@ static bool datafs_ext_insert(struct datafs_inode *di, struct datafs_ext *new,
 	}
 	rb_link_node(&new->node, parent, p);
 	rb_insert_color(&new->node, &di->extents);
+	datafs_lru_add(new);
 	trace_datafs_extent_insert(new);
 	return true;
 }
@@ -392,6 +289,7 @@ int datafs_ext_install(struct datafs_ask *ask, u64 seq, u64 epoch,
 	err = datafs_ext_hold(di);
 	if (err)
 		return err;
+	datafs_lru_trim(mnt, rep->count);
 	made = kcalloc(rep->count, sizeof(*made), GFP_KERNEL);
 	if (!made)
 		return -ENOMEM;
@@ -441,104 +339,4 @@ out:
 			datafs_ext_free(made[i]);
 	kfree(made);
 	return err;
-}
-
-/* -------------------------------------------------------------- revocation */
-
-static void datafs_ext_set_revoke(struct datafs_ext *ext,
-				  struct datafs_revoke *rv)
-{
-	struct datafs_revoke *old = ext->revoke;
-
-	if (!old) {
-		refcount_inc(&rv->ref);
-		ext->revoke = rv;
-		return;
-	}
-	spin_lock(&datafs_revoke_lock);
-	while (old != rv && old->next)
-		old = old->next;
-	if (old != rv) {
-		refcount_inc(&rv->ref);
-		old->next = rv;
-	}
-	spin_unlock(&datafs_revoke_lock);
-}
-
-/* @rv: NULL if nobody wants to know when it is done */
-static void datafs_revoke_inode(struct datafs_inode *di, u64 seq, u64 off,
-				u64 end, struct datafs_revoke *rv)
-{
-	struct datafs_mount *mnt = datafs_mnt(di->vfs_inode.i_sb);
-	struct datafs_ext *ext;
-	LIST_HEAD(drop);
-	u64 n = 0;
-
-	spin_lock(&di->extent_lock);
-	datafs_ask_stale(di, seq, off, end);
-	while ((ext = datafs_ext_find(di, off)) && ext->off < end) {
-		datafs_ext_kill(ext, &drop);
-		n++;
-	}
-	list_for_each_entry(ext, &di->dying, dying)
-		if (rv && ext->off < end && datafs_ext_end(ext) > off)
-			datafs_ext_set_revoke(ext, rv);
-	spin_unlock(&di->extent_lock);
-	datafs_ext_free_list(&drop);
-	datafs_count(mnt, DATAFS_STAT_EXTENTS_REVOKED, n);
-}
-
-void datafs_ext_forget(struct datafs_inode *di)
-{
-	struct datafs_mount *mnt = datafs_mnt(di->vfs_inode.i_sb);
-
-	datafs_revoke_inode(di, atomic64_inc_return(&mnt->seq), 0, U64_MAX, NULL);
-}
-
-int datafs_revoke_start(struct datafs_instance *inst, u64 cookie,
-			const struct datafs_range *ranges, u32 n)
-{
-	struct datafs_revoke *rv;
-	u32 i;
-
-	rv = kzalloc(sizeof(*rv), GFP_KERNEL);
-	if (!rv)
-		return -ENOMEM;
-	rv->done = datafs_request_alloc_inst(inst, DATAFS_OP_REVOKE_DONE,
-					     sizeof(struct datafs_revoke_done),
-					     GFP_KERNEL);
-	if (!rv->done) {
-		kfree(rv);
-		return -ENOMEM;
-	}
-	((struct datafs_revoke_done *)rv->done->body)->cookie = cookie;
-	refcount_set(&rv->ref, 1);
-
-	mutex_lock(&datafs_revoke_mutex);
-	for (i = 0; i < n; i++) {
-		const struct datafs_range *r = &ranges[i];
-		u64 end = r->off + r->len;
-		struct datafs_mount *mnt;
-		struct inode *inode;
-		u64 seq;
-
-		if (!r->len || end < r->off)
-			end = U64_MAX;
-		mnt = datafs_mount_get(r->mount_id);
-		if (!mnt)
-			continue;
-		if (mnt->inst == inst) {
-			seq = atomic64_inc_return(&mnt->seq);
-			inode = datafs_ilookup(mnt->sb, r->ino);
-			if (inode) {
-				datafs_revoke_inode(datafs_i(inode), seq,
-						    r->off, end, rv);
-				iput(inode);
-			}
-		}
-		datafs_mount_put(mnt);
-	}
-	mutex_unlock(&datafs_revoke_mutex);
-	datafs_revoke_put(rv);
-	return 0;
 }

@@ -33,6 +33,7 @@ static const struct {
 	void (*exit)(void);
 } datafs_parts[] = {
 	{ "inode cache",  datafs_inode_cache_init, datafs_inode_cache_exit },
+	{ "extent cache", datafs_ext_cache_init, datafs_ext_cache_exit },
 	{ "I/O",	  datafs_io_init,	   datafs_io_exit },
 	{ "netlink",	  datafs_netlink_init,	   datafs_netlink_exit },
 	{ "sysfs",	  datafs_sysfs_init,	   datafs_sysfs_exit },

@@ -3,6 +3,8 @@
  * DataFS: data upcalls. Who needs an extent asks once; who comes while the
  * answer is under way waits for that one.
  */
+#include <linux/memcontrol.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include "datafs.h"
@@ -25,6 +27,7 @@ static int datafs_ask_install(struct datafs_request *req, const void *body,
 	struct datafs_ask *ask = datafs_ask_of(req);
 	const struct datafs_extent *ext;
 	struct datafs_extent_rep rep;
+	struct mem_cgroup *old;
 	const __u32 *crc;
 	int err;
 
@@ -33,7 +36,10 @@ static int datafs_ask_install(struct datafs_request *req, const void *body,
 		return err;
 	if (!rep.count)
 		return ask->prefetch ? 0 : -EIO;
-	return datafs_ext_install(ask, req->head.seq, req->epoch, &rep, ext, crc);
+	old = set_active_memcg(req->memcg);
+	err = datafs_ext_install(ask, req->head.seq, req->epoch, &rep, ext, crc);
+	set_active_memcg(old);
+	return err;
 }
 
 static void datafs_ask_ended(struct datafs_request *req)
@@ -103,6 +109,7 @@ datafs_ask_make(struct inode *inode, u64 off, u64 end, bool prefetch,
 	req->private = ask;
 	ihold(inode);
 	req->inode = inode;
+	req->memcg = get_mem_cgroup_from_mm(current->mm);
 	req->install = datafs_ask_install;
 	req->ended = datafs_ask_ended;
 	if (prefetch)

@@ -184,6 +184,36 @@ probe NO_LLSEEK <<'END'
 extern const struct file_operations ops;
 const struct file_operations ops = { .llseek = no_llseek };
 END
+
+# ------------------------------------------------------------- memory
+
+# a superblock's shrinker is allocated (6.7)
+probe SB_SHRINKER_POINTER <<'END'
+#include <linux/fs.h>
+struct shrinker *x(struct super_block *sb);
+struct shrinker *x(struct super_block *sb) { return sb->s_shrink; }
+END
+# list_lru_add() is told node and cgroup, and has a variant that finds them (6.8)
+probe LIST_LRU_ADD_OBJ <<'END'
+#include <linux/list_lru.h>
+bool x(struct list_lru *lru, struct list_head *item);
+bool x(struct list_lru *lru, struct list_head *item)
+{
+	return list_lru_add_obj(lru, item);
+}
+END
+# the walker of a list_lru is given the lock (until 6.13)
+probe LIST_LRU_WALK_LOCK <<'END'
+#include <linux/list_lru.h>
+static enum lru_status f(struct list_head *item, struct list_lru_one *lru,
+			 spinlock_t *lock, void *arg)
+{
+	return LRU_SKIP;
+}
+extern const list_lru_walk_cb x;
+const list_lru_walk_cb x = f;
+END
+
 # The output of always-y is the answer itself. Not through the shell's status:
 # one kbuild run must ask all questions, whatever the answers.
 # shellcheck disable=SC2016 # for make to expand

@@ -16,6 +16,9 @@
 /* Read-ahead, unless somebody writes another value to the bdi in sysfs. */
 #define DATAFS_READAHEAD	(512u << 10)
 
+/* Under way for one mount, unless somebody writes another value in sysfs. */
+#define DATAFS_REQUESTS		1024
+
 static atomic_t datafs_last_mount_id = ATOMIC_INIT(0);
 
 /* ---------------------------------------------------------------- options */
@@ -172,6 +175,8 @@ static struct datafs_mount *datafs_mount_new(struct datafs_instance *inst,
 	}
 	mnt->inst = inst;
 	INIT_LIST_HEAD(&mnt->node);
+	INIT_LIST_HEAD(&mnt->waiting);
+	mnt->max_requests = DATAFS_REQUESTS;
 	refcount_set(&mnt->users, 1);
 	init_completion(&mnt->users_gone);
 	spin_lock_init(&mnt->statfs_lock);
@@ -324,6 +329,16 @@ static void datafs_umount_begin(struct super_block *sb)
 	datafs_requests_abort(datafs_mnt(sb), -EIO);
 }
 
+static long datafs_nr_cached(struct super_block *sb, struct shrink_control *sc)
+{
+	return datafs_lru_count(datafs_mnt(sb), sc);
+}
+
+static long datafs_free_cached(struct super_block *sb, struct shrink_control *sc)
+{
+	return datafs_lru_scan(datafs_mnt(sb), sc);
+}
+
 static const struct super_operations datafs_super_ops = {
 	.alloc_inode	= datafs_alloc_inode,
 	.free_inode	= datafs_free_inode,
@@ -331,6 +346,8 @@ static const struct super_operations datafs_super_ops = {
 	.statfs		= datafs_statfs,
 	.umount_begin	= datafs_umount_begin,
 	.show_options	= datafs_show_options,
+	.nr_cached_objects	= datafs_nr_cached,
+	.free_cached_objects	= datafs_free_cached,
 };
 
 static int datafs_fill_super(struct super_block *sb, struct fs_context *fc)
@@ -356,6 +373,9 @@ static int datafs_fill_super(struct super_block *sb, struct fs_context *fc)
 		return ret;
 	sb->s_bdi->ra_pages = DATAFS_READAHEAD >> PAGE_SHIFT;
 	sb->s_bdi->io_pages = DATAFS_READAHEAD >> PAGE_SHIFT;
+	ret = datafs_lru_init(mnt, sb);
+	if (ret)
+		return ret;
 
 	/* From now on a revocation may look for inodes. */
 	smp_store_release(&mnt->sb, sb);
@@ -383,6 +403,7 @@ static void datafs_kill_sb(struct super_block *sb)
 	datafs_sysfs_del(mnt);
 	datafs_mount_stop(mnt);
 	kill_anon_super(sb);
+	datafs_lru_exit(mnt);
 	if (mounted)
 		datafs_event_mount(DATAFS_CMD_UNMOUNTED, mnt);
 	datafs_mount_finish(mnt);

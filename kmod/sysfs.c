@@ -17,6 +17,9 @@
 #define DATAFS_READAHEAD_MAX_KB	(64u << 10)
 /* a timer that is longer ends too early, at HZ=1000 after twelve days */
 #define DATAFS_GRACE_MAX_S	(10u * 86400)
+#define DATAFS_REQUESTS_MOST	(64u << 10)
+/* a limit below that would have readers take extents from one another */
+#define DATAFS_EXTENTS_LEAST	1024u
 
 static struct kset *datafs_kset;
 
@@ -164,6 +167,38 @@ static int datafs_grace_store(struct datafs_mount *mnt, const char *val)
 	return 0;
 }
 
+static ssize_t datafs_max_extents_show(struct datafs_mount *mnt, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(mnt->max_extents));
+}
+
+static int datafs_max_extents_store(struct datafs_mount *mnt, const char *val)
+{
+	unsigned int max;
+
+	if (datafs_knob_number(val, 0, UINT_MAX, &max) ||
+	    (max && max < DATAFS_EXTENTS_LEAST))
+		return -EINVAL;
+	WRITE_ONCE(mnt->max_extents, max);
+	datafs_lru_trim(mnt, 0);
+	return 0;
+}
+
+static ssize_t datafs_max_requests_show(struct datafs_mount *mnt, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(mnt->max_requests));
+}
+
+static int datafs_max_requests_store(struct datafs_mount *mnt, const char *val)
+{
+	unsigned int max;
+
+	if (datafs_knob_number(val, 1, DATAFS_REQUESTS_MOST, &max))
+		return -EINVAL;
+	datafs_requests_limit(mnt, max);
+	return 0;
+}
+
 static int datafs_policy_store(struct datafs_policy *policy, const char *val)
 {
 	unsigned int ms;
@@ -255,6 +290,8 @@ static struct datafs_knob datafs_knobs[] = {
 	RW(attr_max_ms,		datafs_attr_policy_show, datafs_attr_policy_store),
 	RW(entry_max_ms,	datafs_entry_policy_show, datafs_entry_policy_store),
 	RW(grace_timeout_s,	datafs_grace_show, datafs_grace_store),
+	RW(max_extents,		datafs_max_extents_show, datafs_max_extents_store),
+	RW(max_requests,	datafs_max_requests_show, datafs_max_requests_store),
 	WO(abort,		datafs_abort_store),
 	WO(drop_caches,		datafs_drop_caches_store),
 };
@@ -278,12 +315,12 @@ static u64 datafs_count_requeued(struct datafs_mount *mnt, int nr)
 
 static u64 datafs_count_pending(struct datafs_mount *mnt, int nr)
 {
-	return datafs_requests_count(mnt, nr, DATAFS_REQ_PENDING);
+	return datafs_requests_count(mnt, nr, false);
 }
 
 static u64 datafs_count_sent(struct datafs_mount *mnt, int nr)
 {
-	return datafs_requests_count(mnt, nr, DATAFS_REQ_SENT);
+	return datafs_requests_count(mnt, nr, true);
 }
 
 #define DATAFS_COUNTERS_MAX \

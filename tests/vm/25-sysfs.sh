@@ -71,9 +71,12 @@ knob verify always
 check "read_ahead_kb" eval 'knob read_ahead_kb 128 && knob read_ahead_kb 0 && knob read_ahead_kb 65536'
 check "attr_max_ms" eval 'knob attr_max_ms 0 && knob attr_max_ms 4294967295'
 check "entry_max_ms" eval 'knob entry_max_ms 0 && knob entry_max_ms 4294967295'
+check "max_extents" eval 'knob max_extents 1024 && knob max_extents 4294967295 && knob max_extents 0'
+check "max_requests" eval 'knob max_requests 65536 && knob max_requests 1 && knob max_requests 1024'
 check "grace_timeout_s" eval 'knob grace_timeout_s 864000 && knob grace_timeout_s 0'
 for v in "verify sometimes" "verify " "read_ahead_kb 65537" "read_ahead_kb -1" \
 	 "attr_max_ms 4294967296" "attr_max_ms one" "entry_max_ms " "grace_timeout_s 864001" \
+	 "max_extents 1023" "max_extents 4294967296" "max_requests 0" "max_requests 65537" \
 	 "abort 2" "abort " "drop_caches 0" "drop_caches 4"; do
 	check "refused: $v" refused "${v%% *}" "${v#* }"
 done
@@ -127,6 +130,41 @@ mounted "$tracefs" || mount -t tracefs tracefs "$tracefs"
 mounted /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 DEBUG=/sys/kernel/debug/datafs/${DIR##*/}
 echo 1 > "$tracefs/events/datafs/enable"
+
+# --- how many may be under way
+# queue STATE: so many requests are in that state
+queue()
+{
+	[ "$(grep -c "^[0-9]* $1 " "$DEBUG/requests")" -eq "$2" ]
+}
+drop_all
+stat "$MNT/a" > /dev/null
+kill -STOP "$(daemons)"
+knob max_requests 1
+waiters=
+for f in bcm gw raw error; do
+	cat "$MNT/a/$f.h" > /run/waiter.$f 2>&1 &
+	waiters="$waiters $!"
+done
+check "of four, three wait for the first" until_true 20 queue waiting 3
+check "one is under way" queue '\(pending\|sent\)' 1
+knob max_requests 3
+check "three are, when three may" until_true 20 queue '\(pending\|sent\)' 3
+check "one waits" queue waiting 1
+knob max_requests 1
+check "it goes on waiting when one may" queue waiting 1
+pid=${waiters##* }
+kill -KILL "$pid"
+wait "$pid" 2> /dev/null
+# whichever of them it was
+check "who is killed waits no more" until_true 20 eval \
+	'[ "$(grep -cE "(waiting|pending|sent) lookup" "$DEBUG/requests")" -eq 3 ]'
+kill -CONT "$(daemons)"
+check "all others are answered, one after another" eval 'wait ${waiters% *}'
+for f in bcm gw raw; do
+	check "rightly: $f" cmp "$SRC/a/$f.h" /run/waiter.$f
+done
+knob max_requests 1024
 
 # --- who waits
 kill -STOP "$(daemons)"
