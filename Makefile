@@ -105,6 +105,11 @@ fuzz:
 
 tests: $(vm_prog)
 
+# It reads what the daemon keeps.
+$(B)/tests/vm/steal: $(B)/obj/tests/vm/prog/steal.o $(daemon_lib)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(B)/tests/vm/%: $(B)/obj/tests/vm/prog/%.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $< -luring -pthread \

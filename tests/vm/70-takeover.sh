@@ -4,13 +4,17 @@
 #
 # Daemons are killed, again and again, while programs read, stat, list and map a
 # tree and compare all of it: none of them sees it. KILLS in the environment says
-# how often (50), SEED when.
+# how often (50), SEED when; beside those, a daemon dies with requests of each
+# opcode taken and not answered, as often as STEALS says (2), CALLERS (10) of each,
+# twice.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
 CACHE_SIZE=192M
 KILLS=${KILLS:-50}
 SEED=${SEED:-$RANDOM}
+STEALS=${STEALS:-2}
+CALLERS=${CALLERS:-10}
 NAME=killed
 
 make_tree()
@@ -20,13 +24,17 @@ make_tree()
 	gen "$SRC/big" 40m 1 &&
 	gen "$SRC/odd" 70001 2 &&
 	ln -s a/b "$SRC/link" &&
-	setfattr -n user.colour -v blue "$SRC/odd"
+	setfattr -n user.colour -v blue "$SRC/odd" &&
+	make_callers "$CALLERS"
 }
 
 # What a service manager does.
 serve()
 {
 	while [ ! -e /run/stop ]; do
+		until [ ! -e /run/hold ]; do
+			sleep 0.1
+		done
 		datafsd --name $NAME --cache-dir "$CACHE" \
 			--cache-size "$CACHE_SIZE" 2>> /run/daemon.log &
 		echo $! > /run/daemon.pid
@@ -76,9 +84,29 @@ same_attributes()
 # A reader of what is not cached: pages, and every other time inodes too.
 forgetful()
 {
-	drop_pages
-	verify -m mixed -t 1 "$SRC" "$MNT" && drop_all &&
+	flock /run/drop.lock bash -c "$(declare -f drop_pages); drop_pages"
+	verify -m mixed -t 1 "$SRC" "$MNT" &&
+		flock /run/drop.lock bash -c "$(declare -f drop_all); drop_all" &&
 		verify -m read -t 1 "$SRC" "$MNT"
+}
+
+# Through a mount whose attributes do not expire, or all would ask for those first;
+# and nobody else drops what the callers have prepared.
+steals()
+{
+	local i pid at=/mnt/long
+
+	mkdir -p $at && until_true 60 serving &&
+	mount -t datafs -o "instance=$NAME,sync_interval=3600" "$SRC" $at || return 1
+
+	for i in $(seq "$STEALS"); do
+		until_true 60 serving || return 1
+		read -r pid < /run/daemon.pid
+		: > /run/hold
+		flock /run/drop.lock steal "$NAME" "$pid" "$CACHE/$NAME" $at "$CALLERS" \
+			> /run/steal.out 2>&1 || { grep -v "^ok" /run/steal.out; rm -f /run/hold; return 1; }
+	done
+	umount $at
 }
 
 start_readers()
@@ -98,11 +126,11 @@ readers_ended()
 	! jobs -r | grep -q reader
 }
 
-# A moment within the next four seconds, from the seed.
+# A moment within the next two seconds, from the seed.
 moment()
 {
 	SEED=$(((SEED * 1103515245 + 12345) % 2147483648))
-	sleep "$((SEED / 65536 % 4)).$((SEED / 1048576 % 10))"
+	sleep "$((SEED / 65536 % 2)).$((SEED / 1048576 % 10))"
 }
 
 # Whether it serves already, or has not begun to, is up to the moment.
@@ -144,6 +172,7 @@ count_is "adopted, all of them" "$(stat_of cache_adopted "$NAME")" -eq "$before"
 count_is "none is a stray" "$(stat_of cache_strays "$NAME")" -eq 0
 
 start_readers
+check "$STEALS times a daemon dies with requests of all kinds" steals
 check "$KILLS kills" kills
 : > /run/enough
 check "a daemon at the end" until_true 60 serving
@@ -157,8 +186,11 @@ for n in 1 2 3 4 5 6 7 8; do
 	fi
 done
 datafs stats --instance $NAME | grep -E 'requeued|adopted|strays|replies_stale' | sed 's/^/# /'
-sum=$(datafs stats --instance $NAME | awk '/^requeued_/ { n += $2 } END { print n + 0 }')
-count_is "requests were sent again" "$sum" -gt 0
+for op in mount umount lookup getattr readdir readlink extent bad_extent getxattr \
+	  listxattr statfs revoke_done parent; do
+	count_is "$op was sent again" "$(stat_of "requeued_$op" "$NAME")" -ge \
+		$((STEALS * CALLERS < 20 ? STEALS * CALLERS : 20))
+done
 check "all is right at the end" verify -m mixed "$SRC" "$MNT"
 : > /run/stop
 check "unmount" umount "$MNT"

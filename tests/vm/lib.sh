@@ -256,6 +256,23 @@ forget_cache()
 	mkdir -p "$CACHE"
 }
 
+# make_callers N: what each of the callers of prog/callers.h has to itself, or
+# shares
+make_callers()
+{
+	local i s=$SRC/s
+
+	mkdir -p "$s/links0" "$s/cold0" "$s/bad0" && gen "$s/odd0" 70001 2 &&
+	setfattr -n user.colour -v blue "$s/odd0" || return 1
+	for i in $(seq 0 $(($1 - 1))); do
+		mkdir -p "$s/dirs0/d$i" && ln -s "to/$i" "$s/links0/l$i" &&
+		printf '%04d' $((i + 1)) > "$s/cold0/f$i" &&
+		truncate -s 5000 "$s/cold0/f$i" &&
+		gen "$s/bad0/f$i" 4096 $((i + 77)) || return 1
+	done
+	cat "$s"/bad0/* > /run/bad
+}
+
 # -------------------------------------------------------------------- NFS
 
 have_nfsd()

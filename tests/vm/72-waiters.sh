@@ -1,0 +1,109 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# vm: kernels=6.12 long=6.1,debug mem=1536 disk=2G timeout=900
+#
+# Whoever waits for a daemon can be ended, whatever it waits for: by SIGKILL, by
+# umount -f, by abort; and does not keep the machine from going to sleep. What
+# happens to a file meanwhile is no hang either.
+
+. "$DATAFS_TOP/tests/vm/lib.sh"
+
+CALLERS=5
+
+make_tree()
+{
+	make_callers "$CALLERS" && gen "$SRC/shrinks" 1m 3 && gen "$SRC/goes" 1m 4 &&
+	gen "$SRC/stays" 1m 5 && cp "$SRC/shrinks" "$SRC/goes" /run
+}
+
+# waiters HOW, with the daemon that there is; the mounts of its callers go again
+ended_by()
+{
+	local m
+
+	tap waiters "$1" default "$(daemons)" "$STORE" "$MNT" "$CALLERS"
+	for m in /mnt/more* /mnt/none*; do
+		! mounted "$m" || umount "$m"
+	done
+	is "$1: only the one mount is left" "$(grep -c ' - datafs ' /proc/self/mountinfo)" -eq 1
+}
+
+another_daemon()
+{
+	kill -KILL "$(daemons)"
+	until_true 60 eval '[ "$(cat /sys/fs/datafs/*/state)" = LIVE ]'
+}
+
+# reader FILE: in the background, from a file that is open; its output in OUT.FILE
+reader()
+{
+	exec {fd}< "$MNT/$1"
+	cat <&"$fd" > "/run/out.$1" 2> "/run/err.$1" &
+	readers[$1]=$!
+	exec {fd}<&-
+}
+
+waits()
+{
+	[ "$(cat /sys/fs/datafs/*/requests_pending/extent /sys/fs/datafs/*/requests_sent/extent |
+		paste -sd+ | bc)" -ge "$1" ]
+}
+
+load
+check "a tree" make_tree
+check "mount" mnt "$SRC" "$MNT" sync_interval=3600
+check "read" verify -m mixed "$SRC" "$MNT"
+ended_by kill
+ended_by force
+ended_by abort
+is "ABORTED" "$(cat /sys/fs/datafs/*/state)" = ABORTED
+check "another daemon revives it" another_daemon
+if grep -qs freeze /sys/power/state && [ -e /sys/power/pm_test ]; then
+	ended_by suspend
+else
+	skip "suspend" "this kernel cannot"
+fi
+check "all is right" verify -m mixed "$SRC" "$MNT"
+
+# --- beside readers that wait: their files shrink, go, are evicted; lazy umount
+declare -A readers
+drop_all
+for f in shrinks goes stays; do
+	stat "$MNT/$f" > /dev/null
+done
+kill -STOP "$(daemons)"
+for f in shrinks goes stays; do
+	reader $f
+done
+check "three readers wait for data" until_true 30 waits 3
+truncate -s 5000 "$SRC/shrinks"
+rm "$SRC/goes"
+check "caches can be dropped" timeout 60 bash -c 'echo 3 > /proc/sys/vm/drop_caches'
+check "a umount is refused" eval '! umount "$MNT" 2> /dev/null'
+kill -CONT "$(daemons)"
+for f in shrinks goes stays; do
+	wait "${readers[$f]}"
+	status=$?
+	# what the source no longer has can be ESTALE, and is never a blend
+	case $f.$status in
+	stays.0)	check "the one that stays is right" cmp "$SRC/stays" /run/out.stays ;;
+	shrinks.0)	check "the one that shrinks: old or new, and whole" eval \
+				'cmp "$SRC/shrinks" /run/out.shrinks ||
+				 cmp /run/shrinks /run/out.shrinks' ;;
+	goes.0)		check "the one that goes: whole" cmp /run/goes /run/out.goes ;;
+	*)		check "$f: ESTALE" grep -q "Stale" "/run/err.$f" ;;
+	esac
+done
+kill -STOP "$(daemons)"
+drop_pages
+echo 2 > "$(find /sys/fs/datafs -name drop_caches)"
+reader stays
+check "a reader waits" until_true 30 waits 1
+daemon=$(daemons)
+check "umount -l does not wait" timeout 60 umount -l "$MNT"
+kill -KILL "${readers[stays]}"
+wait "${readers[stays]}" 2> /dev/null
+kill -CONT "$daemon"
+check "the mount ends with its last reader" until_true 30 eval \
+	'[ -z "$(find /sys/fs/datafs -maxdepth 1 -name "[0-9]*")" ]'
+finish
