@@ -14,7 +14,8 @@
  *   sysfs.c     /sys/fs/datafs
  *   debugfs.c   the live tables of requests and extents
  *   trace.h     tracepoints
- *   inode.c     inodes, attributes, revalidation
+ *   inode.c     inodes, their attributes
+ *   valid.c     until when those are good; revalidation, getattr, permission
  *   dir.c       lookup, readdir, readlink
  *   xattr.c     extended attributes, ACLs
  *   export.c    file handles
