@@ -90,7 +90,14 @@ $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(DATAFS_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/tests/test_cache: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
+$(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
+
+# What the tests test_X_*.c share is in X_fixture.c.
+define fixture
+$(filter $(B)/tests/test_$(1)_%,$(test_bin)): $(call obj,tests/unit/$(1)_fixture.c)
+endef
+$(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
+	$(call fixture,$(patsubst tests/unit/%_fixture.c,%,$f))))
 
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(util_lib) $(daemon_lib)
 	@mkdir -p $(@D)

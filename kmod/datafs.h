@@ -10,11 +10,13 @@
  *   reply.c     checks of all that a daemon says; pure, no locks, no sleep
  *   backing.c   registered backing files
  *   netlink.c   generic netlink: state, statistics, revoke, events
- *   super.c     mount, umount, statfs, options
+ *   super.c     mount, umount, statfs
+ *   options.c   mount options
  *   sysfs.c     /sys/fs/datafs
  *   debugfs.c   the live tables of requests and extents
  *   trace.h     tracepoints
- *   inode.c     inodes, attributes, revalidation
+ *   inode.c     inodes, their attributes
+ *   valid.c     until when those are good; revalidation, getattr, permission
  *   dir.c       lookup, readdir, readlink
  *   xattr.c     extended attributes, ACLs
  *   export.c    file handles
@@ -802,7 +804,7 @@ ssize_t datafs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t datafs_listxattr(struct dentry *dentry, char *list, size_t size);
 struct posix_acl *datafs_get_acl(struct inode *inode, int type, bool rcu);
 
-/* super.c; by enum datafs_verify */
+/* options.c; by enum datafs_verify */
 extern const struct constant_table datafs_verify_names[];
 
 /* sysfs.c; a mount that has its superblock. May sleep. */

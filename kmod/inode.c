@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DataFS: inodes, and what is known about them for how long.
+ * DataFS: inodes, and what is known about them.
  *
  * Attributes arrive in answers of many kinds, in no particular order. Which
  * of two is newer is decided by the mount's sequence alone: publishing a
@@ -17,13 +17,9 @@
  *   A is answered: s < attr_seq, dropped
  */
 #include <linux/fs.h>
-#include <linux/jiffies.h>
 #include <linux/posix_acl.h>
 #include <linux/slab.h>
 #include "datafs.h"
-
-/* Looks of which others were faster; by then many have seen something new. */
-#define DATAFS_REVALIDATE_TRIES	4
 
 static struct kmem_cache *datafs_inode_cache;
 
@@ -114,46 +110,6 @@ struct inode *datafs_ilookup(struct super_block *sb, u64 ino)
 }
 
 /* -------------------------------------------------------------- attributes */
-
-#define DATAFS_UNTIL_BITS	48
-#define DATAFS_UNTIL_FOREVER	((1ull << DATAFS_UNTIL_BITS) - 1)
-
-u64 datafs_until(const struct datafs_policy *policy, u32 valid_ms, u64 when)
-{
-	u64 generation = READ_ONCE(policy->generation), until;
-
-	if (!valid_ms)
-		return 0;
-	valid_ms = min(valid_ms, READ_ONCE(policy->max_ms));
-	if (valid_ms == DATAFS_FOREVER)
-		until = DATAFS_UNTIL_FOREVER;
-	else
-		until = when + div_u64((u64)valid_ms * HZ, MSEC_PER_SEC);
-	return generation << DATAFS_UNTIL_BITS | until;
-}
-
-bool datafs_is_valid(const struct datafs_mount *mnt,
-		     const struct datafs_policy *policy, u64 until)
-{
-	u64 time = until & DATAFS_UNTIL_FOREVER;
-
-	if (!until || !READ_ONCE(policy->max_ms))
-		return false;
-	if (!datafs_mount_is_live(mnt))
-		return true;
-	if (until >> DATAFS_UNTIL_BITS != READ_ONCE(policy->generation))
-		return false;
-	return time == DATAFS_UNTIL_FOREVER ||
-	       time_before64(get_jiffies_64(), time);
-}
-
-bool datafs_inode_attr_valid(struct inode *inode)
-{
-	const struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
-
-	return datafs_is_valid(mnt, &mnt->attr_policy,
-			       READ_ONCE(datafs_i(inode)->attr_until));
-}
 
 static struct timespec64 datafs_ts(s64 sec, u32 nsec)
 {
@@ -408,116 +364,3 @@ struct inode *datafs_iget(struct super_block *sb, const struct datafs_attr *attr
 	}
 	return inode;
 }
-
-/* GETATTR; on success *@seq is what the request carried. */
-static int datafs_attr_upcall(struct super_block *sb, u64 ino,
-			      struct datafs_attr *attr, u64 *seq)
-{
-	struct datafs_request *req;
-	int ret;
-
-	req = datafs_request_alloc(datafs_mnt(sb), DATAFS_OP_GETATTR, ino, 0,
-				   GFP_KERNEL);
-	if (!req)
-		return -ENOMEM;
-	ret = datafs_request_call(req);
-	if (!ret && (datafs_reply_attr(req->reply, req->reply_len, attr) ||
-		     attr->ino != ino))
-		ret = datafs_request_bad(req, "attributes");
-	*seq = req->head.seq;
-	datafs_request_put(req);
-	return ret;
-}
-
-struct inode *datafs_iget_upcall(struct super_block *sb, u64 ino)
-{
-	struct datafs_attr attr;
-	u64 seq;
-	int ret;
-
-	ret = datafs_attr_upcall(sb, ino, &attr, &seq);
-	return ret ? ERR_PTR(ret) :
-		     datafs_iget(sb, &attr, seq, get_jiffies_64());
-}
-
-int datafs_inode_revalidate(struct inode *inode, bool force)
-{
-	struct datafs_attr attr;
-	int ret, tries = 0;
-	u64 seq;
-
-	if (!force && datafs_inode_attr_valid(inode))
-		return 0;
-	do {
-		ret = datafs_attr_upcall(inode->i_sb, inode->i_ino, &attr, &seq);
-		if (!ret)
-			ret = datafs_inode_update(inode, &attr, seq,
-						  get_jiffies_64());
-		/*
-		 * Dropped, for another answer came first. Which of the two looks
-		 * was the later one is not known: looked at once more.
-		 */
-	} while (ret > 0 && ++tries < DATAFS_REVALIDATE_TRIES);
-	return min(ret, 0);
-}
-
-/* --------------------------------------------------------- inode operations */
-
-int datafs_getattr(datafs_idmap *idmap, const struct path *path,
-		   struct kstat *stat, u32 mask, unsigned int flags)
-{
-	struct inode *inode = d_inode(path->dentry);
-	struct datafs_inode *di = datafs_i(inode);
-	int ret;
-
-	if (!(flags & AT_STATX_DONT_SYNC)) {
-		ret = datafs_inode_revalidate(inode, flags & AT_STATX_FORCE_SYNC);
-		if (ret)
-			return ret;
-	}
-	spin_lock(&di->attr_lock);
-	datafs_fillattr(idmap, mask, inode, stat);
-	if (di->attr_flags & DATAFS_ATTR_BTIME) {
-		stat->btime = di->btime;
-		stat->result_mask |= STATX_BTIME;
-	}
-	spin_unlock(&di->attr_lock);
-	/*
-	 * Any multiple of a sector goes; what is no multiple of a granule
-	 * costs a copy.
-	 */
-	if ((mask & STATX_DIOALIGN) && S_ISREG(inode->i_mode)) {
-		stat->dio_mem_align = DATAFS_DIO_ALIGN;
-		stat->dio_offset_align = DATAFS_DIO_ALIGN;
-		stat->result_mask |= STATX_DIOALIGN;
-	}
-	return 0;
-}
-
-int datafs_permission(datafs_idmap *idmap, struct inode *inode, int mask)
-{
-	int ret;
-
-	if (!datafs_inode_attr_valid(inode)) {
-		if (mask & MAY_NOT_BLOCK)
-			return -ECHILD;
-		ret = datafs_inode_revalidate(inode, false);
-		if (ret)
-			return ret;
-	}
-	return generic_permission(idmap, inode, mask);
-}
-
-const struct inode_operations datafs_file_iops = {
-	.getattr		= datafs_getattr,
-	.permission		= datafs_permission,
-	.listxattr		= datafs_listxattr,
-	.DATAFS_IOP_GET_ACL	= datafs_get_acl,
-};
-
-const struct inode_operations datafs_special_iops = {
-	.getattr		= datafs_getattr,
-	.permission		= datafs_permission,
-	.listxattr		= datafs_listxattr,
-	.DATAFS_IOP_GET_ACL	= datafs_get_acl,
-};

@@ -4,13 +4,11 @@
  */
 #include <linux/backing-dev.h>
 #include <linux/fs_context.h>
-#include <linux/fs_parser.h>
 #include <linux/module.h>
 #include <linux/random.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
-#include "datafs.h"
+#include "options.h"
 
 #define DATAFS_INSTANCE_DEFAULT	"default"
 /* Read-ahead, unless somebody writes another value to the bdi in sysfs. */
@@ -20,133 +18,6 @@
 #define DATAFS_REQUESTS		1024
 
 static atomic_t datafs_last_mount_id = ATOMIC_INIT(0);
-
-/* ---------------------------------------------------------------- options */
-
-enum datafs_param {
-	DATAFS_PARAM_INSTANCE,
-	DATAFS_PARAM_VERIFY,
-	/* From here on they are the daemon's, who alone knows their values. */
-	DATAFS_PARAM_DAEMON,
-	DATAFS_PARAM_SYNC_INTERVAL = DATAFS_PARAM_DAEMON,
-	DATAFS_PARAM_PAGE_SIZE,
-	DATAFS_PARAM_NR
-};
-
-#define DATAFS_DAEMON_PARAMS	(DATAFS_PARAM_NR - DATAFS_PARAM_DAEMON)
-
-const struct constant_table datafs_verify_names[] = {
-	{ "always",	DATAFS_VERIFY_ALWAYS },
-	{ "first",	DATAFS_VERIFY_FIRST },
-	{ "never",	DATAFS_VERIFY_NEVER },
-	{}
-};
-
-static const struct fs_parameter_spec datafs_params[] = {
-	fsparam_string("instance",	DATAFS_PARAM_INSTANCE),
-	fsparam_enum("verify",		DATAFS_PARAM_VERIFY, datafs_verify_names),
-	fsparam_string("sync_interval",	DATAFS_PARAM_SYNC_INTERVAL),
-	fsparam_string("page_size",	DATAFS_PARAM_PAGE_SIZE),
-	{}
-};
-
-/**
- * struct datafs_opts - the options of a mount(2) under way
- * @instance:	as given, or NULL
- * @verify:	as given
- * @verify_given: @verify is valid
- * @daemon:	"name=value" of each option of the daemon that was given
- */
-struct datafs_opts {
-	char			*instance;
-	enum datafs_verify	verify;
-	bool			verify_given;
-	char			*daemon[DATAFS_DAEMON_PARAMS];
-};
-
-static int datafs_parse_param(struct fs_context *fc, struct fs_parameter *param)
-{
-	struct datafs_opts *opts = fc->fs_private;
-	struct fs_parse_result res;
-	char *s;
-	int opt;
-
-	/* What is not in the table, the VFS refuses, and names it. */
-	opt = fs_parse(fc, datafs_params, param, &res);
-	if (opt < 0)
-		return opt;
-	switch (opt) {
-	case DATAFS_PARAM_INSTANCE:
-		if (strlen(param->string) > DATAFS_INSTANCE_MAX)
-			return invalfc(fc, "instance: the name is longer than %d bytes",
-				       DATAFS_INSTANCE_MAX);
-		kfree(opts->instance);
-		opts->instance = param->string;
-		param->string = NULL;
-		return 0;
-	case DATAFS_PARAM_VERIFY:
-		opts->verify = res.uint_32;
-		opts->verify_given = true;
-		return 0;
-	}
-	/* fsconfig(2) could smuggle in an option that the table has not. */
-	if (strchr(param->string, ','))
-		return invalfc(fc, "%s: a value must not have a comma",
-			       param->key);
-	s = kasprintf(GFP_KERNEL, "%s=%s", param->key, param->string);
-	if (!s)
-		return -ENOMEM;
-	kfree(opts->daemon[opt - DATAFS_PARAM_DAEMON]);
-	opts->daemon[opt - DATAFS_PARAM_DAEMON] = s;
-	return 0;
-}
-
-/* All that are the daemon's, with commas between; NULL without memory. */
-static char *datafs_daemon_options(const struct datafs_opts *opts)
-{
-	size_t size = 1;
-	char *all;
-	int i;
-
-	for (i = 0; i < DATAFS_DAEMON_PARAMS; i++)
-		size += opts->daemon[i] ? strlen(opts->daemon[i]) + 1 : 0;
-	all = kzalloc(size, GFP_KERNEL);
-	for (i = 0; all && i < DATAFS_DAEMON_PARAMS; i++) {
-		if (!opts->daemon[i])
-			continue;
-		if (*all)
-			strlcat(all, ",", size);
-		strlcat(all, opts->daemon[i], size);
-	}
-	return all;
-}
-
-/* Is @option one of the comma-separated @all? */
-static bool datafs_has_option(const char *all, const char *option)
-{
-	size_t n = strlen(option);
-
-	for (; all; all = strchr(all, ',')) {
-		all += *all == ',';
-		if (!strncmp(all, option, n) && (!all[n] || all[n] == ','))
-			return true;
-	}
-	return false;
-}
-
-static int datafs_show_options(struct seq_file *m, struct dentry *root)
-{
-	const struct datafs_mount *mnt = datafs_mnt(root->d_sb);
-
-	seq_show_option(m, "instance", mnt->inst->name);
-	seq_printf(m, ",verify=%s",
-		   datafs_verify_names[READ_ONCE(mnt->verify)].name);
-	if (*mnt->options) {
-		seq_putc(m, ',');
-		seq_escape(m, mnt->options, " \t\n\\#");
-	}
-	return 0;
-}
 
 /* ---------------------------------------------------- a mount's beginning */
 
@@ -453,46 +324,14 @@ static int datafs_get_tree(struct fs_context *fc)
 	return get_tree_nodev(fc, datafs_fill_super);
 }
 
-/*
- * mount(8) gives all options of the mount again, so the same value is no
- * change. It stays read-only whatever is asked.
- */
-static int datafs_reconfigure(struct fs_context *fc)
-{
-	struct datafs_mount *mnt = datafs_mnt(fc->root->d_sb);
-	const struct datafs_opts *opts = fc->fs_private;
-	int i;
-
-	if (opts->instance && strcmp(opts->instance, mnt->inst->name))
-		return invalfc(fc, "a remount cannot change the instance");
-	for (i = 0; i < DATAFS_DAEMON_PARAMS; i++)
-		if (opts->daemon[i] &&
-		    !datafs_has_option(mnt->options, opts->daemon[i]))
-			return invalfc(fc, "a remount cannot change to %s",
-				       opts->daemon[i]);
-	fc->sb_flags |= SB_RDONLY;
-	fc->sb_flags_mask |= SB_RDONLY;
-	if (opts->verify_given)
-		WRITE_ONCE(mnt->verify, opts->verify);
-	return 0;
-}
-
 static void datafs_free_fc(struct fs_context *fc)
 {
-	struct datafs_opts *opts = fc->fs_private;
-	int i;
-
 	/* A mount that got no superblock. */
 	if (fc->s_fs_info) {
 		datafs_mount_stop(fc->s_fs_info);
 		datafs_mount_finish(fc->s_fs_info);
 	}
-	if (!opts)
-		return;
-	for (i = 0; i < DATAFS_DAEMON_PARAMS; i++)
-		kfree(opts->daemon[i]);
-	kfree(opts->instance);
-	kfree(opts);
+	datafs_opts_free(fc->fs_private);
 }
 
 static const struct fs_context_operations datafs_context_ops = {

@@ -18,8 +18,9 @@
  *
  * Files: cache.c life and small calls; adopt.c what a predecessor left in the
  * kernel; get.c answers; fill.c fetching and bad granules; chunk.c what is
- * where; slot.c slot states and room; keeper.c eviction; slab.c files; iobuf.c how they are read and written; index.c
- * LevelDB.
+ * where; slot.c slot states and room; keeper.c eviction; slab.c files; iobuf.c
+ * how they are read and written; index.c the records in LevelDB, index_open.c
+ * its life.
  */
 #ifndef DATAFS_CACHE_INTERNAL_H
 #define DATAFS_CACHE_INTERNAL_H
@@ -266,11 +267,15 @@ static inline bool datafs_index_in_the_way(struct datafs_cache *c)
 	return __atomic_load_n(&c->index.in_the_way, __ATOMIC_ACQUIRE);
 }
 
-/* index.c; without cache.lock */
+/* index_open.c; without cache.lock */
 int datafs_index_open(struct datafs_cache *c);
+void datafs_index_close(struct datafs_cache *c);
+/* Discards what is there, because of @why, for an empty one. */
+int datafs_index_rebuild(struct datafs_cache *c, const char *why);
+
+/* index.c; without cache.lock */
 /* Reads all records into chunks, once the slabs are open. */
 int datafs_index_load(struct datafs_cache *c);
-void datafs_index_close(struct datafs_cache *c);
 bool datafs_index_slab_ready(struct datafs_cache *c, uint32_t nr);
 void datafs_index_put_slab(struct datafs_cache *c, uint32_t nr);
 void datafs_index_drop_slab(struct datafs_cache *c, uint32_t nr);

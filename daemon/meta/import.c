@@ -11,102 +11,9 @@
 /* Records removed below removed directories with each import. */
 #define REAP_STEP	16
 
-static bool same_fp(const struct datafs_fingerprint *a,
-		    const struct datafs_fingerprint *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
-static bool same_time(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-/* All that is kept on disk but atime, which every read of ours may change. */
-static bool same_stat(const struct datafs_under_stat *a,
-		      const struct datafs_under_stat *b)
-{
-	return a->file_id == b->file_id && a->size == b->size &&
-	       a->blocks == b->blocks && a->mode == b->mode &&
-	       a->nlink == b->nlink && a->uid == b->uid && a->gid == b->gid &&
-	       a->rdev_major == b->rdev_major &&
-	       a->rdev_minor == b->rdev_minor &&
-	       same_time(&a->mtime, &b->mtime) &&
-	       same_time(&a->ctime, &b->ctime) &&
-	       same_time(&a->btime, &b->btime) && same_fp(&a->fp, &b->fp);
-}
-
-/*
- * A number that belonged to a removed file is soon given to another one, which
- * then differs in its time of birth; writing in place keeps that.
- */
-static bool same_birth(const struct datafs_under_stat *a,
-		       const struct datafs_under_stat *b)
-{
-	return !a->has_btime || !b->has_btime || same_time(&a->btime, &b->btime);
-}
-
-bool import_same_file(const struct node *n, const struct datafs_under_stat *st)
-{
-	return (n->st.mode & S_IFMT) == (st->mode & S_IFMT) &&
-	       (n->st.file_id == st->file_id || !n->st.file_id ||
-		!st->file_id) && same_birth(&n->st, st);
-}
-
 static bool has_links(const struct datafs_under_stat *st)
 {
 	return S_ISREG(st->mode) && st->nlink > 1 && st->file_id;
-}
-
-/* Is it young now? @n has it already, under the same fingerprint. */
-static bool still_young(struct node *n, const struct datafs_under_stat *st,
-			int64_t looked)
-{
-	if (!(n->flags & NODE_YOUNG))
-		return false;
-	if (!n->fp_since)
-		n->fp_since = looked;
-	return datafs_under_young(st) &&
-	       looked - n->fp_since < datafs_meta_settle(st);
-}
-
-int import_update(struct datafs_meta *m, leveldb_writebatch_t *b,
-		  struct node *n, const struct datafs_under_stat *st,
-		  int64_t looked)
-{
-	bool known = n->content && same_fp(&n->st.fp, &st->fp), young;
-	uint32_t flags = n->flags & ~(NODE_YOUNG | NODE_XATTR | NODE_ACL |
-				      NODE_BTIME);
-	uint64_t content = n->content;
-	bool put;
-	int err;
-
-	if (known) {
-		young = still_young(n, st, looked);
-	} else {
-		young = datafs_under_young(st);
-		n->fp_since = looked;
-	}
-	if (!known || (S_ISLNK(st->mode) && n->flags & NODE_YOUNG && !young)) {
-		err = store_new_number(m, &content);
-		if (err)
-			return err;
-	}
-	flags |= (young ? NODE_YOUNG : 0) | (st->has_xattr ? NODE_XATTR : 0) |
-		 (st->has_acl ? NODE_ACL : 0) | (st->has_btime ? NODE_BTIME : 0);
-
-	put = content != n->content || flags != n->flags ||
-	      !same_stat(&n->st, st);
-	n->content = content;
-	n->flags = flags;
-	n->st = *st;
-	n->synced = looked;
-	if (n->flags & NODE_LIST_FP && same_fp(&n->list_fp, &st->fp) &&
-	    looked > n->list_synced)
-		n->list_synced = looked;
-	if (put)
-		store_node_put(b, n);
-	return put;
 }
 
 static size_t link_key(char *key, uint64_t ino, uint64_t dir, const char *name)
@@ -263,10 +170,10 @@ static int import_make(struct datafs_meta *m, leveldb_writebatch_t *b,
 		if (ret < 0)
 			return ret;
 		if (ret && !node_get(m, ino, &n) && n->root == root &&
-		    n->st.file_id == st->file_id && import_same_file(n, st)) {
+		    n->st.file_id == st->file_id && inode_same_file(n, st)) {
 			*res = n;
 			if (n->synced <= looked) {
-				ret = import_update(m, b, n, st, looked);
+				ret = inode_update(m, b, n, st, looked);
 				if (ret < 0)
 					return ret;
 			}
@@ -284,7 +191,7 @@ static int import_make(struct datafs_meta *m, leveldb_writebatch_t *b,
 	ret = node_set_name(n, dir, name);
 	if (!ret) {
 		n->flags = has_links(st) ? NODE_LINKS : 0;
-		ret = import_update(m, b, n, st, looked);
+		ret = inode_update(m, b, n, st, looked);
 	}
 	if (ret < 0) {
 		node_forget(m, ino);
@@ -341,9 +248,9 @@ int import_name(struct datafs_meta *m, uint64_t dir, uint64_t root,
 			*cookie = 0;
 		}
 		cur = NULL;
-	} else if (cur && import_same_file(cur, st)) {
+	} else if (cur && inode_same_file(cur, st)) {
 		if (cur->synced <= looked)
-			ret = import_update(m, b, cur, st, looked);
+			ret = inode_update(m, b, cur, st, looked);
 		put = ret > 0;
 		if (ret >= 0)
 			ret = claim_name(m, b, cur, dir, name);
@@ -405,7 +312,7 @@ static int import_root(struct datafs_meta *m, uint64_t ino,
 	if (n->synced > looked)
 		return 0;
 	b = leveldb_writebatch_create();
-	ret = import_update(m, b, n, st, looked);
+	ret = inode_update(m, b, n, st, looked);
 	if (ret > 0)
 		ret = store_write(m, b);
 	leveldb_writebatch_destroy(b);

@@ -46,13 +46,13 @@ int datafs_meta_list_begin(struct datafs_meta *m,
 	ret = l ? node_get(m, ticket->dir, &n) : -ENOMEM;
 	/* A root is whatever its source leads to. */
 	if (!ret && (!S_ISDIR(st->mode) ||
-		     (n->parent && !import_same_file(n, st))))
+		     (n->parent && !inode_same_file(n, st))))
 		ret = -ESTALE;
 	if (ret)
 		goto fail;
 
 	b = leveldb_writebatch_create();
-	ret = n->synced > looked ? 0 : import_update(m, b, n, st, looked);
+	ret = n->synced > looked ? 0 : inode_update(m, b, n, st, looked);
 	if (ret > 0)
 		ret = store_write(m, b);
 	leveldb_writebatch_destroy(b);

@@ -282,7 +282,7 @@ int datafs_meta_root(struct datafs_meta *m, const char *source,
 		}
 	}
 	if (!ret)
-		ret = import_update(m, b, n, st, looked);
+		ret = inode_update(m, b, n, st, looked);
 	if (ret >= 0)
 		ret = store_write(m, b);
 	if (!ret)

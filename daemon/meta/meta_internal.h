@@ -5,8 +5,9 @@
  *   store.c    records, counters, the database's life
  *   node.c     inodes in memory, names looked up lately
  *   ticket.c   who looks at what
- *   import.c   what was seen at a name becomes what is known
- *   listing.c  the same for a whole directory
+ *   inode.c    what was seen of an inode becomes what is known of it
+ *   import.c   the same for a name
+ *   listing.c  ... and for a whole directory
  *   meta.c     questions
  *
  * Records; integers in keys are big-endian:
@@ -213,10 +214,17 @@ int ticket_take(struct datafs_meta *m, uint64_t dir, const char *name,
 struct ticket *ticket_find(struct datafs_meta *m, uint64_t serial);
 void ticket_end(struct datafs_meta *m, struct ticket *t, int error);
 
-/* ---- import.c; m->lock is held ---- */
+/* ---- inode.c; m->lock is held ---- */
 
 /* Is what is at a name now still this inode? */
-bool import_same_file(const struct node *n, const struct datafs_under_stat *st);
+bool inode_same_file(const struct node *n, const struct datafs_under_stat *st);
+/* What @st shows becomes what is known of @n; puts into @b what must be kept. */
+int inode_update(struct datafs_meta *m, leveldb_writebatch_t *b,
+		 struct node *n, const struct datafs_under_stat *st,
+		 int64_t looked);
+
+/* ---- import.c; m->lock is held ---- */
+
 /*
  * What was seen at a name, @st NULL for nothing, becomes what is known, unless
  * something newer is. @repair writes also what seems to be there already.
@@ -227,9 +235,5 @@ int import_name(struct datafs_meta *m, uint64_t dir, uint64_t root,
 		int64_t looked, bool repair, uint64_t *cookie);
 /* Removes a bit of what hangs below removed directories. */
 int import_reap(struct datafs_meta *m, int records);
-/* What @st shows becomes what is known of @n; puts into @b what must be kept. */
-int import_update(struct datafs_meta *m, leveldb_writebatch_t *b,
-		  struct node *n, const struct datafs_under_stat *st,
-		  int64_t looked);
 
 #endif

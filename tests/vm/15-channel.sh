@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # vm: kernels=6.1,6.12 long=debug mem=2048 disk=2G timeout=1500
 #
-# The channel with daemons that keep no rule: channel.c (the device, names, the
-# control socket) and extents.c (data upcalls, revocation) speak to the module
-# directly, and every answer that it should refuse is refused.
+# The channel with daemons that keep no rule: device.c (the device, names,
+# backing files), channel.c (requests, the control socket) and extents.c (data
+# upcalls, revocation) speak to the module directly, and every answer that it
+# should refuse is refused.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
@@ -14,7 +15,8 @@ case $KVER in
 *-debug|6.12.117)	rounds=20 ;;
 *)			rounds=100 ;;
 esac
-ROUNDS=$rounds tap channel "$MNT" "$DISK"
+tap device "$MNT" "$DISK"
+ROUNDS=$rounds tap channel "$MNT"
 # A disk whose I/O can be made to stand still.
 slow_disk()
 {
