@@ -69,30 +69,56 @@ static void datafs_backing_class_take(struct datafs_backing_file *bf)
 	lockdep_set_class(&inode->i_rwsem, &datafs_backing_key);
 }
 
-static void datafs_backing_class_give(struct datafs_backing_file *bf)
+/* False: it cannot be done here, for the caller may hold that lock itself. */
+static bool datafs_backing_class_give(struct datafs_backing_file *bf)
 {
 	struct inode *inode = file_inode(bf->file);
 
 	if (!bf->lock_key)
-		return;
+		return true;
 	/* it must be gone with the module, so this waits */
-	while (!datafs_backing_idle(inode))
+	while (!datafs_backing_idle(inode)) {
+		if (current->flags & (PF_MEMALLOC | PF_KSWAPD))
+			return false;
 		cond_resched();
+	}
 	lockdep_set_class_and_name(&inode->i_rwsem, bf->lock_key, bf->lock_name);
+	return true;
+}
+
+static void datafs_backing_free(struct datafs_backing_file *bf);
+
+static void datafs_backing_free_work(struct work_struct *work)
+{
+	datafs_backing_free(container_of(work, struct datafs_backing_file, work));
+}
+
+static void datafs_backing_free_later(struct datafs_backing_file *bf)
+{
+	INIT_WORK(&bf->work, datafs_backing_free_work);
+	queue_work(datafs_wq, &bf->work);
 }
 #else
 static void datafs_backing_class_take(struct datafs_backing_file *bf)
 {
 }
 
-static void datafs_backing_class_give(struct datafs_backing_file *bf)
+static bool datafs_backing_class_give(struct datafs_backing_file *bf)
+{
+	return true;
+}
+
+static void datafs_backing_free_later(struct datafs_backing_file *bf)
 {
 }
 #endif
 
 static void datafs_backing_free(struct datafs_backing_file *bf)
 {
-	datafs_backing_class_give(bf);
+	if (!datafs_backing_class_give(bf)) {
+		datafs_backing_free_later(bf);
+		return;
+	}
 	put_cred(bf->cred);
 	fput(bf->file);
 	kfree_rcu(bf, rcu);

@@ -37,7 +37,8 @@
  *         datafs_instance.lock
  *       datafs_inode.extent_lock
  *       datafs_inode.attr_lock
- * The last three are leaves and are never nested in each other. Upcalls are
+ *         datafs_mount.order_lock, the lock of datafs_mount.lru
+ * The last ones are leaves and are never nested in each other. Upcalls are
  * made with none of these held but i_rwsem (shared, by the VFS in lookup and
  * readdir).
  */
@@ -245,7 +246,13 @@ struct datafs_mount {
 	struct completion	users_gone;
 	bool			asked;		/* a MOUNT was queued: UMOUNT is owed */
 	struct xarray		held;		/* inodes that have, or had, extents; by number */
-	struct list_lru		lru;		/* datafs_ext.lru, the oldest use first */
+	struct list_lru		lru;		/* datafs_ext.lru, for the shrinker */
+	/*
+	 * The same in one order, for the limit: datafs_ext.order, what was not
+	 * used for longest first. order_lock is inside of extent_lock.
+	 */
+	spinlock_t		order_lock;
+	struct list_head	order;
 	unsigned int		max_extents;	/* 0: as many as memory has room for */
 	struct datafs_request	*umount_req;	/* made at mount, so that umount cannot fail */
 
@@ -471,6 +478,7 @@ struct datafs_backing_file {
 #ifdef CONFIG_LOCKDEP
 	struct lock_class_key	*lock_key;	/* of its i_rwsem before; NULL: not ours to give back */
 	const char		*lock_name;
+	struct work_struct	work;		/* to be freed there */
 #endif
 	struct rcu_head		rcu;
 };
@@ -648,6 +656,7 @@ struct datafs_ext {
 		struct list_head	dying;	/* in di->dying */
 	};
 	struct list_head	lru;		/* in mnt->lru while it is in the tree */
+	struct list_head	order;		/* in mnt->order likewise */
 	bool			dead;		/* in di->dying */
 	bool			used;		/* since the shrinker passed it last */
 	refcount_t		ref;

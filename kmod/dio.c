@@ -224,7 +224,8 @@ static ssize_t datafs_direct_pass(struct inode *inode, u64 pos,
 	while (iov_iter_count(to) && pos < i_size_read(inode)) {
 		u64 len = min_t(u64, iov_iter_count(to), DATAFS_DIO_MAX);
 
-		ret = datafs_miss_resolve(inode, pos, pos + len);
+		/* the beginning went while the end came: less at once, then */
+		ret = datafs_miss_resolve(inode, pos, tries ? pos + 1 : pos + len);
 		if (ret)
 			return total ?: ret;
 		ret = datafs_dio_piece(inode, pos, to, bounce || tries);

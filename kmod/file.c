@@ -362,8 +362,9 @@ static vm_fault_t datafs_fault_resolve(struct vm_fault *vmf, u64 start, u64 end)
 		datafs_miss_prefetch(inode, start, end);
 		return VM_FAULT_RETRY;
 	}
-	if (datafs_fault_again(inode, pgoff, &tries))
-		return VM_FAULT_SIGBUS;
+	err = datafs_fault_again(inode, pgoff, &tries);
+	if (err)
+		return vmf_error(err);
 	get_file(file);
 	datafs_release_fault_lock(vmf);
 	err = datafs_folio_resolve(inode, off, start, end, end, tries);

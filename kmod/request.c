@@ -179,6 +179,12 @@ void datafs_request_tell(struct datafs_request *req)
 
 /* ------------------------------------------------------- queueing, waiting */
 
+/* Prefetches leave half of the room to those who wait. */
+static bool datafs_mount_is_busy(const struct datafs_mount *mnt)
+{
+	return mnt->under_way >= mnt->max_requests / 2;
+}
+
 static bool datafs_mount_is_full(const struct datafs_mount *mnt)
 {
 	return mnt->under_way >= mnt->max_requests;
@@ -206,7 +212,7 @@ static int datafs_request_admit(struct datafs_request *req)
 	    req->mnt->state != DATAFS_STATE_LIVE)
 		return -ENOTCONN;
 	if ((req->head.flags & DATAFS_REQ_PREFETCH) &&
-	    datafs_mount_is_full(req->mnt))
+	    datafs_mount_is_busy(req->mnt))
 		return -EAGAIN;
 	/* a daemon that waits for itself would wait for ever */
 	if (datafs_is_daemon(inst))

@@ -2,10 +2,9 @@
 /*
  * DataFS: the memory of extents, and how it is given back.
  *
- * Each extent in a tree is in its mount's order of use too, which is kept by
- * memory cgroup: that of who asked for it pays for it. The shrinker of the
- * superblock takes from there what has not been used for long, and so does the
- * mount's limit. The daemon is not told: it revokes what it wants back in any
+ * Each extent in a tree is in two orders of use of its mount: by memory cgroup,
+ * for that of who asked for it pays for it, where the superblock's shrinker takes
+ * what has not been used for long; and in one of all, for the limit. The daemon is not told: it revokes what it wants back in any
  * case.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -13,15 +12,19 @@
 #include <linux/bitmap.h>
 #include <linux/list_lru.h>
 #include <linux/memcontrol.h>
-#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "extent.h"
 
-/* As many at once as the order's lock is held for; and no less than that. */
-#define DATAFS_LRU_BATCH	128u
-#define DATAFS_LRU_BATCH_MIN	16u
+/* As many as the limit looks at with its lock held. */
+#define DATAFS_TRIM_SCAN	128
+
+/*
+ * Whose memory cgroup has no room gets ENOMEM: it is the daemon that is here, and
+ * it must not wait for the end of another's processes.
+ */
+#define DATAFS_EXT_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 static struct kmem_cache *datafs_ext_cache;
 
@@ -48,7 +51,7 @@ struct datafs_ext *datafs_ext_make(struct datafs_inode *di,
 		datafs_backing_put(bf);
 		return ERR_PTR(-EIO);
 	}
-	ext = kmem_cache_alloc_lru(datafs_ext_cache, &mnt->lru, GFP_KERNEL);
+	ext = kmem_cache_alloc_lru(datafs_ext_cache, &mnt->lru, DATAFS_EXT_GFP);
 	if (!ext)
 		goto no_ext;
 	*ext = (struct datafs_ext) {
@@ -59,12 +62,12 @@ struct datafs_ext *datafs_ext_make(struct datafs_inode *di,
 	};
 	INIT_LIST_HEAD(&ext->lru);
 	refcount_set(&ext->ref, 1);
-	ext->crc = kvmalloc_array(n, sizeof(*crc), GFP_KERNEL_ACCOUNT);
+	ext->crc = kvmalloc_array(n, sizeof(*crc), DATAFS_EXT_GFP);
 	if (!ext->crc)
 		goto no_crc;
 	memcpy(ext->crc, crc, n * sizeof(*crc));
 	if (READ_ONCE(mnt->verify) == DATAFS_VERIFY_FIRST) {
-		ext->verified = bitmap_zalloc(n, GFP_KERNEL_ACCOUNT);
+		ext->verified = bitmap_zalloc(n, DATAFS_EXT_GFP);
 		if (!ext->verified)
 			goto no_bits;
 	}
@@ -101,37 +104,67 @@ void datafs_ext_free_list(struct list_head *drop)
 
 void datafs_lru_add(struct datafs_ext *ext)
 {
+	struct datafs_mount *mnt = ext->mnt;
+
 	lockdep_assert_held(&ext->di->extent_lock);
-	datafs_list_lru_add(&ext->mnt->lru, &ext->lru);
+	datafs_list_lru_add(&mnt->lru, &ext->lru);
+	spin_lock(&mnt->order_lock);
+	list_add_tail(&ext->order, &mnt->order);
+	spin_unlock(&mnt->order_lock);
+}
+
+static void datafs_order_del(struct datafs_ext *ext)
+{
+	spin_lock(&ext->mnt->order_lock);
+	list_del(&ext->order);
+	spin_unlock(&ext->mnt->order_lock);
 }
 
 void datafs_lru_del(struct datafs_ext *ext)
 {
 	lockdep_assert_held(&ext->di->extent_lock);
 	datafs_list_lru_del(&ext->mnt->lru, &ext->lru);
+	datafs_order_del(ext);
 }
 
+/* Used since it was passed last, or just now? Then it is spared this time. */
+static bool datafs_ext_spare(struct datafs_ext *ext)
+{
+	bool spare = ext->used || refcount_read(&ext->ref) > 1;
+
+	lockdep_assert_held(&ext->di->extent_lock);
+	ext->used = false;
+	return spare;
+}
+
+static void datafs_ext_reclaim(struct datafs_ext *ext, struct list_head *drop)
+{
+	datafs_count(ext->mnt, DATAFS_STAT_EXTENTS_RECLAIMED, 1);
+	datafs_ext_unlink(ext, drop);
+}
+
+/* -------------------------------------------------------------- the shrinker */
+
 /*
- * The order's lock is inside of extent_lock, and is held here: so only a try.
- * What is in the order is in a tree, hence its inode is there.
+ * The lock of the list_lru is inside of extent_lock, and is held here: so only
+ * a try. What is in the list is in a tree, hence its inode is there.
  */
 DATAFS_LRU_ISOLATE(datafs_lru_isolate, item, lru, arg)
 {
 	struct datafs_ext *ext = list_entry(item, struct datafs_ext, lru);
+	struct datafs_inode *di = ext->di;
 	struct list_head *drop = arg;
 
-	if (!spin_trylock(&ext->di->extent_lock))
+	if (!spin_trylock(&di->extent_lock))
 		return LRU_SKIP;
-	/* used since it was passed last, or just now */
-	if (ext->used || refcount_read(&ext->ref) > 1) {
-		ext->used = false;
-		spin_unlock(&ext->di->extent_lock);
+	if (datafs_ext_spare(ext)) {
+		spin_unlock(&di->extent_lock);
 		return LRU_ROTATE;
 	}
 	list_lru_isolate(lru, item);
-	datafs_count(ext->mnt, DATAFS_STAT_EXTENTS_RECLAIMED, 1);
-	datafs_ext_unlink(ext, drop);
-	spin_unlock(&ext->di->extent_lock);
+	datafs_order_del(ext);
+	datafs_ext_reclaim(ext, drop);
+	spin_unlock(&di->extent_lock);
 	return LRU_REMOVED;
 }
 
@@ -152,26 +185,64 @@ unsigned long datafs_lru_scan(struct datafs_mount *mnt,
 	return freed;
 }
 
-void datafs_lru_trim(struct datafs_mount *mnt, unsigned int more)
+/* ----------------------------------------------------------------- the limit */
+
+/* By how many the limit is, or would be, exceeded. */
+static s64 datafs_extents_over(struct datafs_mount *mnt, unsigned int more)
 {
 	unsigned int max = READ_ONCE(mnt->max_extents);
-	s64 left, over;
+
+	return max ? atomic64_read(&mnt->stats[DATAFS_STAT_EXTENTS]) + more - max
+		   : 0;
+}
+
+/*
+ * The one that was not used for longest, out of both orders with its inode's
+ * lock held, or NULL; passes @scan at the most. order_lock is inside of
+ * extent_lock, so only a try, as above.
+ */
+static struct datafs_ext *datafs_order_oldest(struct datafs_mount *mnt,
+					      unsigned int scan)
+{
+	struct datafs_ext *ext;
+
+	spin_lock(&mnt->order_lock);
+	while (scan-- && !list_empty(&mnt->order)) {
+		ext = list_first_entry(&mnt->order, struct datafs_ext, order);
+		list_move_tail(&ext->order, &mnt->order);
+		if (!spin_trylock(&ext->di->extent_lock))
+			continue;
+		if (!datafs_ext_spare(ext)) {
+			list_del(&ext->order);
+			spin_unlock(&mnt->order_lock);
+			return ext;
+		}
+		spin_unlock(&ext->di->extent_lock);
+	}
+	spin_unlock(&mnt->order_lock);
+	return NULL;
+}
+
+void datafs_lru_trim(struct datafs_mount *mnt, unsigned int more)
+{
+	struct datafs_inode *di;
+	struct datafs_ext *ext;
 	LIST_HEAD(drop);
-
-	if (!max)
-		return;
-	over = atomic64_read(&mnt->stats[DATAFS_STAT_EXTENTS]) + more - max;
 	/* each is passed twice at the most: once to be spared, for it was used */
-	for (left = 2 * (over + max); over > 0 && left > 0;) {
-		unsigned int n = clamp_t(s64, over, DATAFS_LRU_BATCH_MIN,
-					 DATAFS_LRU_BATCH);
+	s64 left = 2 * atomic64_read(&mnt->stats[DATAFS_STAT_EXTENTS]);
 
-		list_lru_walk(&mnt->lru, datafs_lru_isolate, &drop, n);
-		datafs_ext_free_list(&drop);
-		INIT_LIST_HEAD(&drop);
-		left -= n;
+	while (left > 0 && datafs_extents_over(mnt, more) > 0) {
+		ext = datafs_order_oldest(mnt, DATAFS_TRIM_SCAN);
+		left -= ext ? 1 : DATAFS_TRIM_SCAN;
+		if (ext) {
+			di = ext->di;
+			datafs_list_lru_del(&mnt->lru, &ext->lru);
+			datafs_ext_reclaim(ext, &drop);
+			spin_unlock(&di->extent_lock);
+			datafs_ext_free_list(&drop);
+			INIT_LIST_HEAD(&drop);
+		}
 		cond_resched();
-		over = atomic64_read(&mnt->stats[DATAFS_STAT_EXTENTS]) + more - max;
 	}
 }
 

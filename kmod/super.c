@@ -52,6 +52,8 @@ static struct datafs_mount *datafs_mount_new(struct datafs_instance *inst,
 	init_completion(&mnt->users_gone);
 	spin_lock_init(&mnt->statfs_lock);
 	xa_init(&mnt->held);
+	spin_lock_init(&mnt->order_lock);
+	INIT_LIST_HEAD(&mnt->order);
 	mnt->statfs.bsize = DATAFS_GRANULE;
 	mnt->statfs.namelen = DATAFS_NAME_MAX;
 	mnt->id = atomic_inc_return(&datafs_last_mount_id);

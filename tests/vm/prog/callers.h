@@ -65,7 +65,12 @@ static int at_top(int i)
 static int at_list(int i)
 {
 	(void)i;
-	return opened(name_of("dirs", 0), O_DIRECTORY);
+	int fd = opened(name_of("dirs", 0), O_DIRECTORY);
+
+	/* "." and "..", which need no answer, would hide an error */
+	if (lseek(fd, 2, SEEK_SET) != 2)
+		die("lseek: %m");
+	return fd;
 }
 
 static int at_link(int i)
