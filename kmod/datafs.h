@@ -86,6 +86,7 @@ enum datafs_stat {
 	DATAFS_STAT_EXTENTS_INSTALLED,
 	DATAFS_STAT_EXTENTS_REVOKED,
 	DATAFS_STAT_EXTENTS_RECLAIMED,	/* for want of memory, or by the limit */
+	DATAFS_STAT_WAITS,		/* for an answer of the daemon */
 	DATAFS_STAT_REPLIES_STALE,	/* replies dropped, asked again */
 	DATAFS_STAT_REPLIES_BAD,	/* replies that broke the contract */
 	DATAFS_STAT_CRC_ERRORS,		/* granules that did not match */

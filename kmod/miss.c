@@ -187,6 +187,7 @@ static int datafs_miss_once(struct inode *inode, u64 off, u64 end,
 		/* A daemon that waits for its own answer waits for ever. */
 		if (datafs_is_daemon(datafs_mnt(inode->i_sb)->inst))
 			return -EDEADLK;
+		datafs_count(datafs_mnt(inode->i_sb), DATAFS_STAT_WAITS, 1);
 		return wait_event_state(di->answered,
 					!datafs_ask_under_way(di, off),
 					DATAFS_WAIT_STATE) ? -EINTR : 0;

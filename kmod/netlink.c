@@ -21,6 +21,7 @@ const char * const datafs_stat_names[DATAFS_STAT_NR] = {
 	[DATAFS_STAT_EXTENTS_INSTALLED]	= "extents_installed",
 	[DATAFS_STAT_EXTENTS_REVOKED]	= "extents_revoked",
 	[DATAFS_STAT_EXTENTS_RECLAIMED]	= "extents_reclaimed",
+	[DATAFS_STAT_WAITS]		= "waits",
 	[DATAFS_STAT_REPLIES_STALE]	= "replies_stale",
 	[DATAFS_STAT_REPLIES_BAD]	= "replies_bad",
 	[DATAFS_STAT_CRC_ERRORS]	= "crc_errors",

@@ -255,6 +255,7 @@ int datafs_request_queue(struct datafs_request *req)
 
 int datafs_request_wait(struct datafs_request *req)
 {
+	datafs_count(req->mnt, DATAFS_STAT_WAITS, 1);
 	if (wait_for_completion_state(&req->done, DATAFS_WAIT_STATE)) {
 		datafs_request_end(req, -EINTR);
 		/* not ours to end: its answer is being taken in, for nobody */
