@@ -46,20 +46,25 @@ kernel_release()
 		head -n 1 | cut -d' ' -f1
 }
 
-# The debug kernel (KASAN, lockdep) is not part of the project: it lies in
-# $DATAFS_DEBUG_KERNEL (the vmlinuz, or its directory) or beside the project.
+# The debug kernel (KASAN, lockdep): $DATAFS_DEBUG_KERNEL (the vmlinuz, or its
+# directory) if that is set; else one that lies beside the project; else what
+# scripts/debug-kernel built. Of several in a directory, the newest version.
 debug_kernel()
 {
-	local where=${DATAFS_DEBUG_KERNEL:-$TOP/../shared/debug-kernel} f
+	local where f
+	local -a places=("$TOP/../shared/debug-kernel" "$BUILD/debug-kernel")
 
-	if [ -f "$where" ]; then
-		realpath "$where"
-		return 0
-	fi
-	for f in "$where"/vmlinuz-*; do
-		[ -f "$f" ] || continue
-		realpath "$f"
-		return 0
+	[ -z "$DATAFS_DEBUG_KERNEL" ] || places=("$DATAFS_DEBUG_KERNEL")
+	for where in "${places[@]}"; do
+		if [ -f "$where" ]; then
+			realpath "$where"
+			return
+		fi
+		f=$(printf '%s\n' "$where"/vmlinuz-* | sort -V | tail -n 1)
+		if [ -f "$f" ]; then
+			realpath "$f"
+			return
+		fi
 	done
 	return 1
 }
