@@ -100,7 +100,8 @@ find_kernel()
 }
 
 # kernel_headers NAME: the build directory for modules of that kernel. The
-# debug kernel's come as a tarball beside it, unpacked under build/ at need.
+# debug kernel's come as a tarball beside it, unpacked under build/ at need: each
+# tarball where no other is, for two kernels may have one name.
 kernel_headers()
 {
 	local vmlinuz rel tar dir tmp
@@ -113,10 +114,10 @@ kernel_headers()
 	fi
 	# Named as the vmlinuz is, which need not be what the kernel calls itself.
 	rel=${vmlinuz##*/vmlinuz-}
-	dir=$BUILD/headers/linux-headers-$rel
 	tar=${vmlinuz%/*}/linux-headers-$rel.tar.xz
+	[ -f "$tar" ] || return 1
+	dir=$BUILD/headers/linux-headers-$rel-$(cksum < "$tar" | cut -d' ' -f1)
 	if [ ! -e "$dir/Makefile" ]; then
-		[ -f "$tar" ] || return 1
 		mkdir -p "$BUILD/headers" &&
 		tmp=$(mktemp -d "$BUILD/headers/unpack.XXXXXX") &&
 		tar -C "$tmp" -xf "$tar" || return 1
