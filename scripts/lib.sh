@@ -46,20 +46,25 @@ kernel_release()
 		head -n 1 | cut -d' ' -f1
 }
 
-# The debug kernel (KASAN, lockdep) is not part of the project: it lies in
-# $DATAFS_DEBUG_KERNEL (the vmlinuz, or its directory) or beside the project.
+# The debug kernel (KASAN, lockdep): $DATAFS_DEBUG_KERNEL (the vmlinuz, or its
+# directory) if that is set; else one that lies beside the project; else what
+# scripts/debug-kernel built. Of several in a directory, the newest version.
 debug_kernel()
 {
-	local where=${DATAFS_DEBUG_KERNEL:-$TOP/../shared/debug-kernel} f
+	local where f
+	local -a places=("$TOP/../shared/debug-kernel" "$BUILD/debug-kernel")
 
-	if [ -f "$where" ]; then
-		realpath "$where"
-		return 0
-	fi
-	for f in "$where"/vmlinuz-*; do
-		[ -f "$f" ] || continue
-		realpath "$f"
-		return 0
+	[ -z "$DATAFS_DEBUG_KERNEL" ] || places=("$DATAFS_DEBUG_KERNEL")
+	for where in "${places[@]}"; do
+		if [ -f "$where" ]; then
+			realpath "$where"
+			return
+		fi
+		f=$(printf '%s\n' "$where"/vmlinuz-* | sort -V | tail -n 1)
+		if [ -f "$f" ]; then
+			realpath "$f"
+			return
+		fi
 	done
 	return 1
 }
@@ -95,7 +100,8 @@ find_kernel()
 }
 
 # kernel_headers NAME: the build directory for modules of that kernel. The
-# debug kernel's come as a tarball beside it, unpacked under build/ at need.
+# debug kernel's come as a tarball beside it, unpacked under build/ at need: each
+# tarball where no other is, for two kernels may have one name.
 kernel_headers()
 {
 	local vmlinuz rel tar dir tmp
@@ -108,10 +114,10 @@ kernel_headers()
 	fi
 	# Named as the vmlinuz is, which need not be what the kernel calls itself.
 	rel=${vmlinuz##*/vmlinuz-}
-	dir=$BUILD/headers/linux-headers-$rel
 	tar=${vmlinuz%/*}/linux-headers-$rel.tar.xz
+	[ -f "$tar" ] || return 1
+	dir=$BUILD/headers/linux-headers-$rel-$(cksum < "$tar" | cut -d' ' -f1)
 	if [ ! -e "$dir/Makefile" ]; then
-		[ -f "$tar" ] || return 1
 		mkdir -p "$BUILD/headers" &&
 		tmp=$(mktemp -d "$BUILD/headers/unpack.XXXXXX") &&
 		tar -C "$tmp" -xf "$tar" || return 1
