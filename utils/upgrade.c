@@ -54,22 +54,21 @@ static int ask_self(const char *instance, struct self *s)
 
 int datafs_program_version_parse(FILE *f, struct datafs_program_version *v)
 {
+	bool version = false, abi = false;
 	char line[200];
-	bool abi = false;
 
-	memset(v, 0, sizeof(*v));
-	while (fgets(line, sizeof(line), f)) {
-		sscanf(line, "version %63s", v->version);
-		if (sscanf(line, "abi %d.", &v->abi_major) == 1)
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "version %63s", v->version) == 1)
+			version = true;
+		else if (sscanf(line, "abi %d.", &v->abi_major) == 1)
 			abi = true;
-	}
-	return *v->version && abi ? 0 : -EINVAL;
+	return version && abi ? 0 : -EINVAL;
 }
 
 /* Does it run at all, and what is it? */
 static int try_program(const char *program, struct datafs_program_version *v)
 {
-	char *argv[] = { (char *)program, "--version", NULL };
+	char *const argv[] = { (char *)program, "--version", NULL };
 	posix_spawn_file_actions_t actions;
 	int fds[2], ret, status = 0;
 	pid_t pid;

@@ -17,11 +17,11 @@
  */
 #define SUCCESSOR	"DATAFSD_SUCCESSOR"
 
-static char **program_argv;
+static char *const *program_argv;
 static char program_path[PATH_MAX];
 static char program_cwd[PATH_MAX];
 
-void datafs_program_note(char **argv)
+void datafs_program_note(char *const *argv)
 {
 	ssize_t n;
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 /* First of all in main(): @argv must stay as it is. */
-void datafs_program_note(char **argv);
+void datafs_program_note(char *const *argv);
 /*
  * Was this process started in a daemon's place, by datafs_program_again()? Told
  * once: what it starts is not.

@@ -145,7 +145,7 @@ static void test_notify(void **state)
 
 static void test_again(void **state)
 {
-	static char *argv[] = {
+	static char *const argv[] = {
 		"/bin/sh", "-c",
 		"{ echo \"successor=$DATAFSD_SUCCESSOR\"; pwd;"
 		"  readlink /proc/self/fd/47; } > \"$SAID\"", NULL
@@ -170,8 +170,8 @@ static void test_again(void **state)
 
 static void test_again_fails(void **state)
 {
-	char path[PATH_MAX + 10], *argv[] = { path, NULL };
-	char relative[] = "sh", *called[] = { relative, NULL };
+	char path[PATH_MAX + 10], *const argv[] = { path, NULL };
+	char relative[] = "sh", *const called[] = { relative, NULL };
 	char self[PATH_MAX] = "";
 
 	(void)state;
@@ -201,7 +201,7 @@ static void test_successor(void **state)
  * A guard with @argv as its program, whose first daemon becomes ready and gives
  * way. Its later ones, of this image, say so and end with 7.
  */
-static int guarded(char **argv, bool again)
+static int guarded(char *const *argv, bool again)
 {
 	pid_t pid = fork();
 	bool first = !again;
@@ -225,12 +225,12 @@ static int guarded(char **argv, bool again)
 
 static void test_guard_upgrade(void **state)
 {
-	static char *argv[] = {
+	static char *const argv[] = {
 		"/bin/sh", "-c",
 		"{ echo \"then $DATAFSD_SUCCESSOR\"; readlink /proc/self/fd/48; } >> \"$SAID\";"
 		" exit 5", NULL
 	};
-	char path[PATH_MAX + 10], *none[] = { path, NULL };
+	char path[PATH_MAX + 10], *const none[] = { path, NULL };
 
 	(void)state;
 	/* The guard itself becomes the program: its status is the program's. */
@@ -248,7 +248,7 @@ static void test_guard_upgrade(void **state)
 /* A successor that cannot begin is tried again, also the very first of a guard. */
 static void test_guard_successor(void **state)
 {
-	static char *argv[] = { "/bin/true", NULL };
+	static char *const argv[] = { "/bin/true", NULL };
 	bool again = true;
 	pid_t pid = fork();
 
