@@ -7,6 +7,7 @@ TOP := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 
 PREFIX ?= /usr
 SBINDIR ?= /sbin
+UNITDIR ?= /lib/systemd/system
 
 # SAN=1: everything of user space under the sanitizers, beside the plain build
 ifeq ($(SAN),1)
@@ -38,6 +39,7 @@ util_bin := $(patsubst utils/%_datafs.c,$(B)/%.datafs,$(filter %_datafs.c,$(util
 	$(patsubst utils/%.c,$(B)/%,$(filter-out %_datafs.c,$(util_main)))
 test_src := $(sort $(wildcard tests/unit/test_*.c))
 test_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(test_src))
+units := $(notdir $(wildcard systemd/*.service))
 vm_prog := $(patsubst tests/vm/prog/%.c,$(B)/tests/vm/%,$(wildcard tests/vm/prog/*.c))
 
 .PHONY: help all modules daemon utils tests unit unit-bin unit-run fuzz clean install
@@ -53,7 +55,8 @@ help:
 	@echo 'make unit      run the unit tests under the address and'
 	@echo '               undefined-behaviour sanitizers'
 	@echo 'make fuzz      fuzz the parsers, each for FUZZ_SECONDS (20), with clang'
-	@echo 'make install   all of it (DESTDIR=, PREFIX=/usr; KDIR= as above)'
+	@echo 'make install   all of it, and units of systemd (DESTDIR=, PREFIX=/usr,'
+	@echo '               UNITDIR=/lib/systemd/system; KDIR= as above)'
 	@echo 'make clean     remove what was built'
 	@echo 'SAN=1          daemon and utils under the sanitizers, in build/san/'
 
@@ -136,6 +139,13 @@ install: all
 	for b in $(notdir $(filter %.datafs,$(util_bin))); do \
 		install -D -m 755 build/$$b $(DESTDIR)$(SBINDIR)/$$b || exit 1; \
 	done
+	for u in $(units); do \
+		sed 's,/usr/sbin/datafsd,$(PREFIX)/sbin/datafsd,' systemd/$$u | \
+		install -D -m 644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$u || exit 1; \
+	done
+	@# A shutdown wants it without being told: nothing else would start it.
+	install -d $(DESTDIR)$(UNITDIR)/shutdown.target.wants
+	ln -sf ../datafs-shutdown.service $(DESTDIR)$(UNITDIR)/shutdown.target.wants/
 	+$(MAKE) -C kmod modules_install $(if $(OUT),OUT=$(abspath $(OUT))) \
 		$(if $(KDIR),KDIR=$(abspath $(KDIR))) INSTALL_MOD_PATH=$(DESTDIR)
 

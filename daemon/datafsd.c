@@ -5,14 +5,13 @@
  */
 #define _GNU_SOURCE	/* asprintf */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -20,9 +19,12 @@
 
 #include "base/config.h"
 #include "base/guard.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/notify.h"
 #include "base/pool.h"
+#include "base/program.h"
 #include "base/util.h"
 #include "frontend/frontend.h"
 #include "vfs/vfs.h"
@@ -32,12 +34,12 @@
 #define FIRST_MOUNT_MS	30000
 /* Somebody is mounting, or will: asked again so soon. */
 #define LEAVE_AGAIN_MS	200
-#define OOM_SCORE_ADJ	"-900"
 #define DEVICE		"/dev/" DATAFS_DEVICE
 
 /* What is open; closed from the last to the first. */
 struct daemon {
 	struct datafs_config cfg;
+	int ready_arg;			/* of --ready-fd */
 	char *dir;			/* the instance's own */
 	uint64_t epoch, cache_size;
 	bool have_life;
@@ -53,8 +55,22 @@ struct daemon {
 	int signal_fd;
 	struct signalfd_siginfo info;
 	struct datafs_event signal, leave;
+	bool ending;			/* on a signal */
+	atomic_bool upgrade;		/* asked for */
 	int64_t started;
 };
+
+/*
+ * An embedded daemon is nobody's service: the socket that its mount(8) may have in
+ * its environment is another's.
+ */
+static void tell_manager(struct daemon *d, const char *state)
+{
+	int err = d->cfg.embedded ? 0 : datafs_notify(state);
+
+	if (err)
+		datafs_log(LOG_WARNING, "service manager: %s", strerror(-err));
+}
 
 /* Who started us learns whether mounts are served now. */
 static void tell_ready(struct daemon *d, int err)
@@ -62,6 +78,8 @@ static void tell_ready(struct daemon *d, int err)
 	char error[512], line[600];
 	int n;
 
+	if (!err)
+		tell_manager(d, "READY=1\nSTATUS=serving");
 	if (d->cfg.ready_fd < 0)
 		return;
 	datafs_log_last_error(error, sizeof(error));
@@ -147,7 +165,9 @@ static void on_signal(struct datafs_event *ev, int res)
 				 sizeof(d->info));
 		return;
 	}
+	d->ending = true;
 	datafs_guard_ending();
+	tell_manager(d, "STOPPING=1");
 	mounts = datafs_vfs_mounts(d->vfs);
 	if (mounts)
 		datafs_log(LOG_WARNING, "ending on a signal with %u mounts: what is not cached waits for a daemon",
@@ -182,6 +202,60 @@ static void leave_timer(struct datafs_event *ev, int res)
 	consider_leaving((char *)ev - offsetof(struct daemon, leave));
 }
 
+static void woken(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (!atomic_load(&d->upgrade)) {
+		consider_leaving(d);
+		return;
+	}
+	datafs_log(LOG_NOTICE, "giving way to what is installed as %s",
+		   datafs_program_path());
+	datafs_loop_stop(d->loop);
+}
+
+/* ------------------------------------------------------ the control socket */
+
+static void answer_stats(void *arg, FILE *f)
+{
+	struct daemon *d = arg;
+
+	datafs_vfs_stats(d->vfs, f);
+}
+
+static void answer_status(void *arg, FILE *f)
+{
+	struct daemon *d = arg;
+
+	fprintf(f, "version %s\nepoch %llu\npid %d\nprogram %s\n",
+		DATAFS_VERSION, (unsigned long long)d->epoch, (int)getpid(),
+		datafs_program_path());
+	datafs_vfs_status(d->vfs, f);
+}
+
+/* Who asks gets the answer before anything ends: the pool runs what it has. */
+static void answer_upgrade(void *arg, FILE *f)
+{
+	struct daemon *d = arg;
+
+	if (access(datafs_program_path(), X_OK)) {
+		fprintf(f, "error %s: %s\n", datafs_program_path(),
+			strerror(errno));
+		return;
+	}
+	fprintf(f, "upgrade begins\n");
+	atomic_store(&d->upgrade, true);
+	datafs_loop_wake(d->loop);
+}
+
+static const struct datafs_socket_command commands[] = {
+	{ "stats", answer_stats },
+	{ "status", answer_status },
+	{ "upgrade", answer_upgrade },
+	{ NULL, NULL }
+};
+
 static int open_signals(struct daemon *d)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -192,35 +266,6 @@ static int open_signals(struct daemon *d)
 	sigprocmask(SIG_BLOCK, &d->signals, NULL);
 	d->signal_fd = signalfd(-1, &d->signals, SFD_CLOEXEC);
 	return d->signal_fd < 0 ? -errno : 0;
-}
-
-/* Where memory is short, the mounts' users shall go before the mounts. */
-static void guard_from_oom(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, OOM_SCORE_ADJ, strlen(OOM_SCORE_ADJ)) < 0)
-		datafs_log(LOG_DEBUG, "oom_score_adj: %s", strerror(errno));
-	close(fd);
-}
-
-/*
- * The soft limit is low for the sake of select(2), which nothing here uses.
- * Before any database is open: LevelDB takes its share of what it finds.
- */
-static void raise_file_limit(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) ||
-	    files.rlim_cur == files.rlim_max)
-		return;
-	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files))
-		datafs_log(LOG_WARNING, "RLIMIT_NOFILE: cannot raise the soft limit: %s",
-			   strerror(errno));
 }
 
 static int open_vfs(struct daemon *d)
@@ -310,12 +355,12 @@ static int open_all(struct daemon *d)
 	if (err)
 		return err;
 	snprintf(path, sizeof(path), "%s/%s.sock", DATAFS_RUN_DIR, d->cfg.name);
-	err = datafs_socket_open(path, d->loop, d->pool, d->vfs, &d->socket);
+	err = datafs_socket_open(path, d->loop, d->pool, commands, d, &d->socket);
 	if (err)
 		return err;
 	d->signal.fn = on_signal;
 	d->leave.fn = leave_timer;
-	datafs_loop_on_wake(d->loop, consider_leaving, d);
+	datafs_loop_on_wake(d->loop, woken, d);
 	err = datafs_loop_read(d->loop, &d->signal, d->signal_fd, &d->info,
 			       sizeof(d->info));
 	if (!err)
@@ -377,12 +422,27 @@ static void say_why(struct daemon *d, int err)
 			   strerror(-err));
 }
 
+/*
+ * Everything is closed: the kernel keeps what is asked until the successor is
+ * there. Where a guard watches it is the guard that must become the new program
+ * too; any other process that waits for this one sees the same go on.
+ */
+static int give_way(struct daemon *d)
+{
+	if (datafs_guard_watches())
+		return DATAFS_GUARD_UPGRADE;
+	datafs_program_again(d->ready_arg);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	static struct daemon d;
-	bool again = false;
+	bool again;
 	int err;
 
+	datafs_program_note(argv);
+	again = datafs_program_successor();
 	d.signal_fd = -1;
 	if (datafs_config_parse(&d.cfg, argc, argv)) {
 		tell_ready(&d, -EINVAL);
@@ -392,20 +452,26 @@ int main(int argc, char **argv)
 		datafs_config_usage();
 		return 0;
 	}
+	if (d.cfg.version) {
+		datafs_config_version();
+		return 0;
+	}
+	d.ready_arg = d.cfg.ready_fd;
 	if (d.cfg.embedded) {
-		err = datafs_guard(&again);
+		err = datafs_guard(&again, d.ready_arg);
 		if (err)
 			datafs_log(LOG_WARNING, "it will not be started again if it dies: %s",
 				   strerror(-err));
-		/* Who waited for the first one is long gone. */
-		if (again)
-			d.cfg.ready_fd = -1;
+	}
+	/* Who waited for the first one is long gone. */
+	if (again && d.cfg.ready_fd >= 0) {
+		close(d.cfg.ready_fd);
+		d.cfg.ready_fd = -1;
 	}
 	umask(077);
 	if (!d.cfg.foreground && chdir("/"))
 		datafs_log(LOG_WARNING, "/: %s", strerror(errno));
-	guard_from_oom();
-	raise_file_limit();
+	datafs_limits_set();
 	d.started = datafs_now();
 	err = open_all(&d);
 	if (err) {
@@ -425,5 +491,7 @@ int main(int argc, char **argv)
 	if (datafs_frontend_lost(d.frontend))
 		err = -EIO;
 	close_all(&d);
+	if (!err && !d.ending && atomic_load(&d.upgrade))
+		return give_way(&d);
 	return err ? 1 : 0;
 }

@@ -8,7 +8,7 @@ typedef void (*datafs_daemon_line_fn)(void *arg, const char *key,
 				      const char *value);
 
 /*
- * datafs_daemon_ask - send @request ("stats", "status") and read the answer
+ * datafs_daemon_ask - send @request ("stats", "status", "upgrade") and read the answer
  *
  * 0, or a negative errno: -ENOENT and -ECONNREFUSED mean that no daemon of
  * that name runs; -ETIMEDOUT that it says nothing for five seconds.

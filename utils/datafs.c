@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* datafs: looks at what the kernel and the daemons of this machine do. */
+/* datafs: looks at what the kernel and the daemons of this machine do, and tells them. */
 #define _GNU_SOURCE 1
 #include <err.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "datafs_abi.h"
 #include "report.h"
+#include "upgrade.h"
 
 struct command {
 	const char *name;
@@ -26,6 +27,8 @@ static const struct command commands[] = {
 	  "counters of the kernel and of the daemon", datafs_report_stats },
 	{ "events", "", "mounts and daemons that come and go, as they do",
 	  datafs_report_events },
+	{ "daemon", "upgrade [--instance NAME]",
+	  "another version in the place of one that runs", datafs_daemon_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };

@@ -176,9 +176,9 @@ static int run_path(char **path, const char *instance, const char *suffix)
 	return 0;
 }
 
-int datafs_instance_lock(const char *instance, char *err, size_t errlen)
+/* The lock's file, open; @path is the caller's then. */
+static int open_lock(const char *instance, char **path, char *err, size_t errlen)
 {
-	char *path;
 	int fd, ret;
 
 	if (mkdir(DATAFS_RUN_DIR, 0755) && errno != EEXIST) {
@@ -186,23 +186,65 @@ int datafs_instance_lock(const char *instance, char *err, size_t errlen)
 		snprintf(err, errlen, "%s: %s", DATAFS_RUN_DIR, strerror(-ret));
 		return ret;
 	}
-	ret = run_path(&path, instance, "lock");
+	ret = run_path(path, instance, "lock");
 	if (ret) {
 		snprintf(err, errlen, "%s", strerror(-ret));
 		return ret;
 	}
-	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	while (fd >= 0 && flock(fd, LOCK_SH)) {
+	fd = open(*path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	ret = -errno;
+	snprintf(err, errlen, "%s: %s", *path, strerror(-ret));
+	free(*path);
+	return ret;
+}
+
+int datafs_instance_lock(const char *instance, char *err, size_t errlen)
+{
+	char *path;
+	int fd, ret;
+
+	fd = open_lock(instance, &path, err, errlen);
+	if (fd < 0)
+		return fd;
+	while (flock(fd, LOCK_SH)) {
 		if (errno == EINTR)
 			continue;
 		ret = -errno;
+		snprintf(err, errlen, "%s: %s", path, strerror(-ret));
 		close(fd);
-		errno = -ret;
-		fd = -1;
+		fd = ret;
+		break;
 	}
-	if (fd < 0) {
-		fd = -errno;
-		snprintf(err, errlen, "%s: %s", path, strerror(-fd));
+	free(path);
+	return fd;
+}
+
+int datafs_instance_lock_alone(const char *instance, int timeout_ms, char *err,
+			       size_t errlen)
+{
+	int64_t deadline = now_ms() + timeout_ms;
+	char *path;
+	int fd, ret = 0;
+
+	fd = open_lock(instance, &path, err, errlen);
+	if (fd < 0)
+		return fd;
+	while (!ret && flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			ret = -errno;
+		else if (now_ms() >= deadline)
+			ret = -ETIMEDOUT;
+		else
+			usleep(20000);
+	}
+	if (ret) {
+		snprintf(err, errlen, "%s: %s", path, ret == -ETIMEDOUT ?
+			 "somebody is mounting from this instance and does not come to an end" :
+			 strerror(-ret));
+		close(fd);
+		fd = ret;
 	}
 	free(path);
 	return fd;

@@ -30,6 +30,12 @@ int datafs_module_load(char *err, size_t errlen);
  * that is about to end.
  */
 int datafs_instance_lock(const char *instance, char *err, size_t errlen);
+/*
+ * The same lock, but exclusively: nobody mounts from that instance, or begins to,
+ * until it is closed. -ETIMEDOUT: somebody still did after @timeout_ms.
+ */
+int datafs_instance_lock_alone(const char *instance, int timeout_ms, char *err,
+			       size_t errlen);
 
 /*
  * datafs_daemon_start - start an embedded daemon and wait until it serves

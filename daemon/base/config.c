@@ -93,6 +93,13 @@ static int set_help(struct datafs_config *cfg, const char *v)
 	return 0;
 }
 
+static int set_version(struct datafs_config *cfg, const char *v)
+{
+	(void)v;
+	cfg->version = true;
+	return 0;
+}
+
 static const struct {
 	const char *name, *arg;		/* @arg NULL: takes no value */
 	bool in_file;
@@ -113,6 +120,8 @@ static const struct {
 	  "write \"ready\" or \"error: ...\" there" },
 	{ "log-level", "LEVEL", true, set_log_level,
 	  "err, warning, notice, info or debug" },
+	{ "version", NULL, false, set_version,
+	  "of this program, and of the protocol that it speaks" },
 	{ "help", NULL, false, set_help, "this text" },
 };
 
@@ -127,6 +136,12 @@ void datafs_config_usage(void)
 		       (int)(22 - strlen(options[i].name) -
 			     !!options[i].arg),
 		       options[i].arg ? options[i].arg : "", options[i].text);
+}
+
+void datafs_config_version(void)
+{
+	printf("version %s\nabi %d.%d\n", DATAFS_VERSION, DATAFS_ABI_MAJOR,
+	       DATAFS_ABI_MINOR);
 }
 
 struct ini_arg {

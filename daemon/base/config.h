@@ -22,6 +22,7 @@ struct datafs_config {
 	bool embedded;		/* ends after the last umount */
 	bool foreground;	/* stays in its working directory */
 	bool help;
+	bool version;
 	int ready_fd;		/* -1: nobody wants to know */
 	int log_level;
 };
@@ -33,6 +34,8 @@ struct datafs_config {
 int datafs_config_parse(struct datafs_config *cfg, int argc, char **argv);
 /* For --help. */
 void datafs_config_usage(void);
+/* For --version: "version X" and "abi MAJOR.MINOR", which `datafs daemon upgrade` reads. */
+void datafs_config_version(void);
 /*
  * The size to use for a cache in @dir (which exists): as configured, else
  * 10 GiB or 80 % of what is free there or the cache's already.

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "program.h"
 #include "util.h"
 
 #define NAME		"datafs-guard"	/* not that of the daemon in ps(1) */
@@ -28,6 +29,8 @@ static struct shared {
 	atomic_bool ready;	/* the present one is */
 	atomic_bool ending;	/* it was told to end, by whomever */
 } *shared;
+
+static pid_t guard;	/* in the child */
 
 static sigset_t guard_signals(void)
 {
@@ -85,6 +88,7 @@ static void be_child(const sigset_t *mask, pid_t parent)
 {
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	prctl(PR_SET_NAME, program_invocation_short_name);
+	guard = parent;
 	if (atomic_load(&shared->ever))
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -104,21 +108,27 @@ static bool bereaved(int status)
 	       !atomic_load(&shared->ready);
 }
 
-int datafs_guard(bool *again)
+static bool gives_way(int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == DATAFS_GUARD_UPGRADE;
+}
+
+int datafs_guard(bool *again, int ready_fd)
 {
 	sigset_t set = guard_signals(), mask;
 	pid_t parent = getpid(), child;
-	bool told = false;
+	bool told = false, first = true;
 	int64_t born, wait = 0;
 	int status;
 
-	*again = false;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED) {
 		shared = NULL;
 		return -ENOMEM;
 	}
+	/* A mount may wait already: then a first one that fails is not the last. */
+	atomic_store(&shared->ever, *again);
 	sigprocmask(SIG_BLOCK, &set, &mask);
 	for (;;) {
 		born = datafs_now();
@@ -128,18 +138,27 @@ int datafs_guard(bool *again)
 			be_child(&mask, parent);
 			return 0;
 		}
-		if (child < 0 && !*again) {
+		if (child < 0 && first && !*again) {
 			status = -errno;
 			sigprocmask(SIG_SETMASK, &mask, NULL);
 			return status;
 		}
-		if (!*again) {
+		if (first) {
 			prctl(PR_SET_NAME, NAME);
 			/* The first one alone is waited for. */
 			close_range(3, ~0u, 0);
 		}
+		first = false;
 		*again = true;
 		status = child > 0 ? await(child, &told) : SIGKILL;
+		if (!told && gives_way(status)) {
+			sigprocmask(SIG_SETMASK, &mask, NULL);
+			datafs_program_again(ready_fd);
+			sigprocmask(SIG_BLOCK, &set, NULL);
+			close_range(3, ~0u, 0);
+			wait = 0;
+			continue;
+		}
 		if (told || !bereaved(status))
 			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 		if (datafs_now() - born > LONG_LIFE)
@@ -167,4 +186,9 @@ void datafs_guard_ending(void)
 {
 	if (shared)
 		atomic_store(&shared->ending, true);
+}
+
+bool datafs_guard_watches(void)
+{
+	return guard && getppid() == guard;
 }

@@ -6,7 +6,7 @@
  *   device.c    opening, hello, backing files
  *   frontend.c  requests and replies
  *   control.c   netlink: the mounts there are, revocation
- *   socket.c    the status socket
+ *   socket.c    the control socket
  *   life.c      lock files: one daemon a name, and when it may end
  */
 #ifndef DATAFS_FRONTEND_H
@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/loop.h"
 #include "base/pool.h"
@@ -102,9 +103,19 @@ int datafs_control_revoke(struct datafs_control *c, uint64_t cookie,
 
 struct datafs_socket;
 
-/* Serves "stats" and "status" on a unix socket of root's at @path. */
+/* A word that a client says, and who prints the answer: "key value" lines. */
+struct datafs_socket_command {
+	const char *word;
+	void (*answer)(void *arg, FILE *f);	/* on a worker thread */
+};
+
+/*
+ * Serves @commands, which end with an empty one, on a unix socket of root's at
+ * @path. It answers as soon as the loop runs.
+ */
 int datafs_socket_open(const char *path, struct datafs_loop *loop,
-		       struct datafs_pool *pool, struct datafs_vfs *vfs,
+		       struct datafs_pool *pool,
+		       const struct datafs_socket_command *commands, void *arg,
 		       struct datafs_socket **res);
 /* On the loop's thread, before the pool's end: takes no more. */
 void datafs_socket_stop(struct datafs_socket *s);

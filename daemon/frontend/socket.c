@@ -22,23 +22,29 @@ struct datafs_socket {
 	struct sockaddr_un addr;
 	struct datafs_loop *loop;
 	struct datafs_pool *pool;
-	struct datafs_vfs *vfs;
+	const struct datafs_socket_command *commands;
+	void *arg;
 	struct datafs_event accept;
 };
 
 struct client {
 	struct datafs_job job;
-	struct datafs_vfs *vfs;
+	struct datafs_socket *socket;
 	int fd;
 };
 
-static const struct {
-	const char *word;
-	void (*answer)(struct datafs_vfs *v, FILE *f);
-} commands[] = {
-	{ "stats", datafs_vfs_stats },
-	{ "status", datafs_vfs_status },
-};
+static void answer(const struct datafs_socket *s, const char *word, FILE *f)
+{
+	const struct datafs_socket_command *c;
+
+	for (c = s->commands; c->word; c++) {
+		if (strcmp(c->word, word))
+			continue;
+		c->answer(s->arg, f);
+		return;
+	}
+	fprintf(f, "error unknown request\n");
+}
 
 static void send_all(int fd, const char *p, size_t len)
 {
@@ -59,7 +65,7 @@ static void client_run(struct datafs_job *job)
 	struct client *c = (struct client *)job;
 	struct timeval limit = { .tv_sec = CLIENT_SECONDS };
 	char line[32] = "", *text = NULL, *end;
-	size_t have = 0, len = 0, i;
+	size_t have = 0, len = 0;
 	ssize_t n;
 	FILE *f;
 
@@ -76,13 +82,7 @@ static void client_run(struct datafs_job *job)
 	f = end ? open_memstream(&text, &len) : NULL;
 	if (f) {
 		*end = 0;
-		for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-			if (!strcmp(commands[i].word, line))
-				break;
-		if (i < sizeof(commands) / sizeof(commands[0]))
-			commands[i].answer(c->vfs, f);
-		else
-			fprintf(f, "error unknown request\n");
+		answer(c->socket, line, f);
 		if (!fclose(f))
 			send_all(c->fd, text, len);
 		free(text);
@@ -107,7 +107,7 @@ static void accepted(struct datafs_event *ev, int res)
 	c = fd < 0 ? NULL : malloc(sizeof(*c));
 	if (c) {
 		c->job.run = client_run;
-		c->vfs = s->vfs;
+		c->socket = s;
 		c->fd = fd;
 		datafs_pool_add(s->pool, &c->job, DATAFS_PRIO_WAITED);
 	} else if (fd >= 0) {
@@ -117,7 +117,8 @@ static void accepted(struct datafs_event *ev, int res)
 }
 
 int datafs_socket_open(const char *path, struct datafs_loop *loop,
-		       struct datafs_pool *pool, struct datafs_vfs *vfs,
+		       struct datafs_pool *pool,
+		       const struct datafs_socket_command *commands, void *arg,
 		       struct datafs_socket **res)
 {
 	struct datafs_socket *s = calloc(1, sizeof(*s));
@@ -127,7 +128,8 @@ int datafs_socket_open(const char *path, struct datafs_loop *loop,
 		return -ENOMEM;
 	s->loop = loop;
 	s->pool = pool;
-	s->vfs = vfs;
+	s->commands = commands;
+	s->arg = arg;
 	s->accept.fn = accepted;
 	s->addr.sun_family = AF_UNIX;
 	if (strlen(path) >= sizeof(s->addr.sun_path)) {

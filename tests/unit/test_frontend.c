@@ -71,6 +71,22 @@ static void on_wake(void *arg)
 		datafs_loop_stop(loop);
 }
 
+static void answer_stats(void *arg, FILE *out)
+{
+	datafs_vfs_stats(arg, out);
+}
+
+static void answer_status(void *arg, FILE *out)
+{
+	datafs_vfs_status(arg, out);
+}
+
+static const struct datafs_socket_command commands[] = {
+	{ "stats", answer_stats },
+	{ "status", answer_status },
+	{ NULL, NULL }
+};
+
 static void *run(void *arg)
 {
 	(void)arg;
@@ -112,7 +128,8 @@ static int setup(void **state)
 	assert_int_equal(datafs_vfs_start(v), 0);
 	assert_int_equal(datafs_frontend_new(device, loop, pool, v, changed,
 					     NULL, &f), 0);
-	assert_int_equal(datafs_socket_open(sock_path, loop, pool, v, &sock), 0);
+	assert_int_equal(datafs_socket_open(sock_path, loop, pool, commands, v,
+					    &sock), 0);
 	datafs_loop_on_wake(loop, on_wake, NULL);
 	pthread_create(&thread, NULL, run, NULL);
 	return 0;

@@ -47,21 +47,6 @@ serving()
 	datafs status | grep -Eq "^[0-9]+ +live +serves +$NAME "
 }
 
-# reader N COMMAND...: again and again, until told; the first failure is kept
-reader()
-{
-	local n=$1
-
-	shift
-	while [ ! -e /run/enough ]; do
-		if ! "$@" > "/run/reader.$n.out" 2>&1; then
-			{ echo "$*"; tail -n 20 "/run/reader.$n.out"; } > "/run/reader.$n.failed"
-			return
-		fi
-		echo >> "/run/reader.$n.rounds"
-	done
-}
-
 same_names()
 {
 	diff <(cd "$SRC" && find . -printf '%p %y %s %m %T@ %l\n' | sort) \
@@ -121,11 +106,6 @@ start_readers()
 	reader 8 verify -m mapped -t 1 -b "$MNT/big" "$SRC" "$MNT" &
 }
 
-readers_ended()
-{
-	! jobs -r | grep -q reader
-}
-
 # A moment within the next two seconds, from the seed.
 moment()
 {
@@ -142,8 +122,7 @@ kills()
 		moment
 		read -r pid < /run/daemon.pid
 		kill -KILL "$pid" 2> /dev/null
-		! compgen -G '/run/reader.*.failed' > /dev/null ||
-			{ echo "after kill $i"; return 1; }
+		! reader_failed || { echo "after kill $i"; return 1; }
 	done
 }
 
@@ -177,14 +156,7 @@ check "$KILLS kills" kills
 : > /run/enough
 check "a daemon at the end" until_true 60 serving
 check "the readers come to an end" until_true 300 readers_ended
-for n in 1 2 3 4 5 6 7 8; do
-	if [ -e "/run/reader.$n.failed" ]; then
-		not_ok "reader $n saw it"
-		sed 's/^/# /' "/run/reader.$n.failed"
-	else
-		ok "reader $n: $(wc -l < "/run/reader.$n.rounds") rounds, nothing but the right bytes"
-	fi
-done
+readers_report 8
 datafs stats --instance $NAME | grep -E 'requeued|adopted|strays|replies_stale' | sed 's/^/# /'
 for op in mount umount lookup getattr readdir readlink extent bad_extent getxattr \
 	  listxattr statfs revoke_done parent; do

@@ -34,8 +34,8 @@ another_daemon()
 	until_true 60 eval '[ "$(cat /sys/fs/datafs/*/state)" = LIVE ]'
 }
 
-# reader FILE: in the background, from a file that is open; its output in OUT.FILE
-reader()
+# waiter FILE: reads in the background, from a file that is open; its output in OUT.FILE
+waiter()
 {
 	exec {fd}< "$MNT/$1"
 	cat <&"$fd" > "/run/out.$1" 2> "/run/err.$1" &
@@ -73,7 +73,7 @@ for f in shrinks goes stays; do
 done
 kill -STOP "$(daemons)"
 for f in shrinks goes stays; do
-	reader $f
+	waiter $f
 done
 check "three readers wait for data" until_true 30 waits 3
 truncate -s 5000 "$SRC/shrinks"
@@ -100,7 +100,7 @@ done
 kill -STOP "$(daemons)"
 drop_pages
 echo 2 > "$(find /sys/fs/datafs -name drop_caches)"
-reader stays
+waiter stays
 check "a reader waits" until_true 30 waits 1
 daemon=$(daemons)
 check "umount -l does not wait" timeout 60 umount -l "$MNT"

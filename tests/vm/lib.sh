@@ -273,6 +273,50 @@ make_callers()
 	cat "$s"/bad0/* > /run/bad
 }
 
+# ---------------------------------------------------------------- readers
+
+# reader N COMMAND... &: again and again until there is /run/enough; the first
+# failure is kept
+reader()
+{
+	local n=$1
+
+	shift
+	while [ ! -e /run/enough ]; do
+		if ! "$@" > "/run/reader.$n.out" 2>&1; then
+			{ echo "$*"; tail -n 20 "/run/reader.$n.out"; } > "/run/reader.$n.failed"
+			return
+		fi
+		echo >> "/run/reader.$n.rounds"
+	done
+}
+
+readers_ended()
+{
+	! jobs -r | grep -q reader
+}
+
+# True after the first failure of any.
+reader_failed()
+{
+	compgen -G '/run/reader.*.failed' > /dev/null
+}
+
+# readers_report COUNT: a line for each from 1 on, and as if none had been
+readers_report()
+{
+	local n
+
+	for n in $(seq "$1"); do
+		if [ -e "/run/reader.$n.failed" ]; then
+			not_ok "reader $n saw it" "/run/reader.$n.failed"
+		else
+			ok "reader $n: $(wc -l < "/run/reader.$n.rounds") rounds, nothing but the right bytes"
+		fi
+	done
+	rm -f /run/enough /run/reader.*
+}
+
 # -------------------------------------------------------------------- NFS
 
 have_nfsd()
