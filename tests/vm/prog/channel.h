@@ -264,14 +264,20 @@ static inline int transact(struct nl_msg *msg)
 	return control.outcome;
 }
 
-static inline int do_revoke(const char *instance, const void *ranges, size_t len)
+static inline int do_revoke_as(const char *instance, uint64_t cookie, const void *ranges,
+			       size_t len)
 {
 	struct nl_msg *msg = command(DATAFS_CMD_REVOKE, 0);
 
 	nla_put_string(msg, DATAFS_A_INSTANCE, instance);
-	nla_put_u64(msg, DATAFS_A_COOKIE, 0xc00c1e);
+	nla_put_u64(msg, DATAFS_A_COOKIE, cookie);
 	nla_put(msg, DATAFS_A_RANGES, len, ranges);
 	return transact(msg);
+}
+
+static inline int do_revoke(const char *instance, const void *ranges, size_t len)
+{
+	return do_revoke_as(instance, 0xc00c1e, ranges, len);
 }
 
 #endif
