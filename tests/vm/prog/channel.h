@@ -247,7 +247,7 @@ static inline int on_error(struct sockaddr_nl *from, struct nlmsgerr *err, void 
 	return NL_STOP;
 }
 
-/* 0 or an errno */
+/* 0 or an errno; 1000: what came of it is not known */
 static inline int transact(struct nl_msg *msg)
 {
 	nl_socket_modify_cb(control.sock, NL_CB_VALID, NL_CB_CUSTOM, on_msg, NULL);
@@ -260,7 +260,8 @@ static inline int transact(struct nl_msg *msg)
 		return 1000;
 	nlmsg_free(msg);
 	while (control.outcome < 0)
-		nl_recvmsgs_default(control.sock);
+		if (nl_recvmsgs_default(control.sock) < 0 && control.outcome < 0)
+			return 1000;
 	return control.outcome;
 }
 

@@ -38,6 +38,7 @@ static uint64_t answered[ANSWERED];	/* the last ids, each at id modulo this */
 
 static uint64_t cookies;
 static uint64_t done_by[COOKIES];	/* the id of the REVOKE_DONE */
+static bool certain[COOKIES];		/* the kernel has said that it took it */
 
 static void forget(unsigned int i)
 {
@@ -57,7 +58,7 @@ static void note_done(const struct datafs_req *r)
 	if (!done->cookie || done->cookie > cookies || (*by && *by != r->id))
 		tally.done_twice++;
 	else if (!*by)
-		tally.revokes_done++;
+		tally.revokes_done += certain[done->cookie];
 	*by = r->id;
 }
 
@@ -94,28 +95,27 @@ static bool take(int ms)
 	struct pollfd p = { .fd = device, .events = POLLIN };
 	const struct datafs_req *r;
 	unsigned int i;
+	int waiting;
 	ssize_t n;
+	bool empty;
 
-	if (poll(&p, 1, ms) < 1)
-		n = 0;
-	else
-		n = read(device, in, now_round % 3 ? sizeof(in) : DATAFS_READ_MIN);
+	waiting = poll(&p, 1, ms);
+	n = waiting > 0 ? read(device, in, now_round % 3 ? sizeof(in) : DATAFS_READ_MIN) : waiting;
 	if (n < 0 && errno != EAGAIN && !(faults && errno == ENOMEM))
 		die("read: %m");
+	empty = !n || (n < 0 && errno == EAGAIN);
 	for (r = (void *)in; n > 0 && (char *)r < in + n; r = (void *)((char *)r + r->len)) {
 		if (r->len < sizeof(*r) || r->len % 8 || (char *)r + r->len > in + n)
 			die("a request of %u bytes in %zd", r->len, n);
 		note(r);
 	}
-	if (n > 0 || faults)
-		return n > 0;
 	/* There is no more: what has not come again never will. */
-	for (i = n_pending; i--; )
+	for (i = n_pending; empty && i--; )
 		if (pending[i].lost) {
 			tally.missing += !pending[i].excused;
 			forget(i);
 		}
-	return false;
+	return n > 0;
 }
 
 void serve_died(void)
@@ -148,9 +148,12 @@ bool take_back(uint64_t ino, uint64_t off, uint64_t len)
 		.ino = ino, .off = off, .len = len, .mount_id = mount_id,
 	};
 
-	if (cookies + 1 == COOKIES || do_revoke_as(INSTANCE, cookies + 1, &range, sizeof(range)))
+	if (cookies + 1 == COOKIES)
 		return false;
 	cookies++;
+	if (do_revoke_as(INSTANCE, cookies, &range, sizeof(range)))
+		return false;
+	certain[cookies] = true;
 	tally.revokes++;
 	return true;
 }
