@@ -189,15 +189,17 @@ static void counts(uint64_t ms)
 	static const char *const kinds[KINDS] = { "breach", "lie", "framing", "no request" };
 	unsigned int op, k;
 
-	printf("# %-12s %9s %9s", "opcode", "requests", "right");
+	printf("# %-12s %9s %9s %8s %8s", "opcode", "requests", "right", "outlived", "unread");
 	for (k = 0; k < KINDS; k++)
 		printf(" %10s", kinds[k]);
 	printf("\n");
 	for (op = 1; op < DATAFS_OP_NR; op++) {
 		uint64_t bad = 0;
 
-		printf("# %-12s %9llu %9llu", op_name[op], (unsigned long long)tally.requests[op],
-		       (unsigned long long)tally.right[op]);
+		printf("# %-12s %9llu %9llu %8llu %8llu", op_name[op],
+		       (unsigned long long)tally.requests[op], (unsigned long long)tally.right[op],
+		       (unsigned long long)tally.outlived[op][0],
+		       (unsigned long long)tally.outlived[op][1]);
 		for (k = 0; k < KINDS; k++) {
 			printf(" %10llu", (unsigned long long)tally.bad[op][k]);
 			bad += tally.bad[op][k];

@@ -132,6 +132,9 @@ void daemon_next(uint64_t *choice)
 	struct datafs_rep rep = { .len = sizeof(rep) };
 	int old = device, fd;
 
+	/* Others ask meanwhile, and are not heard. */
+	if (rnd(choice) % 2)
+		usleep(rnd(choice) % 5000);
 	switch (rnd(choice) % 4) {
 	case 0:		/* dies, and is followed at once */
 		close(old);

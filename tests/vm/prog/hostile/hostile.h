@@ -129,6 +129,8 @@ struct tally {
 	uint64_t total, strays;		/* bad ones; of these, to no request */
 	uint64_t deaths, fenced, cut_writes, resent, revokes, revokes_done;
 	uint64_t kills, good_phases, checks;
+	/* Requests that lived when their daemon ended: read by it, and not read. */
+	uint64_t outlived[DATAFS_OP_NR][2];
 	/* What must not be: */
 	uint64_t unmarked;		/* requests that came again without RESEND */
 	uint64_t missing;		/* that did not come again */

@@ -17,6 +17,7 @@ struct pending pending[PENDING];
 unsigned int n_pending;
 
 static uint64_t now_round, ordinal[DATAFS_OP_NR], batches;
+static bool succeeded;			/* nothing has been read since a daemon ended */
 
 /* Of 100 answers so many are spoilt. What leads to others must not be bad too often. */
 static const unsigned char bad_share[DATAFS_OP_NR] = {
@@ -78,6 +79,7 @@ static void note(const struct datafs_req *r)
 		tally.again += answered[r->id % ANSWERED] == r->id;
 		if (n_pending == PENDING || r->len > sizeof(p->req))
 			die("more requests than there can be");
+		tally.outlived[r->opcode % DATAFS_OP_NR][1] += succeeded;
 		p = &pending[n_pending++];
 		p->excused = false;
 		p->due = 0;
@@ -109,6 +111,7 @@ static bool take(int ms)
 			die("a request of %u bytes in %zd", r->len, n);
 		note(r);
 	}
+	succeeded = false;
 	/* There is no more: what has not come again never will. */
 	for (i = n_pending; empty && i--; )
 		if (pending[i].lost) {
@@ -122,7 +125,9 @@ void serve_died(void)
 {
 	unsigned int i;
 
+	succeeded = true;
 	for (i = 0; i < n_pending; i++) {
+		tally.outlived[req_of(&pending[i])->opcode % DATAFS_OP_NR][0]++;
 		pending[i].lost = true;
 		/* A mount(2) under way ends with its daemon. */
 		pending[i].excused |= req_of(&pending[i])->opcode == DATAFS_OP_MOUNT;

@@ -200,10 +200,12 @@ bool spoil(unsigned int n, const struct datafs_req *r, struct draft *d, uint64_t
 	const struct part *part;
 	const struct way *way;
 	const struct field *f = find(r->opcode, &n, &part, &way);
+	bool may = false;
 
 	if (f)
 		return spoil_field(f, part->at(d, choice), n % VALUES, d, choice);
-	return way->fn(r, d, choice);
+	way->fn(r, d, choice, &may);
+	return may;
 }
 
 const char *spoil_name(unsigned int opcode, unsigned int n)

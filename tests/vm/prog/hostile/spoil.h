@@ -5,10 +5,10 @@
 
 #include "hostile.h"
 
-/* Spoils @d, if there is something in it that can be spoilt so. */
+/* Spoils @d, if there is something in it that can be spoilt so: then @may is set. */
 struct way {
 	const char *name;
-	bool (*fn)(const struct datafs_req *r, struct draft *d, uint64_t *choice);
+	void (*fn)(const struct datafs_req *r, struct draft *d, uint64_t *choice, bool *may);
 };
 
 extern const struct way any_ways[];			/* of any answer */

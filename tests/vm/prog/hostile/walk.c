@@ -157,7 +157,7 @@ static int learn_handle(void)
 		if (!memcmp(u.h.f_handle + at, &ino, sizeof(ino)))
 			break;
 	if (at + sizeof(ino) > u.h.handle_bytes)
-		return ENOENT;
+		return 1;
 	shared->handle_ino = at;
 	shared->handle_bytes = u.h.handle_bytes;
 	shared->handle_type = u.h.handle_type;

@@ -8,10 +8,10 @@
 
 /* Where @done tells whether it could be done. */
 #define WAY_IF(fn, done) \
-	static bool fn(const struct datafs_req *r, struct draft *d, uint64_t *choice) \
+	static void fn(const struct datafs_req *r, struct draft *d, uint64_t *choice, bool *may) \
 	{ \
 		(void)r; (void)choice; (void)d; \
-		return done; \
+		*may = (done); \
 	}
 /* Where @cond holds, @what is done. */
 #define WAY(fn, cond, what) WAY_IF(fn, (cond) && ({ what; true; }))
@@ -88,19 +88,20 @@ static struct datafs_attr *attr_in(const struct datafs_req *r, struct draft *d, 
 }
 
 /* What the fields of attributes cannot do one by one. */
-static bool type(const struct datafs_req *r, struct draft *d, uint64_t *choice)
+static void type(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+		 bool *may)
 {
 	struct datafs_attr *a = attr_in(r, d, choice);
 
 	if (!a)
-		return false;
+		return;
 	a->mode = other_type(a->mode, choice);
 	a->rdev_major = a->rdev_minor = 0;
-	return true;
+	*may = true;
 }
 
-static bool same_content_other_size(const struct datafs_req *r, struct draft *d,
-				    uint64_t *choice)
+static void same_content_other_size(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+				    bool *may)
 {
 	struct datafs_attr *a = attr_in(r, d, choice);
 	static const uint64_t sizes[] = {
@@ -108,19 +109,20 @@ static bool same_content_other_size(const struct datafs_req *r, struct draft *d,
 	};
 
 	if (!a)
-		return false;
+		return;
 	a->size = sizes[rnd(choice) % 7];
-	return true;
+	*may = true;
 }
 
-static bool forgetful(const struct datafs_req *r, struct draft *d, uint64_t *choice)
+static void forgetful(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+		      bool *may)
 {
 	struct datafs_attr *a = attr_in(r, d, choice);
 
 	if (!a)
-		return false;
+		return;
 	a->content = 1 + rnd(choice) % 3;
-	return true;
+	*may = true;
 }
 
 /* Leads to another inode than it should. */
@@ -134,12 +136,13 @@ static bool leads(const struct datafs_req *r, struct draft *d, uint64_t ino)
 	return true;
 }
 
-static bool to_parent(const struct datafs_req *r, struct draft *d, uint64_t *choice)
+static void to_parent(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+		      bool *may)
 {
 	unsigned int node = tree_node(r->ino);
 
 	(void)choice;
-	return node != NO_NODE &&
+	*may = node != NO_NODE &&
 	       leads(r, d, tree_ino(nodes[node].parent, shared->generation));
 }
 
@@ -181,18 +184,19 @@ static bool rename_to(struct draft *d, uint64_t *choice, const char *with, size_
 	return true;
 }
 
-static bool dots(const struct datafs_req *r, struct draft *d, uint64_t *choice)
+static void dots(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+		 bool *may)
 {
 	struct datafs_dirent *e = some_dirent(d, choice);
 
 	(void)r;
 	if (!e || e->namelen > 8)
-		return false;
+		return;
 	e->namelen = 1 + rnd(choice) % 2;
 	memcpy(e + 1, "..\0\0\0\0\0", 8);
 	if (e->namelen == 1)
 		((char *)(e + 1))[1] = 0;
-	return true;
+	*may = true;
 }
 
 /* Entries of a name of @n bytes in place of all there were. */
@@ -211,29 +215,31 @@ static bool one_name(struct draft *d, size_t n)
 	return true;
 }
 
-static bool same_names(const struct datafs_req *r, struct draft *d, uint64_t *choice)
+static void same_names(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+		       bool *may)
 {
 	struct datafs_dirent *a = some_dirent(d, choice), *b = some_dirent(d, choice);
 
 	(void)r;
 	if (!a || a == b || a->namelen != b->namelen)
-		return false;
+		return;
 	memcpy(b + 1, a + 1, a->namelen);
-	return true;
+	*may = true;
 }
 
-static bool swapped(const struct datafs_req *r, struct draft *d, uint64_t *choice)
+static void swapped(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+		    bool *may)
 {
 	struct datafs_dirent *a = some_dirent(d, choice), *b = some_dirent(d, choice);
 	uint64_t cookie;
 
 	(void)r;
 	if (!a || a == b)
-		return false;
+		return;
 	cookie = a->cookie;
 	a->cookie = b->cookie;
 	b->cookie = cookie;
-	return true;
+	*may = true;
 }
 
 WAY_IF(slash, rename_to(d, choice, "/", 1))
@@ -284,38 +290,41 @@ static bool crowd(struct draft *d, unsigned int n)
 	return true;
 }
 
-static bool overlap(const struct datafs_req *r, struct draft *d, uint64_t *choice)
+static void overlap(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+		    bool *may)
 {
 	struct datafs_extent *a = some_extent(d, choice), *b = some_extent(d, choice);
 
 	(void)r;
 	if (!a || a == b)
-		return false;
+		return;
 	b->off = a->off;
-	return true;
+	*may = true;
 }
 
-static bool misplaced(const struct datafs_req *r, struct draft *d, uint64_t *choice)
+static void misplaced(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+		      bool *may)
 {
 	struct datafs_extent *e = some_extent(d, choice);
 
 	(void)r;
 	if (!e)
-		return false;
+		return;
 	e->backing_off = rnd(choice) % 2048 * GRANULE;
-	return true;
+	*may = true;
 }
 
-static bool all_crcs(const struct datafs_req *r, struct draft *d, uint64_t *choice)
+static void all_crcs(const struct datafs_req *r, struct draft *d, uint64_t *choice,
+		     bool *may)
 {
 	long at = at_crc(d, &(uint64_t){ 0 });
 
 	(void)r;
 	if (at < 0)
-		return false;
+		return;
 	for (at = d->len - 4 * ((struct datafs_extent_rep *)d->body)->crcs; at < (long)d->len; at++)
 		d->body[at] = rnd(choice);
-	return true;
+	*may = true;
 }
 
 #define EXTENT_WAY(fn, what) WAY(fn, some_extent(d, choice), \
