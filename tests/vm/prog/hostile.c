@@ -95,16 +95,16 @@ static void between(void)
 {
 	uint64_t what = rnd(&choice);
 
-	if (what % 400 == 0)
+	if (what % 300 == 0)
 		daemon_next(&choice);
-	if (what % 300 == 1)
+	if (what % 100 == 1)
 		take_back(tree_ino(rnd(&choice) % n_nodes, shared->generation), 0, 0);
 }
 
 static void hostile_phase(uint64_t until)
 {
 	static const char *const ms[] = { "0", "20", "4294967295" };
-	uint64_t watched = now_ms();
+	uint64_t start = now_ms(), watched = start;
 
 	hostile = true;
 	knob("attr_max_ms", ms[rnd(&choice) % 3]);
@@ -114,7 +114,7 @@ static void hostile_phase(uint64_t until)
 		fail_allocations(true);
 		serve(20);
 		between();
-		if (rnd(&choice) % 500 == 0)
+		if (rnd(&choice) % 150 == 0)
 			callers_kill(rnd(&choice) % CALLERS);
 		if (now_ms() - watched > 1000) {
 			callers_watch();
@@ -122,12 +122,8 @@ static void hostile_phase(uint64_t until)
 		}
 	}
 	hostile = false;
+	tally.hostile_ms += now_ms() - start;
 	fail_allocations(false);
-	callers_order(REST);
-	while (!callers_obeyed()) {
-		serve(5);
-		callers_watch();
-	}
 }
 
 /*
@@ -139,12 +135,18 @@ static void good_phase(void)
 	unsigned int i, wrong = 0;
 	uint64_t checks = 0;
 
+	callers_order(REST);
+	while (!callers_obeyed()) {
+		serve(5);
+		callers_watch();
+	}
 	shared->generation++;
 	for (i = 0; i < n_nodes; i++)
 		shared->content[i]++;
-	/* Lies were to be believed for ever, some of them. */
-	knob("attr_max_ms", "0");
-	knob("entry_max_ms", "0");
+	/* Some lies were to be believed for ever: until now, or not for much longer. */
+	knob("attr_max_ms", rnd(&choice) % 2 ? "0" : "20");
+	knob("entry_max_ms", rnd(&choice) % 2 ? "0" : "20");
+	usleep(50000);
 	callers_order(CHECK);
 	while (!callers_obeyed()) {
 		serve(5);
@@ -208,11 +210,11 @@ static void counts(uint64_t ms)
 		report(bad * 1000 >= tally.total, "%s: %llu bad answers", op_name[op],
 		       (unsigned long long)bad);
 	}
-	printf("# %llu deaths (%llu fenced), %llu requests sent again, %llu writes cut, %llu revokes, %llu killed, %llu ms\n",
+	printf("# %llu deaths (%llu fenced), %llu requests sent again, %llu writes cut, %llu revokes, %llu killed, %llu ms, %llu hostile\n",
 	       (unsigned long long)tally.deaths, (unsigned long long)tally.fenced,
 	       (unsigned long long)tally.resent, (unsigned long long)tally.cut_writes,
 	       (unsigned long long)tally.revokes, (unsigned long long)tally.kills,
-	       (unsigned long long)ms);
+	       (unsigned long long)ms, (unsigned long long)tally.hostile_ms);
 	report(tally.strays * 3 <= tally.total, "%llu bad answers, of which %llu to no request",
 	       (unsigned long long)tally.total, (unsigned long long)tally.strays);
 	report(tally.checks > 0, "%llu phases in which it behaved well, with %llu checks",

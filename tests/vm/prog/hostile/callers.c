@@ -77,42 +77,70 @@ static void do_absent(void)
 	stat(path, &st);
 }
 
-static void do_read(int flags)
+/* Some files stay open: then there is no name on the way to their bytes. */
+#define OPEN		6
+
+static int open_fd[2][OPEN];		/* without and with O_DIRECT; 0: none */
+
+static void close_all(void)
 {
-	int fd = open_any(flags);
+	int i;
+
+	for (i = 0; i < 2 * OPEN; i++)
+		if (open_fd[i / OPEN][i % OPEN]) {
+			close(open_fd[i / OPEN][i % OPEN]);
+			open_fd[i / OPEN][i % OPEN] = 0;
+		}
+}
+
+static int some_file(bool direct)
+{
+	int *fd = &open_fd[direct][rnd(&rng) % OPEN], got;
+
+	if (*fd && rnd(&rng) % 12)
+		return *fd;
+	got = open_any(direct ? O_DIRECT : 0);
+	if (got < 0)
+		return *fd ? *fd : -1;
+	if (*fd)
+		close(*fd);
+	return *fd = got;
+}
+
+static void do_read(bool direct)
+{
+	int fd = some_file(direct);
 	size_t n = (1 + rnd(&rng) % 40) * GRANULE;
-	off_t at = rnd(&rng) % 100 * GRANULE;
+	off_t at = rnd(&rng) % 3 ? 0 : rnd(&rng) % 100 * GRANULE;
 
 	if (fd < 0)
 		return;
-	if (!flags && rnd(&rng) % 2)
+	if (!direct && rnd(&rng) % 2)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	if (rnd(&rng) % 16 == 0)
+	if (rnd(&rng) % 32 == 0)
 		at = INT64_MAX - n;
-	if (pread(fd, room, n, rnd(&rng) % 3 ? 0 : at) > 0 && rnd(&rng) % 2)
+	if (pread(fd, room, n, at) > 0 && !direct)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	close(fd);
 }
 
 static void do_cached(void)
 {
-	do_read(0);
+	do_read(false);
 }
 
 static void do_direct(void)
 {
-	do_read(O_DIRECT);
+	do_read(true);
 }
 
 static void do_ahead(void)
 {
-	int fd = open_any(0);
+	int fd = some_file(false);
 
 	if (fd < 0)
 		return;
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	posix_fadvise(fd, rnd(&rng) % 8 * GRANULE, 64 * GRANULE, POSIX_FADV_WILLNEED);
-	close(fd);
 }
 
 /* Reads a byte of a mapping, if it is there. */
@@ -125,7 +153,7 @@ static void touch(const volatile unsigned char *p)
 static void do_map(void)
 {
 	size_t i, n = (1 + rnd(&rng) % 16) * GRANULE;
-	int fd = open_any(0);
+	int fd = some_file(false);
 	unsigned char *p;
 
 	if (fd < 0)
@@ -137,7 +165,6 @@ static void do_map(void)
 		munmap(p, n);
 	}
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	close(fd);
 }
 
 static void do_list(void)
@@ -317,12 +344,16 @@ static NORETURN void life(unsigned int i)
 			one_op(i);
 			break;
 		case CHECK:
+			close_all();
 			fail_allocations(false);
 			if (i != MOUNTER)
 				check_all(me, &rng);
 			break;
 		case REST:
+			close_all();
 			fail_allocations(false);
+			/* Without a daemon the last numbers serve: now they are right. */
+			do_statfs();
 			break;
 		case END:
 			_exit(0);

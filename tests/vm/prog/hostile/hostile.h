@@ -27,7 +27,7 @@
 #define INSTANCE	"hostile"
 #define NODES		200
 #define VERSIONS	3		/* of the bytes of a file */
-#define CALLERS		16
+#define CALLERS		32
 #define NO_NODE		(~0u)
 
 /* Of inode numbers that no name leads to when the daemon behaves well. */
@@ -128,7 +128,7 @@ struct tally {
 	uint64_t bad[DATAFS_OP_NR][KINDS];
 	uint64_t total, strays;		/* bad ones; of these, to no request */
 	uint64_t deaths, fenced, cut_writes, resent, revokes, revokes_done;
-	uint64_t kills, good_phases, checks;
+	uint64_t kills, good_phases, checks, hostile_ms;
 	/* Requests that lived when their daemon ended: read by it, and not read. */
 	uint64_t outlived[DATAFS_OP_NR][2];
 	/* What must not be: */

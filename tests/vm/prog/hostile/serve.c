@@ -21,10 +21,10 @@ static bool succeeded;			/* nothing has been read since a daemon ended */
 
 /* Of 100 answers so many are spoilt. What leads to others must not be bad too often. */
 static const unsigned char bad_share[DATAFS_OP_NR] = {
-	[DATAFS_OP_MOUNT] = 60, [DATAFS_OP_UMOUNT] = 60, [DATAFS_OP_LOOKUP] = 35,
-	[DATAFS_OP_GETATTR] = 40, [DATAFS_OP_READDIR] = 60, [DATAFS_OP_READLINK] = 70,
+	[DATAFS_OP_MOUNT] = 60, [DATAFS_OP_UMOUNT] = 60, [DATAFS_OP_LOOKUP] = 40,
+	[DATAFS_OP_GETATTR] = 45, [DATAFS_OP_READDIR] = 60, [DATAFS_OP_READLINK] = 70,
 	[DATAFS_OP_EXTENT] = 60, [DATAFS_OP_BAD_EXTENT] = 60, [DATAFS_OP_GETXATTR] = 70,
-	[DATAFS_OP_LISTXATTR] = 70, [DATAFS_OP_STATFS] = 70, [DATAFS_OP_REVOKE_DONE] = 50,
+	[DATAFS_OP_LISTXATTR] = 80, [DATAFS_OP_STATFS] = 70, [DATAFS_OP_REVOKE_DONE] = 80,
 	[DATAFS_OP_PARENT] = 60,
 };
 
@@ -341,7 +341,7 @@ static void disturb(const struct datafs_req *r, uint64_t *choice)
 	if (r->opcode == DATAFS_OP_EXTENT && rnd(choice) % 40 == 0)
 		take_back(r->ino, rnd(choice) % 2 ? 0 : rnd(choice) % 64 * GRANULE,
 			  rnd(choice) % 2 ? 0 : GRANULE);
-	if (hostile && node != NO_NODE && rnd(choice) % 100 == 0)
+	if (hostile && node != NO_NODE && rnd(choice) % 25 == 0)
 		shared->content[node]++;
 }
 
@@ -366,9 +366,9 @@ static bool answer_one(struct pending *p)
 	if (!append(&d, r->opcode, r->id, kind))
 		return false;
 	/* Once more: the kernel has forgotten the request. */
-	if (rnd(&choice) % 25 == 0 && d.len < 4096)
+	if (rnd(&choice) % 40 == 0 && d.len < 4096)
 		append(&d, r->opcode, 0, BAD_STRAY);
-	if (rnd(&choice) % 25 == 0)
+	if (rnd(&choice) % 40 == 0)
 		stray(&d, r, &choice);
 	return true;
 }
