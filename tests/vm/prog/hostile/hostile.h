@@ -196,7 +196,7 @@ void check_all(struct caller *me, uint64_t *choice);
 
 /* ----------------------------------------------------------------- walk.c */
 
-unsigned int walk(const char *other_dir);
+void walk(const char *other_dir);		/* mounts there as well */
 
 /* ----------------------------------------------------------------- main.c */
 

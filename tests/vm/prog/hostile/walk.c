@@ -232,6 +232,7 @@ static bool meant(const struct datafs_req *r)
 }
 
 static struct draft d;
+static unsigned int breaches, unsaid;
 
 /*
  * Has the child call, and answers what comes of it; its errno. The answer to the
@@ -285,54 +286,56 @@ static bool as_said(unsigned int opcode, int e)
 	}
 }
 
-unsigned int walk(const char *other_dir)
+static bool one_way(unsigned int opcode, unsigned int way)
 {
-	unsigned int opcode, way, wrong = 0, ways = 0, breaches = 0, unsaid = 0;
 	enum verdict verdict;
 	uint64_t counted;
-	pid_t pid;
 	int e;
+
+	shared->generation++;
+	counted = mount_counter("replies_bad");
+	e = attempt(opcode, way, &verdict);
+	counted = mount_counter("replies_bad") - counted;
+	breaches += verdict == BREACH;
+	unsaid += verdict == UNSAID;
+	/* Of a mount that is not there, or not any more, nothing is counted. */
+	if (opcode == DATAFS_OP_MOUNT)
+		counted = verdict == BREACH;
+	if (opcode == DATAFS_OP_UMOUNT || verdict == UNSAID)
+		return true;
+	if (counted == (verdict == BREACH) && (verdict != BREACH || as_said(opcode, e)))
+		return true;
+	printf("# opcode %u, %s: %s (%s), counted %llu, %s\n", opcode, spoil_name(opcode, way),
+	       verdict == BREACH ? "a breach" : "lawful", law_why, (unsigned long long)counted,
+	       strerrorname_np(e));
+	return false;
+}
+
+void walk(const char *other_dir)
+{
+	unsigned int opcode, way, ways = 0;
+	enum verdict verdict;
+	pid_t pid;
 
 	other = other_dir;
 	pid = child_start();
-	e = attempt(0, -1, &verdict);
-	report(!e, "a file handle has the inode's number");
+	report(!attempt(0, -1, &verdict), "a file handle has the inode's number");
 	/* The next answer is always asked for. */
 	knob("attr_max_ms", "0");
 	knob("entry_max_ms", "0");
-	for (opcode = 1; opcode < DATAFS_OP_NR; opcode++) {
-		unsigned int bad = 0, n = provoke[opcode] ? spoil_ways(opcode) : 0;
+	/* Where allocations fail it is not the answer alone that decides. */
+	for (opcode = 1; opcode < DATAFS_OP_NR && !faults; opcode++) {
+		unsigned int wrong = 0, n = provoke[opcode] ? spoil_ways(opcode) : 0;
 
-		for (way = 0; way < n; way++) {
-			shared->generation++;
-			counted = mount_counter("replies_bad");
-			e = attempt(opcode, way, &verdict);
-			counted = mount_counter("replies_bad") - counted;
-			ways++;
-			breaches += verdict == BREACH;
-			unsaid += verdict == UNSAID;
-			/* Of a mount that is not there, or not any more, nothing is counted. */
-			if (opcode == DATAFS_OP_MOUNT)
-				counted = verdict == BREACH;
-			if (opcode == DATAFS_OP_UMOUNT || verdict == UNSAID)
-				continue;
-			if (counted == (verdict == BREACH) &&
-			    (verdict != BREACH || as_said(opcode, e)))
-				continue;
-			if (bad++ < 20)
-				printf("# opcode %u, %s: %s (%s), counted %llu, %s\n", opcode,
-				       spoil_name(opcode, way),
-				       verdict == BREACH ? "a breach" : "lawful", law_why,
-				       (unsigned long long)counted, strerrorname_np(e));
-		}
+		for (way = 0; way < n; way++)
+			wrong += !one_way(opcode, way);
+		ways += n;
 		if (n)
-			report(!bad, "opcode %u: %u ways to spoil an answer, %u not as the page says",
-			       opcode, n, bad);
-		wrong += bad;
+			report(!wrong, "opcode %u: %u ways to spoil an answer, %u not as the page says",
+			       opcode, n, wrong);
 	}
 	close(to_child);
 	close(from_child);
 	waitpid(pid, NULL, 0);
 	printf("# %u answers, %u breaches, %u that the page leaves open\n", ways, breaches, unsaid);
-	return wrong;
 }
