@@ -120,9 +120,12 @@ $(B)/tests/vm/steal: $(B)/obj/tests/vm/prog/steal.o $(daemon_lib)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# The one that is more than a file.
+$(B)/tests/vm/hostile: $(call obj,$(sort $(wildcard tests/vm/prog/hostile/*.c)))
+
 $(B)/tests/vm/%: $(B)/obj/tests/vm/prog/%.o
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $< -luring -pthread \
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ -luring -pthread \
 		$(shell pkg-config --libs libnl-genl-3.0)
 
 unit-bin: $(test_bin)

@@ -247,7 +247,7 @@ static inline int on_error(struct sockaddr_nl *from, struct nlmsgerr *err, void 
 	return NL_STOP;
 }
 
-/* 0 or an errno */
+/* 0 or an errno; 1000: what came of it is not known */
 static inline int transact(struct nl_msg *msg)
 {
 	nl_socket_modify_cb(control.sock, NL_CB_VALID, NL_CB_CUSTOM, on_msg, NULL);
@@ -260,18 +260,25 @@ static inline int transact(struct nl_msg *msg)
 		return 1000;
 	nlmsg_free(msg);
 	while (control.outcome < 0)
-		nl_recvmsgs_default(control.sock);
+		if (nl_recvmsgs_default(control.sock) < 0 && control.outcome < 0)
+			return 1000;
 	return control.outcome;
 }
 
-static inline int do_revoke(const char *instance, const void *ranges, size_t len)
+static inline int do_revoke_as(const char *instance, uint64_t cookie, const void *ranges,
+			       size_t len)
 {
 	struct nl_msg *msg = command(DATAFS_CMD_REVOKE, 0);
 
 	nla_put_string(msg, DATAFS_A_INSTANCE, instance);
-	nla_put_u64(msg, DATAFS_A_COOKIE, 0xc00c1e);
+	nla_put_u64(msg, DATAFS_A_COOKIE, cookie);
 	nla_put(msg, DATAFS_A_RANGES, len, ranges);
 	return transact(msg);
+}
+
+static inline int do_revoke(const char *instance, const void *ranges, size_t len)
+{
+	return do_revoke_as(instance, 0xc00c1e, ranges, len);
 }
 
 #endif
