@@ -104,10 +104,13 @@ static void given_back(void)
 	same("extents still", counted("extents"), extents);
 	full = slab_bytes();
 
+	before = counted("extents_reclaimed");
 	if (cgroups)
 		half_given_back();
 	drop_caches("2");
 	less("extents, all dropped", counted("extents"), extents / 100);
+	same("extents that were given back", counted("extents_reclaimed") - before,
+	     extents - counted("extents"));
 	less("inodes, all dropped", inodes_below(inodes / 100 + wides), inodes / 100 + wides);
 	less("bytes of slab caches", slab_bytes(), start + (full - start) / 4);
 
@@ -129,17 +132,21 @@ static void given_back(void)
 static void limited(void)
 {
 	uint64_t limit = extents_in_all() * EXTENT_BYTES * 3 / 4;
-	uint64_t installed = counted("extents_installed");
+	uint64_t installed, reclaimed;
 	struct reader r;
 
 	drop_caches("3");
+	installed = counted("extents_installed") - counted("extents");
+	reclaimed = counted("extents_reclaimed");
 	cgroup_make("tight", limit);
 	r = reader_start("tight");
 	does(&r, fill, 2, "limited: extents of all wide files");
-	more("limited: extents installed", counted("extents_installed") - installed,
-	     extents_in_all());
+	installed = counted("extents_installed") - installed;
+	more("limited: extents installed", installed, extents_in_all());
 	less("limited: bytes of extents that are left", counted("extents") * EXTENT_BYTES,
 	     limit);
+	same("limited: extents that were given back",
+	     counted("extents_reclaimed") - reclaimed, installed - counted("extents"));
 	same("limited: inodes listed", does(&r, walk, 0, "limited: all directories").done,
 	     inodes_in_all());
 	does(&r, samples, 2, "limited: one file of each directory");
@@ -163,6 +170,7 @@ static void at_once(void)
 	struct reader r[3];
 	int i;
 
+	on_one_processor(false);
 	for (i = 0; i < 3; i++)
 		r[i] = reader_start(NULL);
 	revoke_every = 16;
@@ -181,6 +189,7 @@ static void at_once(void)
 	same("at once: answers refused", counted("replies_bad"), 0);
 	for (i = 0; i < 3; i++)
 		reader_end(&r[i]);
+	on_one_processor(true);
 }
 
 /* -------------------------------------------------------------------- the knob */
@@ -191,6 +200,7 @@ static void bounded(void)
 	struct reader r = reader_start(NULL);
 	unsigned int i;
 
+	drop_caches("3");
 	does(&r, fill, 6, "bounded: extents of all wide files");
 	does(&r, direct, 6, "bounded: the same without pages");
 	same("extents", counted("extents"), extents_in_all());
@@ -241,6 +251,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < PLACES; i++)
 		crcs[i] = crc32c(slab + i * GRANULE, GRANULE);
 	cgroups = cgroups_there();
+	on_one_processor(true);
 	given_back();
 	if (cgroups)
 		limited();

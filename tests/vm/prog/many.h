@@ -12,6 +12,7 @@
 #define DATAFS_TEST_MANY_H
 
 #include <dirent.h>
+#include <sched.h>
 
 #include "files.h"
 #include "memory.h"
@@ -157,10 +158,10 @@ static void answer_extent(const struct datafs_req *r)
 {
 	const struct datafs_extent_req *want = (const void *)(r + 1);
 	struct datafs_extent_rep rep = { .content = want->content };
-	struct datafs_extent ext[DATAFS_EXTENTS_MAX];
+	struct datafs_extent ext[DATAFS_EXTENTS_MAX] = { };
 	char out[sizeof(rep) + sizeof(ext) + DATAFS_EXTENTS_MAX * sizeof(uint32_t)];
 	uint64_t ino = r->ino, id = r->id, g;
-	uint32_t crc[DATAFS_EXTENTS_MAX];
+	uint32_t crc[DATAFS_EXTENTS_MAX] = { };
 	size_t len = sizeof(rep);
 
 	g = want->off / GRANULE / DATAFS_EXTENTS_MAX * DATAFS_EXTENTS_MAX;
@@ -395,6 +396,22 @@ static void want(struct outcome *out, unsigned int round)
 		if (err)
 			out->error = err;
 	}
+}
+
+/*
+ * Who ask and answer in turn do it sooner on one processor than by waking up another
+ * one, above all where processors are emulated. Holds for what is forked later.
+ */
+static void on_one_processor(bool yes)
+{
+	cpu_set_t set;
+	int i;
+
+	CPU_ZERO(&set);
+	for (i = 0; i < (yes ? 1 : CPU_SETSIZE); i++)
+		CPU_SET(i, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity: %m");
 }
 
 /* @cgroup: NULL for none */
