@@ -21,7 +21,7 @@
 #define PLACES		(SLAB / GRANULE)
 #define KEPT_MAX	900
 
-static unsigned int dirs = 100, files = 1000, wides = 50;
+static unsigned int dirs = 100, files = 1000, wides = 64;
 
 static uint64_t inodes_in_all(void)
 {
