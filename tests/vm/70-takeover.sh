@@ -24,8 +24,7 @@ make_tree()
 	gen "$SRC/big" 40m 1 &&
 	gen "$SRC/odd" 70001 2 &&
 	ln -s a/b "$SRC/link" &&
-	setfattr -n user.colour -v blue "$SRC/odd" &&
-	make_callers "$CALLERS"
+	setfattr -n user.colour -v blue "$SRC/odd"
 }
 
 # What a service manager does.
@@ -75,14 +74,15 @@ forgetful()
 		verify -m read -t 1 "$SRC" "$MNT"
 }
 
-# Through a mount whose attributes do not expire, or all would ask for those first;
-# and nobody else drops what the callers have prepared.
+# In a tree of their own, for others would find what is corrupted there first, by a
+# mount whose attributes do not expire, or all would ask for those; and nobody else
+# drops what the callers have prepared.
 steals()
 {
 	local i pid at=/mnt/long
 
-	mkdir -p $at && until_true 60 serving &&
-	mount -t datafs -o "instance=$NAME,sync_interval=3600" "$SRC" $at || return 1
+	make_callers "$CALLERS" "$DISK/calls" && mkdir -p $at && until_true 60 serving &&
+	mount -t datafs -o "instance=$NAME,sync_interval=3600" "$DISK/calls" $at || return 1
 
 	for i in $(seq "$STEALS"); do
 		until_true 60 serving || return 1

@@ -12,7 +12,7 @@ CALLERS=5
 
 make_tree()
 {
-	make_callers "$CALLERS" && gen "$SRC/shrinks" 1m 3 && gen "$SRC/goes" 1m 4 &&
+	make_callers "$CALLERS" "$SRC" && gen "$SRC/shrinks" 1m 3 && gen "$SRC/goes" 1m 4 &&
 	gen "$SRC/stays" 1m 5 && cp "$SRC/shrinks" "$SRC/goes" /run
 }
 

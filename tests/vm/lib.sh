@@ -256,11 +256,11 @@ forget_cache()
 	mkdir -p "$CACHE"
 }
 
-# make_callers N: what each of the callers of prog/callers.h has to itself, or
-# shares
+# make_callers N DIR: what each of the callers of prog/callers.h has to itself, or
+# shares, below DIR
 make_callers()
 {
-	local i s=$SRC/s
+	local i s=$2/s
 
 	mkdir -p "$s/links0" "$s/cold0" "$s/bad0" && gen "$s/odd0" 70001 2 &&
 	setfattr -n user.colour -v blue "$s/odd0" || return 1
