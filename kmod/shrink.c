@@ -197,51 +197,48 @@ static s64 datafs_extents_over(struct datafs_mount *mnt, unsigned int more)
 }
 
 /*
- * The one that was not used for longest, out of both orders with its inode's
- * lock held, or NULL; passes @scan at the most. order_lock is inside of
- * extent_lock, so only a try, as above.
+ * Takes the one that was not used for longest; passes @scan at the most to find
+ * it. order_lock is inside of extent_lock, so only a try, as above.
  */
-static struct datafs_ext *datafs_order_oldest(struct datafs_mount *mnt,
-					      unsigned int scan)
+static bool datafs_order_reclaim(struct datafs_mount *mnt, unsigned int scan,
+				 struct list_head *drop)
 {
+	struct datafs_inode *di;
 	struct datafs_ext *ext;
 
 	spin_lock(&mnt->order_lock);
 	while (scan-- && !list_empty(&mnt->order)) {
 		ext = list_first_entry(&mnt->order, struct datafs_ext, order);
+		di = ext->di;
 		list_move_tail(&ext->order, &mnt->order);
-		if (!spin_trylock(&ext->di->extent_lock))
+		if (!spin_trylock(&di->extent_lock))
 			continue;
-		if (!datafs_ext_spare(ext)) {
-			list_del(&ext->order);
-			spin_unlock(&mnt->order_lock);
-			return ext;
+		if (datafs_ext_spare(ext)) {
+			spin_unlock(&di->extent_lock);
+			continue;
 		}
-		spin_unlock(&ext->di->extent_lock);
+		list_del(&ext->order);
+		spin_unlock(&mnt->order_lock);
+		datafs_list_lru_del(&mnt->lru, &ext->lru);
+		datafs_ext_reclaim(ext, drop);
+		spin_unlock(&di->extent_lock);
+		return true;
 	}
 	spin_unlock(&mnt->order_lock);
-	return NULL;
+	return false;
 }
 
 void datafs_lru_trim(struct datafs_mount *mnt, unsigned int more)
 {
-	struct datafs_inode *di;
-	struct datafs_ext *ext;
 	LIST_HEAD(drop);
 	/* each is passed twice at the most: once to be spared, for it was used */
 	s64 left = 2 * atomic64_read(&mnt->stats[DATAFS_STAT_EXTENTS]);
 
 	while (left > 0 && datafs_extents_over(mnt, more) > 0) {
-		ext = datafs_order_oldest(mnt, DATAFS_TRIM_SCAN);
-		left -= ext ? 1 : DATAFS_TRIM_SCAN;
-		if (ext) {
-			di = ext->di;
-			datafs_list_lru_del(&mnt->lru, &ext->lru);
-			datafs_ext_reclaim(ext, &drop);
-			spin_unlock(&di->extent_lock);
-			datafs_ext_free_list(&drop);
-			INIT_LIST_HEAD(&drop);
-		}
+		left -= datafs_order_reclaim(mnt, DATAFS_TRIM_SCAN, &drop) ?
+			1 : DATAFS_TRIM_SCAN;
+		datafs_ext_free_list(&drop);
+		INIT_LIST_HEAD(&drop);
 		cond_resched();
 	}
 }

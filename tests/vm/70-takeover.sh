@@ -81,17 +81,17 @@ steals()
 {
 	local i pid at=/mnt/long
 
-	make_callers "$CALLERS" "$DISK/calls" && mkdir -p $at && until_true 60 serving &&
-	mount -t datafs -o "instance=$NAME,sync_interval=3600" "$DISK/calls" $at || return 1
+	make_callers "$CALLERS" "$DISK/calls" && mkdir -p "$at" && until_true 60 serving &&
+	mount -t datafs -o "instance=$NAME,sync_interval=3600" "$DISK/calls" "$at" || return 1
 
 	for i in $(seq "$STEALS"); do
 		until_true 60 serving || return 1
 		read -r pid < /run/daemon.pid
 		: > /run/hold
-		flock /run/drop.lock steal "$NAME" "$pid" "$CACHE/$NAME" $at "$CALLERS" \
+		flock /run/drop.lock steal "$NAME" "$pid" "$CACHE/$NAME" "$at" "$CALLERS" \
 			> /run/steal.out 2>&1 || { grep -v "^ok" /run/steal.out; rm -f /run/hold; return 1; }
 	done
-	umount $at
+	umount "$at"
 }
 
 start_readers()
