@@ -313,8 +313,11 @@ static void one_op(unsigned int i)
 
 void fail_allocations(bool on)
 {
-	if (faults)
+	static bool now;		/* children have it from their parent, as the kernel's */
+
+	if (faults && on != now)
 		put("/proc/self/make-it-fail", on ? "1" : "0");
+	now = on;
 }
 
 static NORETURN void life(unsigned int i)

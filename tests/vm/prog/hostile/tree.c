@@ -270,7 +270,7 @@ static size_t acl(unsigned char *out)
 size_t tree_xattr(unsigned int node, const char *name, unsigned char *out)
 {
 	const struct node *n = &nodes[node];
-	size_t i, len = 0;
+	size_t len = 0;
 
 	if (n->acl && !strcmp(name, "system.posix_acl_access"))
 		return acl(out);
@@ -278,8 +278,7 @@ size_t tree_xattr(unsigned int node, const char *name, unsigned char *out)
 		len = 5 + node;
 	if (n->xattrs && !strcmp(name, "user.large"))
 		len = DATAFS_XATTR_MAX - node;
-	for (i = 0; i < len; i++)
-		out[i] = node + i * 7;
+	memcpy(out, slab + 6 * VERSIONS * SLOT + node, len);
 	return len;
 }
 

@@ -24,8 +24,13 @@ static void more(struct draft *d, size_t n)
 
 static void noise(struct draft *d, size_t n, uint64_t *choice)
 {
-	for (d->len = 0; d->len < n; d->len++)
-		d->body[d->len] = rnd(choice);
+	uint64_t x;
+
+	for (d->len = 0; d->len < n; d->len += sizeof(x)) {
+		x = rnd(choice);
+		memcpy(d->body + d->len, &x, sizeof(x));
+	}
+	d->len = n;
 }
 
 WAY(empty, d->len, d->len = 0)
