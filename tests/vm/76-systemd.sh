@@ -3,15 +3,16 @@
 # vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=900
 #
 # The units, under a systemd that is process 1 of a container: a mount of fstab
-# and one by hand, restarts of the daemon that no reader sees, and two shutdowns:
-# one in which the daemon outlives its mounts, one in which it is dead and a service
-# waits for it.
+# and one by hand, one with an embedded daemon, restarts of the daemon that no reader
+# sees, and two shutdowns: one in which the daemons outlive their mounts, one in which
+# a daemon is dead and a service waits for it.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
 CACHE_SIZE=192M
 NAME=x
 HAND=/mnt/hand
+EMBEDDED=/mnt/e
 SYSTEMD=/lib/systemd/systemd
 UNITS=/run/units
 manager=
@@ -36,8 +37,10 @@ make_units()
 	ln -s "$DATAFS_TOP/build/datafsd" /usr/sbin/datafsd &&
 	mkdir -p /etc/default &&
 	echo "OPTIONS=\"--cache-dir $CACHE --cache-size $CACHE_SIZE\"" > "/etc/default/datafsd-$NAME" &&
-	echo "$SRC $MNT datafs _netdev,instance=$NAME,sync_interval=1,x-systemd.after=datafsd@$NAME.service 0 0" \
-		> /etc/fstab &&
+	cat > /etc/fstab <<-END &&
+	$SRC $MNT datafs _netdev,instance=$NAME,sync_interval=1,x-systemd.after=datafsd@$NAME.service 0 0
+	$SRC $EMBEDDED datafs _netdev,instance=own,cache=$DISK/cache2,cache_size=$CACHE_SIZE 0 0
+	END
 	cat > "$UNITS/test.target" <<-END &&
 	[Unit]
 	Wants=datafsd@$NAME.service remote-fs.target witness.service
@@ -48,12 +51,12 @@ make_units()
 	# has no reason to stay has stopped.
 	cat > "$UNITS/user.service" <<-END &&
 	[Unit]
-	RequiresMountsFor=$MNT $HAND $SRC
+	RequiresMountsFor=$MNT $HAND $EMBEDDED $SRC
 	[Service]
 	Type=oneshot
 	RemainAfterExit=yes
 	ExecStart=/bin/true
-	ExecStop=/bin/sh -c 'sleep 2; cmp $SRC/late $MNT/late && cmp $SRC/late $HAND/late && : > /run/user.ok'
+	ExecStop=/bin/sh -c 'sleep 2; cmp $SRC/late $MNT/late && cmp $SRC/late $HAND/late && cmp $SRC/late $EMBEDDED/late && : > /run/user.ok'
 	END
 	# It has a handler: SIGTERM does not end it in its wait.
 	cat > "$UNITS/waiter.service" <<-END &&
@@ -67,7 +70,7 @@ make_units()
 	# Stops when the mounts have.
 	cat > "$UNITS/witness.service" <<-END
 	[Unit]
-	Before=mnt-m.mount mnt-hand.mount
+	Before=mnt-m.mount mnt-e.mount mnt-hand.mount
 	DefaultDependencies=no
 	Conflicts=shutdown.target
 	[Service]
@@ -136,6 +139,22 @@ mounts()
 	find /sys/fs/datafs -maxdepth 1 -name '[0-9]*' -printf '%f '
 }
 
+# mount_of INSTANCE: the number of its first
+mount_of()
+{
+	local dir
+
+	dir=$(grep -lx "$1" /sys/fs/datafs/[0-9]*/instance | head -n 1)
+	basename "${dir%/instance}"
+}
+
+# events INSTANCE: what has come of it since the events were marked
+events()
+{
+	tail -n +$(($(wc -l < /tmp/events.before) + 1)) /tmp/events |
+		awk -v of="instance=$1" '$2 == of { print $1 }' | tr '\n' ' '
+}
+
 # Without a mount the directory has the module's files only; both times.
 unmounted()
 {
@@ -143,7 +162,7 @@ unmounted()
 }
 
 [ -x "$SYSTEMD" ] || { skip "all of it" "no systemd here"; exit 0; }
-mkdir -p "$SRC/a" "$HAND"
+mkdir -p "$SRC/a" "$HAND" "$EMBEDDED"
 cp /usr/include/linux/[a-b]*.h "$SRC/a"
 gen "$SRC/big" 4m 1
 gen "$SRC/late" 100k 2
@@ -165,9 +184,9 @@ is "and said that it is ready" "$(property datafsd@$NAME StatusText)" = serving
 is "the mount of fstab is there" "$(property mnt-m.mount ActiveState)" = active
 check "it comes after the daemon" eval 'property mnt-m.mount After | grep -q "datafsd@$NAME.service"'
 check "and after what the daemon is before of" eval 'property mnt-m.mount After | grep -q remote-fs-pre.target'
-is "no other daemon was started" "$(daemons | wc -l)" -eq 1
-mount=$(mounts)
-mount=${mount% }
+is "no other daemon was started" "$(daemons $NAME | wc -l)" -eq 1
+is "but for the other mount, in its unit" "$(sed 's,.*/,,' "/proc/$(daemons own)/cgroup")" = mnt-e.mount
+mount=$(mount_of $NAME)
 since=$(property mnt-m.mount ActiveEnterTimestampMonotonic)
 check "read" inside verify -m mixed "$SRC/early" "$MNT/early"
 reader 1 inside verify -m read -t 1 "$SRC/early" "$MNT/early" &
@@ -180,13 +199,13 @@ check "a new daemon" followed "$before"
 is "in the process that systemd knows" "$(property datafsd@$NAME MainPID)" = "$pid"
 is "it counts no restart" "$(property datafsd@$NAME NRestarts)" -eq 0
 before=$(epoch)
-kill -KILL "$(daemons)"
+kill -KILL "$(daemons $NAME)"
 check "killed: there is another" until_true 60 followed "$before"
 is "by systemd" "$(property datafsd@$NAME NRestarts)" -eq 1
 : > /run/enough
 check "the readers come to an end" until_true 60 readers_ended
 readers_report 2
-is "the mount has stayed" "$(mounts)" = "$mount "
+is "the mount has stayed" "$(mount_of $NAME)" = "$mount"
 is "its unit too" "$(property mnt-m.mount ActiveEnterTimestampMonotonic)" = "$since"
 
 # --- a shutdown
@@ -198,17 +217,16 @@ check "it comes to an end" until_true 120 systemd_ended
 check "the service could read" test -e /run/user.ok
 check "systemd has unmounted all" unmounted
 check "no daemon is there" no_daemon
-tail -n +$(($(wc -l < /tmp/events.before) + 1)) /tmp/events | cut -d' ' -f1 | tr '\n' ' ' > /tmp/order
-is "the mounts went before the daemon" "$(cat /tmp/order)" = "unmounted unmounted daemon_lost "
+is "the mounts went before the daemon" "$(events $NAME)" = "unmounted unmounted daemon_lost "
+is "and before the embedded one" "$(events own)" = "unmounted daemon_lost "
 
 # --- a shutdown with a dead daemon
 rm -f /run/witness
 check "systemd comes up again" start_systemd
-mount=$(mounts)
-mount=${mount% }
+mount=$(mount_of $NAME)
 check "no daemon can start any more" ln -sf /bin/false /usr/sbin/datafsd
-kill -KILL "$(daemons)"
-check "the daemon is dead" until_true 30 no_daemon
+kill -KILL "$(daemons $NAME)"
+check "the daemon is dead" until_true 30 no_daemon $NAME
 check "a service waits for it" eval 'inside systemctl start waiter && until_true 30 test -e /run/waiter.waits'
 is "the mount waits for one" "$(cat "/sys/fs/datafs/$mount/state")" = GRACE
 check "systemctl poweroff" inside systemctl poweroff
