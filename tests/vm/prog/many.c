@@ -3,7 +3,7 @@
  * many DIR SLABDIR: more inodes and extents than memory is allowed to have. They
  * are given back when memory is wanted, and all stays right. DIR is an empty
  * directory to mount on; SLABDIR has direct I/O. The environment says how many:
- * DIRS (100) directories of FILES (1000) files, WIDE (64) files of 4,096 extents.
+ * DIRS (100) directories of FILES (1000) files, WIDE (96) files of 4,096 extents.
  */
 #define _GNU_SOURCE 1
 #include "many.h"
@@ -130,10 +130,15 @@ static void given_back(void)
 
 /* --------------------------------------------------------------- with a limit */
 
-/* Less than the extents alone would take, so that inodes going does not do. */
+/*
+ * Less than the extents alone would take, so that inodes going does not do. Yet not
+ * much less: inodes are freed after a grace period, and the kernel kills who lists
+ * many, on any filesystem, if it finds nothing else to take meanwhile. With 15 to 32
+ * MB that happens to one of a few listings, on ext4 as well.
+ */
 static void limited(void)
 {
-	uint64_t limit = extents_bytes / 4 * 3;
+	uint64_t limit = extents_bytes / 10 * 9;
 	uint64_t installed, reclaimed;
 	struct reader r;
 
@@ -146,7 +151,7 @@ static void limited(void)
 	does(&r, fill, 2, "limited: extents of all wide files");
 	installed = counted("extents_installed") - installed;
 	more("limited: extents installed", installed, extents_in_all());
-	less("limited: extents that are left", counted("extents"), extents_in_all() / 4 * 3);
+	less("limited: extents that are left", counted("extents"), extents_in_all() / 10 * 9);
 	same("limited: extents that were given back",
 	     counted("extents_reclaimed") - reclaimed, installed - counted("extents"));
 	same("limited: inodes listed", does(&r, walk, 0, "limited: all directories").done,
@@ -249,6 +254,7 @@ int main(int argc, char **argv)
 	from_environment("WIDE", &wides, KEPT_MAX);
 	printf("# DIRS=%u FILES=%u WIDE=%u: %llu inodes, %llu extents\n", dirs, files, wides,
 	       (unsigned long long)inodes_in_all(), (unsigned long long)extents_in_all());
+	wides_read = wides;
 	setup("many", argv[2]);
 	for (i = 0; i < PLACES; i++)
 		crcs[i] = crc32c(slab + i * GRANULE, GRANULE);
@@ -259,6 +265,8 @@ int main(int argc, char **argv)
 		limited();
 	else
 		printf("ok - limited # SKIP this kernel has no memory cgroups\n");
+	/* Enough for what does not depend on how many there are. */
+	wides_read = wides < 16 ? wides : 16;
 	at_once();
 	bounded();
 	ok(!umount(dir), "unmount");
