@@ -10,7 +10,7 @@
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
 CACHE_SIZE=192M
-UPGRADES=${UPGRADES:-5}
+UPGRADES=${UPGRADES:-3}
 NAME=supervised
 BIN=/run/bin
 export DATAFSD=$BIN/datafsd
