@@ -36,11 +36,11 @@
  *       datafs_instances_lock         (instance.c; a mutex)
  *         datafs_instance.lock
  *       datafs_inode.extent_lock
+ *         datafs_mount.order_lock
+ *           the lock of datafs_mount.lru
  *       datafs_inode.attr_lock
- *         datafs_mount.order_lock, the lock of datafs_mount.lru
- * The last ones are leaves and are never nested in each other. Upcalls are
- * made with none of these held but i_rwsem (shared, by the VFS in lookup and
- * readdir).
+ * The inner ones are never nested but as shown. Upcalls are made with none of
+ * these held but i_rwsem (shared, by the VFS in lookup and readdir).
  */
 #ifndef DATAFS_KMOD_H
 #define DATAFS_KMOD_H
@@ -250,7 +250,7 @@ struct datafs_mount {
 	struct list_lru		lru;		/* datafs_ext.lru, for the shrinker */
 	/*
 	 * The same in one order, for the limit: datafs_ext.order, what was not
-	 * used for longest first. order_lock is inside of extent_lock.
+	 * used for longest first. order_lock protects it.
 	 */
 	spinlock_t		order_lock;
 	struct list_head	order;

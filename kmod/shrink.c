@@ -107,24 +107,27 @@ void datafs_lru_add(struct datafs_ext *ext)
 	struct datafs_mount *mnt = ext->mnt;
 
 	lockdep_assert_held(&ext->di->extent_lock);
-	datafs_list_lru_add(&mnt->lru, &ext->lru);
 	spin_lock(&mnt->order_lock);
 	list_add_tail(&ext->order, &mnt->order);
+	datafs_list_lru_add(&mnt->lru, &ext->lru);
 	spin_unlock(&mnt->order_lock);
 }
 
-static void datafs_order_del(struct datafs_ext *ext)
+/* order_lock, too */
+static void datafs_lru_del_locked(struct datafs_ext *ext)
 {
-	spin_lock(&ext->mnt->order_lock);
 	list_del(&ext->order);
-	spin_unlock(&ext->mnt->order_lock);
+	datafs_list_lru_del(&ext->mnt->lru, &ext->lru);
 }
 
 void datafs_lru_del(struct datafs_ext *ext)
 {
+	struct datafs_mount *mnt = ext->mnt;
+
 	lockdep_assert_held(&ext->di->extent_lock);
-	datafs_list_lru_del(&ext->mnt->lru, &ext->lru);
-	datafs_order_del(ext);
+	spin_lock(&mnt->order_lock);
+	datafs_lru_del_locked(ext);
+	spin_unlock(&mnt->order_lock);
 }
 
 /* Used since it was passed last, or just now? Then it is spared this time. */
@@ -145,27 +148,39 @@ static void datafs_ext_reclaim(struct datafs_ext *ext, struct list_head *drop)
 
 /* -------------------------------------------------------------- the shrinker */
 
+static bool datafs_order_try_del(struct datafs_ext *ext)
+{
+	struct datafs_mount *mnt = ext->mnt;
+
+	if (!spin_trylock(&mnt->order_lock))
+		return false;
+	list_del(&ext->order);
+	spin_unlock(&mnt->order_lock);
+	return true;
+}
+
 /*
- * The lock of the list_lru is inside of extent_lock, and is held here: so only
- * a try. What is in the list is in a tree, hence its inode is there.
+ * The lock of the list_lru is the innermost, and is held here: so only a try of
+ * the others. What is in the list is in a tree, hence its inode is there.
  */
 DATAFS_LRU_ISOLATE(datafs_lru_isolate, item, lru, arg)
 {
 	struct datafs_ext *ext = list_entry(item, struct datafs_ext, lru);
 	struct datafs_inode *di = ext->di;
+	enum lru_status status = LRU_SKIP;
 	struct list_head *drop = arg;
 
 	if (!spin_trylock(&di->extent_lock))
 		return LRU_SKIP;
 	if (datafs_ext_spare(ext)) {
-		spin_unlock(&di->extent_lock);
-		return LRU_ROTATE;
+		status = LRU_ROTATE;
+	} else if (datafs_order_try_del(ext)) {
+		list_lru_isolate(lru, item);
+		datafs_ext_reclaim(ext, drop);
+		status = LRU_REMOVED;
 	}
-	list_lru_isolate(lru, item);
-	datafs_order_del(ext);
-	datafs_ext_reclaim(ext, drop);
 	spin_unlock(&di->extent_lock);
-	return LRU_REMOVED;
+	return status;
 }
 
 unsigned long datafs_lru_count(struct datafs_mount *mnt,
@@ -196,36 +211,38 @@ static s64 datafs_extents_over(struct datafs_mount *mnt, unsigned int more)
 		   : 0;
 }
 
-/*
- * Takes the one that was not used for longest; passes @scan at the most to find
- * it. order_lock is inside of extent_lock, so only a try, as above.
- */
+/* order_lock is held, which is inside of extent_lock: so only a try. */
+static bool datafs_order_take(struct datafs_ext *ext, struct list_head *drop)
+{
+	struct datafs_inode *di = ext->di;
+	bool spare;
+
+	if (!spin_trylock(&di->extent_lock))
+		return false;
+	spare = datafs_ext_spare(ext);
+	if (!spare) {
+		datafs_lru_del_locked(ext);
+		datafs_ext_reclaim(ext, drop);
+	}
+	spin_unlock(&di->extent_lock);
+	return !spare;
+}
+
+/* Takes the one that was not used for longest; looks at @scan of them. */
 static bool datafs_order_reclaim(struct datafs_mount *mnt, unsigned int scan,
 				 struct list_head *drop)
 {
-	struct datafs_inode *di;
 	struct datafs_ext *ext;
+	bool taken = false;
 
 	spin_lock(&mnt->order_lock);
-	while (scan-- && !list_empty(&mnt->order)) {
+	while (!taken && scan-- && !list_empty(&mnt->order)) {
 		ext = list_first_entry(&mnt->order, struct datafs_ext, order);
-		di = ext->di;
 		list_move_tail(&ext->order, &mnt->order);
-		if (!spin_trylock(&di->extent_lock))
-			continue;
-		if (datafs_ext_spare(ext)) {
-			spin_unlock(&di->extent_lock);
-			continue;
-		}
-		list_del(&ext->order);
-		spin_unlock(&mnt->order_lock);
-		datafs_list_lru_del(&mnt->lru, &ext->lru);
-		datafs_ext_reclaim(ext, drop);
-		spin_unlock(&di->extent_lock);
-		return true;
+		taken = datafs_order_take(ext, drop);
 	}
 	spin_unlock(&mnt->order_lock);
-	return false;
+	return taken;
 }
 
 void datafs_lru_trim(struct datafs_mount *mnt, unsigned int more)
