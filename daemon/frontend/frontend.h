@@ -67,7 +67,11 @@ int datafs_frontend_new(int fd, struct datafs_loop *loop,
 			struct datafs_pool *pool, struct datafs_vfs *vfs,
 			void (*changed)(void *arg), void *arg,
 			struct datafs_frontend **res);
-/* On the loop's thread: takes no more requests. Those had are still answered. */
+/*
+ * On the loop's thread: takes no more requests. Mounts, what is told once and
+ * what runs are still answered, unless it waits for room in the cache, which
+ * nobody makes any more; all others the module has to ask again.
+ */
 void datafs_frontend_stop(struct datafs_frontend *f);
 /* After the pool's end. */
 void datafs_frontend_free(struct datafs_frontend *f);

@@ -38,6 +38,7 @@ static int kernel;	/* our end of the device */
 static int device;
 static atomic_int changes;
 static atomic_bool stopping;
+static bool unanswered;	/* and so shall the rest be */
 
 static int backing_add(void *arg, int fd, uint32_t id)
 {
@@ -137,18 +138,24 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	int ret = 0;
+	char byte;
+
 	(void)state;
 	atomic_store(&stopping, true);
 	datafs_loop_wake(loop);
 	pthread_join(thread, NULL);
 	datafs_pool_free(pool);
 	datafs_frontend_free(f);
+	if (unanswered && recv(kernel, &byte, 1, MSG_DONTWAIT) >= 0)
+		ret = -1;
+	unanswered = false;
 	datafs_socket_free(sock);
 	datafs_vfs_close(v);
 	datafs_loop_free(loop);
 	close(kernel);
 	close(device);
-	return tmpdir_remove(top);
+	return tmpdir_remove(top) ?: ret;
 }
 
 /* ---- messages ---- */
@@ -472,13 +479,58 @@ static void test_lost(void **state)
 	assert_true(datafs_frontend_lost(f));
 }
 
+/*
+ * In the end nobody is told that there was no room, nor kept waiting for it: the
+ * next daemon is asked again.
+ */
+static void test_full(void **state)
+{
+	enum { SLOTS = 2 * DATAFS_SLAB_SIZE / DATAFS_SLOT_SIZE, FILES = SLOTS + 12 };
+	struct datafs_extent_req want = { .len = DATAFS_SLOT_SIZE };
+	uint64_t root = mount_it(), id, ino[FILES], content[FILES];
+	struct msg m = { .len = 0 };
+	char path[2200];
+	FILE *file;
+
+	(void)state;
+	for (int i = 0; i < FILES; i++) {
+		struct datafs_entry *e = (void *)(m.buf + sizeof(struct datafs_rep));
+
+		id = snprintf(path, sizeof(path), "%s/f%02d", src, i);
+		file = fopen(path, "w");
+		assert_non_null(file);
+		assert_int_equal(ftruncate(fileno(file), DATAFS_SLOT_SIZE), 0);
+		fclose(file);
+		m.len = 0;
+		add_name(&m, DATAFS_OP_LOOKUP, i, root, path + id - 3, 3);
+		put(&m);
+		assert_int_equal(get(&m, &id), 0);
+		ino[i] = e->attr.ino;
+		content[i] = e->attr.content;
+	}
+	m.len = 0;
+	for (int i = 0; i < FILES; i++) {
+		want.content = content[i];
+		add(&m, DATAFS_OP_EXTENT, i, ino[i], &want, sizeof(want));
+	}
+	put(&m);
+	/* No revocation succeeds. */
+	for (int i = 0; i < SLOTS; i++)
+		assert_int_equal(get(&m, &id), 0);
+	m.len = 0;
+	/* All workers wait: it is never begun. */
+	add(&m, DATAFS_OP_GETATTR, FILES, root, NULL, 0);
+	put(&m);
+	unanswered = true;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_requests), T(test_mount_order), T(test_no_memory),
 		T(test_malformed), T(test_garbage), T(test_socket),
-		T(test_lost),
+		T(test_full), T(test_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
