@@ -212,6 +212,7 @@ static void woken(void *arg)
 	}
 	datafs_log(LOG_NOTICE, "giving way to what is installed as %s",
 		   datafs_program_path());
+	datafs_guard_upgrade();
 	datafs_loop_stop(d->loop);
 }
 
@@ -228,32 +229,31 @@ static void answer_status(void *arg, FILE *f)
 {
 	struct daemon *d = arg;
 
-	fprintf(f, "version %s\nepoch %llu\npid %d\nprogram %s\n",
+	fprintf(f, "version %s\nepoch %llu\npid %d\nprogram %s\ndirectory %s\n",
 		DATAFS_VERSION, (unsigned long long)d->epoch, (int)getpid(),
-		datafs_program_path());
+		datafs_program_path(), datafs_program_cwd());
 	datafs_vfs_status(d->vfs, f);
 }
 
-/* Who asks gets the answer before anything ends: the pool runs what it has. */
 static void answer_upgrade(void *arg, FILE *f)
+{
+	(void)arg;
+	fprintf(f, "upgrade begins\n");
+}
+
+static void begin_upgrade(void *arg)
 {
 	struct daemon *d = arg;
 
-	if (access(datafs_program_path(), X_OK)) {
-		fprintf(f, "error %s: %s\n", datafs_program_path(),
-			strerror(errno));
-		return;
-	}
-	fprintf(f, "upgrade begins\n");
 	atomic_store(&d->upgrade, true);
 	datafs_loop_wake(d->loop);
 }
 
 static const struct datafs_socket_command commands[] = {
-	{ "stats", answer_stats },
-	{ "status", answer_status },
-	{ "upgrade", answer_upgrade },
-	{ NULL, NULL }
+	{ "stats", answer_stats, NULL },
+	{ "status", answer_status, NULL },
+	{ "upgrade", answer_upgrade, begin_upgrade },
+	{ NULL, NULL, NULL }
 };
 
 static int open_signals(struct daemon *d)
@@ -430,8 +430,10 @@ static void say_why(struct daemon *d, int err)
 static int give_way(struct daemon *d)
 {
 	if (datafs_guard_watches())
-		return DATAFS_GUARD_UPGRADE;
+		return 0;
 	datafs_program_again(d->ready_arg);
+	/* Nobody may be there to start another. */
+	datafs_program_same(d->ready_arg);
 	return 1;
 }
 

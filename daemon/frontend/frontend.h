@@ -111,6 +111,11 @@ struct datafs_socket;
 struct datafs_socket_command {
 	const char *word;
 	void (*answer)(void *arg, FILE *f);	/* on a worker thread */
+	/*
+	 * Or NULL: called when the client has been sent the answer. One that
+	 * has given up believes that it was not heard.
+	 */
+	void (*sent)(void *arg);
 };
 
 /*

@@ -82,10 +82,29 @@ static void answer_status(void *arg, FILE *out)
 	datafs_vfs_status(arg, out);
 }
 
+static atomic_int asked, told;
+static atomic_bool go;
+
+static void answer_tell(void *arg, FILE *out)
+{
+	(void)arg;
+	atomic_fetch_add(&asked, 1);
+	while (!atomic_load(&go))
+		usleep(1000);
+	fprintf(out, "told\n");
+}
+
+static void was_told(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&told, 1);
+}
+
 static const struct datafs_socket_command commands[] = {
-	{ "stats", answer_stats },
-	{ "status", answer_status },
-	{ NULL, NULL }
+	{ "stats", answer_stats, NULL },
+	{ "status", answer_status, NULL },
+	{ "tell", answer_tell, was_told },
+	{ NULL, NULL, NULL }
 };
 
 static void *run(void *arg)
@@ -434,16 +453,23 @@ static void test_garbage(void **state)
 	assert_int_equal(get(&m, &id), 0);
 }
 
-static void ask_socket(const char *line, char *text, size_t room)
+static int say_to_socket(const char *line)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	size_t have = 0;
-	ssize_t n;
 
 	strcpy(sa.sun_path, sock_path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(write(fd, line, strlen(line)), strlen(line));
+	return fd;
+}
+
+static void ask_socket(const char *line, char *text, size_t room)
+{
+	int fd = say_to_socket(line);
+	size_t have = 0;
+	ssize_t n;
+
 	while ((n = read(fd, text + have, room - 1 - have)) > 0)
 		have += n;
 	text[have] = 0;
@@ -467,6 +493,20 @@ static void test_socket(void **state)
 	assert_non_null(strstr(text, "/src -\n"));
 	ask_socket("rubbish\n", text, sizeof(text));
 	assert_string_equal(text, "error unknown request\n");
+
+	/* Nothing is begun for one that has gone before it heard of it. */
+	close(say_to_socket("tell\n"));
+	while (!atomic_load(&asked))
+		usleep(1000);
+	atomic_store(&go, true);
+	while (!datafs_pool_idle(pool))
+		usleep(1000);
+	assert_int_equal(atomic_load(&told), 0);
+	ask_socket("tell\n", text, sizeof(text));
+	assert_string_equal(text, "told\n");
+	while (!datafs_pool_idle(pool))
+		usleep(1000);
+	assert_int_equal(atomic_load(&told), 1);
 }
 
 static void test_lost(void **state)

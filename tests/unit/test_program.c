@@ -198,10 +198,11 @@ static void test_successor(void **state)
 /* ---- guard.c ---- */
 
 /*
- * A guard with @argv as its program, whose first daemon becomes ready and gives
- * way. Its later ones, of this image, say so and end with 7.
+ * A guard with @argv as its program, whose first daemon becomes ready, gives way
+ * and ends, by @sig if that is none. Its later ones, of this image, say so and end
+ * with 7.
  */
-static int guarded(char *const *argv, bool again)
+static int guarded(char *const *argv, bool again, int sig)
 {
 	pid_t pid = fork();
 	bool first = !again;
@@ -220,7 +221,10 @@ static int guarded(char *const *argv, bool again)
 	}
 	say(again ? "a successor\n" : "the first\n");
 	datafs_guard_ready();
-	_exit(DATAFS_GUARD_UPGRADE);
+	datafs_guard_upgrade();
+	if (sig)
+		kill(getpid(), sig);
+	_exit(0);
 }
 
 static void test_guard_upgrade(void **state)
@@ -234,14 +238,20 @@ static void test_guard_upgrade(void **state)
 
 	(void)state;
 	/* The guard itself becomes the program: its status is the program's. */
-	assert_int_equal(WEXITSTATUS(guarded(argv, false)), 5);
+	assert_int_equal(WEXITSTATUS(guarded(argv, false, 0)), 5);
 	assert_string_equal(said(), "the first\nthen 1\n/dev/null\n");
 	/* One that was a successor from its start gives way as well. */
-	assert_int_equal(WEXITSTATUS(guarded(argv, true)), 5);
+	assert_int_equal(WEXITSTATUS(guarded(argv, true, 0)), 5);
 	assert_string_equal(said(), "a successor\nthen 1\n/dev/null\n");
+	/* One that has given way and hangs is killed: no matter. */
+	assert_int_equal(WEXITSTATUS(guarded(argv, false, SIGKILL)), 5);
+	assert_string_equal(said(), "the first\nthen 1\n/dev/null\n");
+	/* But who tells it to end does not want another. */
+	assert_int_equal(WEXITSTATUS(guarded(argv, false, SIGTERM)), 1);
+	assert_string_equal(said(), "the first\n");
 	/* What is not there cannot be: the old one goes on. */
 	snprintf(path, sizeof(path), "%s/none", top);
-	assert_int_equal(WEXITSTATUS(guarded(none, false)), 7);
+	assert_int_equal(WEXITSTATUS(guarded(none, false, 0)), 7);
 	assert_string_equal(said(), "the first\nthe same image\n");
 }
 
