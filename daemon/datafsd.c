@@ -35,6 +35,7 @@
 /* Somebody is mounting, or will: asked again so soon. */
 #define LEAVE_AGAIN_MS	200
 #define DEVICE		"/dev/" DATAFS_DEVICE
+#define SYSFS		"/sys/fs/datafs"
 
 /* What is open; closed from the last to the first. */
 struct daemon {
@@ -440,7 +441,7 @@ static int give_way(struct daemon *d)
 int main(int argc, char **argv)
 {
 	static struct daemon d;
-	bool again;
+	bool again, taken;
 	int err;
 
 	datafs_program_note(argv);
@@ -480,7 +481,9 @@ int main(int argc, char **argv)
 		say_why(&d, err);
 		tell_ready(&d, err);
 		close_all(&d);
-		return again && err == -EBUSY ? DATAFS_GUARD_TAKEN : 1;
+		/* Who has the name may not be able to serve, and be gone soon. */
+		taken = err == -EBUSY && !datafs_life_missed(SYSFS, d.cfg.name);
+		return again && taken ? DATAFS_GUARD_TAKEN : 1;
 	}
 	datafs_log(LOG_INFO, "instance %s: serving, cache of %llu MiB in %s",
 		   d.cfg.name, (unsigned long long)d.cache_size >> 20, d.dir);

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-/* What a successor exits with if another daemon has the name meanwhile. */
+/* What a successor exits with if another daemon serves, or nobody needs one. */
 #define DATAFS_GUARD_TAKEN	3
 
 /*

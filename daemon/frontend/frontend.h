@@ -146,6 +146,8 @@ struct datafs_life {
 /* -EBUSY: a second daemon of the same name. Logged. */
 int datafs_life_begin(struct datafs_life *life, const char *dir,
 		      const char *name);
+/* Below @sysfs (/sys/fs/datafs): has a mount of the name no daemon? */
+bool datafs_life_missed(const char *sysfs, const char *name);
 /* Nobody is mounting, and nobody will before datafs_life_end(). */
 bool datafs_life_may_end(struct datafs_life *life);
 void datafs_life_end(struct datafs_life *life);

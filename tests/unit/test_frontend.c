@@ -509,6 +509,34 @@ static void test_socket(void **state)
 	assert_int_equal(atomic_load(&told), 1);
 }
 
+static void sysfs_put(const char *mount, const char *attr, const char *text)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/%s", src, mount);
+	assert_int_equal(datafs_mkdirs(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/%s/%s", src, mount, attr);
+	assert_int_equal(datafs_write_small(path, text), 0);
+}
+
+/* Is another daemon's having the name a reason to give up? */
+static void test_missed(void **state)
+{
+	(void)state;
+	assert_false(datafs_life_missed("/nowhere", "a"));
+	assert_false(datafs_life_missed(src, "a"));
+	sysfs_put("features", "takeover", "1\n");
+	sysfs_put("1", "instance", "a\n");
+	sysfs_put("1", "state", "LIVE\n");
+	sysfs_put("2", "instance", "ab\n");
+	sysfs_put("2", "state", "GRACE\n");
+	assert_false(datafs_life_missed(src, "a"));
+	assert_true(datafs_life_missed(src, "ab"));
+	sysfs_put("3", "instance", "a\n");
+	sysfs_put("3", "state", "ABORTED\n");
+	assert_true(datafs_life_missed(src, "a"));
+}
+
 static void test_lost(void **state)
 {
 	(void)state;
@@ -570,7 +598,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_requests), T(test_mount_order), T(test_no_memory),
 		T(test_malformed), T(test_garbage), T(test_socket),
-		T(test_full), T(test_lost),
+		T(test_full), T(test_missed), T(test_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
