@@ -339,7 +339,7 @@ static void test_version(void **state)
 /* It is asked with the arguments of the one that runs, and where that began. */
 static void test_try(void **state)
 {
-	char *argv[] = {
+	static char *const argv[] = {
 		"datafsd", "-c", "kill -STOP $$", "--name", "a b", "--ready-fd",
 		"47", NULL
 	};
