@@ -146,6 +146,8 @@ install: all
 		sed 's,/usr/sbin/datafsd,$(PREFIX)/sbin/datafsd,' systemd/$$u | \
 		install -D -m 644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$u || exit 1; \
 	done
+	install -D -m 644 systemd/datafsd@.service.d/cache.conf \
+		$(DESTDIR)$(UNITDIR)/datafsd@.service.d/cache.conf
 	@# A shutdown wants it without being told: nothing else would start it.
 	install -d $(DESTDIR)$(UNITDIR)/shutdown.target.wants
 	ln -sf ../datafs-shutdown.service $(DESTDIR)$(UNITDIR)/shutdown.target.wants/

@@ -35,6 +35,7 @@
 /* Somebody is mounting, or will: asked again so soon. */
 #define LEAVE_AGAIN_MS	200
 #define DEVICE		"/dev/" DATAFS_DEVICE
+#define SYSFS		"/sys/fs/datafs"
 
 /* What is open; closed from the last to the first. */
 struct daemon {
@@ -212,6 +213,7 @@ static void woken(void *arg)
 	}
 	datafs_log(LOG_NOTICE, "giving way to what is installed as %s",
 		   datafs_program_path());
+	datafs_guard_upgrade();
 	datafs_loop_stop(d->loop);
 }
 
@@ -228,32 +230,31 @@ static void answer_status(void *arg, FILE *f)
 {
 	struct daemon *d = arg;
 
-	fprintf(f, "version %s\nepoch %llu\npid %d\nprogram %s\n",
+	fprintf(f, "version %s\nepoch %llu\npid %d\nprogram %s\ndirectory %s\n",
 		DATAFS_VERSION, (unsigned long long)d->epoch, (int)getpid(),
-		datafs_program_path());
+		datafs_program_path(), datafs_program_cwd());
 	datafs_vfs_status(d->vfs, f);
 }
 
-/* Who asks gets the answer before anything ends: the pool runs what it has. */
 static void answer_upgrade(void *arg, FILE *f)
+{
+	(void)arg;
+	fprintf(f, "upgrade begins\n");
+}
+
+static void begin_upgrade(void *arg)
 {
 	struct daemon *d = arg;
 
-	if (access(datafs_program_path(), X_OK)) {
-		fprintf(f, "error %s: %s\n", datafs_program_path(),
-			strerror(errno));
-		return;
-	}
-	fprintf(f, "upgrade begins\n");
 	atomic_store(&d->upgrade, true);
 	datafs_loop_wake(d->loop);
 }
 
 static const struct datafs_socket_command commands[] = {
-	{ "stats", answer_stats },
-	{ "status", answer_status },
-	{ "upgrade", answer_upgrade },
-	{ NULL, NULL }
+	{ "stats", answer_stats, NULL },
+	{ "status", answer_status, NULL },
+	{ "upgrade", answer_upgrade, begin_upgrade },
+	{ NULL, NULL, NULL }
 };
 
 static int open_signals(struct daemon *d)
@@ -430,15 +431,17 @@ static void say_why(struct daemon *d, int err)
 static int give_way(struct daemon *d)
 {
 	if (datafs_guard_watches())
-		return DATAFS_GUARD_UPGRADE;
+		return 0;
 	datafs_program_again(d->ready_arg);
+	/* Nobody may be there to start another. */
+	datafs_program_same(d->ready_arg);
 	return 1;
 }
 
 int main(int argc, char **argv)
 {
 	static struct daemon d;
-	bool again;
+	bool again, taken;
 	int err;
 
 	datafs_program_note(argv);
@@ -478,7 +481,9 @@ int main(int argc, char **argv)
 		say_why(&d, err);
 		tell_ready(&d, err);
 		close_all(&d);
-		return again && err == -EBUSY ? DATAFS_GUARD_TAKEN : 1;
+		/* Who has the name may not be able to serve, and be gone soon. */
+		taken = err == -EBUSY && !datafs_life_missed(SYSFS, d.cfg.name);
+		return again && taken ? DATAFS_GUARD_TAKEN : 1;
 	}
 	datafs_log(LOG_INFO, "instance %s: serving, cache of %llu MiB in %s",
 		   d.cfg.name, (unsigned long long)d.cache_size >> 20, d.dir);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,8 +26,9 @@
 /* How a daemon describes itself. */
 struct self {
 	char version[64];
-	char *program;
+	char *program, *directory;
 	uint64_t epoch;		/* 0: it did not say */
+	pid_t pid;
 };
 
 static void see_self(void *arg, const char *key, const char *value)
@@ -37,16 +39,27 @@ static void see_self(void *arg, const char *key, const char *value)
 		snprintf(s->version, sizeof(s->version), "%s", value);
 	} else if (!strcmp(key, "epoch")) {
 		s->epoch = strtoull(value, NULL, 10);
+	} else if (!strcmp(key, "pid")) {
+		s->pid = atoi(value);
 	} else if (!strcmp(key, "program")) {
 		free(s->program);
 		s->program = strdup(value);
+	} else if (!strcmp(key, "directory")) {
+		free(s->directory);
+		s->directory = strdup(value);
 	}
+}
+
+static void forget_self(struct self *s)
+{
+	free(s->program);
+	free(s->directory);
+	memset(s, 0, sizeof(*s));
 }
 
 static int ask_self(const char *instance, struct self *s)
 {
-	free(s->program);
-	memset(s, 0, sizeof(*s));
+	forget_self(s);
 	return datafs_daemon_ask(instance, "status", see_self, s);
 }
 
@@ -65,23 +78,107 @@ int datafs_program_version_parse(FILE *f, struct datafs_program_version *v)
 	return version && abi ? 0 : -EINVAL;
 }
 
-/* Does it run at all, and what is it? */
-static int try_program(const char *program, struct datafs_program_version *v)
+/* NULL-terminated. */
+struct args {
+	char **a;
+	size_t n;
+};
+
+static int args_add(struct args *args, char *arg)
 {
-	char *const argv[] = { (char *)program, "--version", NULL };
+	char **a = realloc(args->a, (args->n + 2) * sizeof(*a));
+
+	if (!a || !arg) {
+		free(arg);
+		args->a = a ? a : args->a;
+		return -1;
+	}
+	args->a = a;
+	a[args->n++] = arg;
+	a[args->n] = NULL;
+	return 0;
+}
+
+static void args_free(struct args *args)
+{
+	while (args->n)
+		free(args->a[--args->n]);
+	free(args->a);
+}
+
+/* Those of process @pid, and --version: it tells that after it has read them all. */
+static int args_of(pid_t pid, struct args *args)
+{
+	char path[40], *arg = NULL;
+	size_t size = 0;
+	int ret = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (!ret && getdelim(&arg, &size, 0, f) > 0)
+		ret = args_add(args, strdup(arg));
+	free(arg);
+	fclose(f);
+	return ret || !args->n ? -1 : args_add(args, strdup("--version"));
+}
+
+/* The descriptor that an argument says is open, or -1. */
+static int ready_fd_of(const struct args *args)
+{
+	static const char name[] = "--ready-fd";
+	const size_t len = sizeof(name) - 1;
+	size_t i;
+
+	for (i = 1; i + 1 < args->n; i++) {
+		if (!strcmp(args->a[i], name))
+			return atoi(args->a[i + 1]);
+		if (!strncmp(args->a[i], name, len) && args->a[i][len] == '=')
+			return atoi(args->a[i] + len + 1);
+	}
+	return -1;
+}
+
+static int spawn(const char *program, const char *directory,
+		 const struct args *args, int out, pid_t *pid)
+{
 	posix_spawn_file_actions_t actions;
+	int fd = ready_fd_of(args), ret;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	if (fd > STDERR_FILENO)
+		posix_spawn_file_actions_addopen(&actions, fd, "/dev/null",
+						 O_RDWR, 0);
+	if (directory && *directory == '/')
+		posix_spawn_file_actions_addchdir_np(&actions, directory);
+	ret = posix_spawn(pid, program, &actions, NULL, args->a, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	return ret;
+}
+
+int datafs_program_try(const char *program, const char *directory, pid_t like,
+		       struct datafs_program_version *v)
+{
+	struct args args = { 0 };
 	int fds[2], ret, status = 0;
 	pid_t pid;
 	FILE *f;
 
-	if (pipe2(fds, O_CLOEXEC)) {
-		warn("pipe");
+	if (args_of(like, &args)) {
+		warn("the arguments of process %d", (int)like);
+		args_free(&args);
 		return -1;
 	}
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
-	ret = posix_spawn(&pid, program, &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
+	if (pipe2(fds, O_CLOEXEC)) {
+		warn("pipe");
+		args_free(&args);
+		return -1;
+	}
+	ret = spawn(program, directory, &args, fds[1], &pid);
+	args_free(&args);
 	close(fds[1]);
 	if (ret) {
 		close(fds[0]);
@@ -96,12 +193,15 @@ static int try_program(const char *program, struct datafs_program_version *v)
 		close(fds[0]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (ret || status) {
+	if (!ret && !status)
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == DATAFS_EXIT_USAGE)
+		warnx("%s refuses the options or the configuration file of the daemon that runs (process %d): make them fit first",
+		      program, (int)like);
+	else
 		warnx("%s --version does not tell a version: it is broken, or no datafsd",
 		      program);
-		return -1;
-	}
-	return 0;
+	return -1;
 }
 
 /* A daemon that the loaded module refuses would leave the mounts without one. */
@@ -162,47 +262,91 @@ static int request_upgrade(const char *instance)
 	return -1;
 }
 
-static int await_successor(const char *instance, uint64_t epoch,
-			   int64_t deadline, struct self *s)
+static int await_successor(const char *instance, const struct self *old,
+			   int timeout_s, struct self *s)
 {
+	int64_t deadline = now_ms() + timeout_s * 1000LL;
 	int ret;
 
 	do {
 		ret = ask_self(instance, s);
-		if (!ret && s->epoch > epoch)
+		if (!ret && s->epoch > old->epoch)
 			return 0;
 		usleep(POLL_US);
 	} while (now_ms() < deadline);
-	if (!ret && s->epoch == epoch)
-		warnx("instance %s: the old daemon has not ended yet: does its source answer, and its cache's disk?",
-		      instance);
+	/* Its socket goes first: that nobody answers does not say where it is. */
+	if (!kill(old->pid, 0))
+		warnx("instance %s: process %d has not ended yet, or does not serve anew: does its source answer, and its cache's disk? kill -KILL %d is safe, and gives way to a new one",
+		      instance, (int)old->pid, (int)old->pid);
 	else
 		warnx("instance %s: no new daemon serves yet: its log (" DATAFS_RUN_DIR "/%s.log, or the journal) says why; the mounts wait for one",
 		      instance, instance);
 	return -1;
 }
 
-static int upgrade(const char *instance, int timeout_s, struct self *s)
+/* The daemon, and what would be its successor; or says why there can be none. */
+static int look(const char *instance, struct self *s,
+		struct datafs_program_version *v)
 {
-	int64_t deadline = now_ms() + timeout_s * 1000LL;
-	struct datafs_program_version v;
-	uint64_t old_epoch;
-	char err[400];
-	int ret, lock;
+	int ret = ask_self(instance, s);
 
-	ret = ask_self(instance, s);
 	if (ret) {
 		warnx("instance %s: %s", instance,
 		      ret == -ENOENT || ret == -ECONNREFUSED ?
 		      "no daemon of that name runs" : strerror(-ret));
-		return DATAFS_EXIT_FAIL;
+		return -1;
 	}
-	if (!s->epoch || !s->program) {
+	if (!s->epoch || !s->program || s->pid <= 0) {
 		warnx("instance %s: its daemon cannot do this: end it with SIGTERM, and start the new one",
 		      instance);
-		return DATAFS_EXIT_FAIL;
+		return -1;
 	}
-	if (try_program(s->program, &v) || check_protocol(s->program, &v))
+	if (datafs_program_try(s->program, s->directory, s->pid, v))
+		return -1;
+	return check_protocol(s->program, v);
+}
+
+/* With the lock: who serves now does so until it has given way. */
+static int replace(const char *instance, int timeout_s)
+{
+	struct self old = { 0 }, s = { 0 };
+	struct datafs_program_version v;
+	int ret;
+
+	ret = look(instance, &old, &v);
+	if (!ret) {
+		printf("old_version %s\nold_epoch %" PRIu64 "\n", old.version,
+		       old.epoch);
+		fflush(stdout);
+		ret = request_upgrade(instance);
+	}
+	if (!ret)
+		ret = await_successor(instance, &old, timeout_s, &s);
+	if (!ret) {
+		printf("new_version %s\nnew_epoch %" PRIu64 "\n", s.version,
+		       s.epoch);
+		if (strcmp(s.version, v.version)) {
+			warnx("instance %s: a new daemon serves, but %s is version %s: it could not be executed; the log says why",
+			      instance, old.program, v.version);
+			ret = -1;
+		}
+	}
+	forget_self(&old);
+	forget_self(&s);
+	return ret;
+}
+
+static int upgrade(const char *instance, int timeout_s)
+{
+	struct datafs_program_version v;
+	struct self s = { 0 };
+	char err[400];
+	int ret, lock;
+
+	/* What cannot work need not wait, nor have others wait. */
+	ret = look(instance, &s, &v);
+	forget_self(&s);
+	if (ret)
 		return DATAFS_EXIT_FAIL;
 	/*
 	 * Between the two daemons a mount(8) would find none, and start one: it
@@ -214,17 +358,9 @@ static int upgrade(const char *instance, int timeout_s, struct self *s)
 		warnx("%s", err);
 		return DATAFS_EXIT_FAIL;
 	}
-	printf("old_version %s\nold_epoch %" PRIu64 "\n", s->version, s->epoch);
-	fflush(stdout);
-	old_epoch = s->epoch;
-	ret = request_upgrade(instance);
-	if (!ret)
-		ret = await_successor(instance, old_epoch, deadline, s);
+	ret = replace(instance, timeout_s);
 	close(lock);
-	if (ret)
-		return DATAFS_EXIT_FAIL;
-	printf("new_version %s\nnew_epoch %" PRIu64 "\n", s->version, s->epoch);
-	return 0;
+	return ret ? DATAFS_EXIT_FAIL : 0;
 }
 
 /* ------------------------------------------------------------------ commands */
@@ -256,9 +392,8 @@ static int cmd_upgrade(int argc, char **argv)
 {
 	const char *instance = "default";
 	long timeout_s = DATAFS_DAEMON_WAIT_MS / 1000;
-	struct self s = { 0 };
 	char *end;
-	int i, ret;
+	int i;
 
 	for (i = 1; i + 1 < argc; i += 2) {
 		if (!strcmp(argv[i], "--instance")) {
@@ -277,9 +412,7 @@ static int cmd_upgrade(int argc, char **argv)
 		warnx("only root can ask the daemons");
 		return DATAFS_EXIT_FAIL;
 	}
-	ret = upgrade(instance, (int)timeout_s, &s);
-	free(s.program);
-	return ret;
+	return upgrade(instance, (int)timeout_s);
 }
 
 int datafs_daemon_command(int argc, char **argv)

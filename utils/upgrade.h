@@ -4,6 +4,7 @@
 #define DATAFS_UPGRADE_H
 
 #include <stdio.h>
+#include <sys/types.h>
 
 /*
  * The command, with its own commands; argv[0] is its name. As those of report.h:
@@ -20,5 +21,11 @@ struct datafs_program_version {
 
 /* 0, or -EINVAL: it is no datafsd that says this. */
 int datafs_program_version_parse(FILE *f, struct datafs_program_version *v);
+/*
+ * Asks @program what it is, with all arguments of process @like, started in
+ * @directory (NULL: not known): would it take them? -1: no, and why is said.
+ */
+int datafs_program_try(const char *program, const char *directory, pid_t like,
+		       struct datafs_program_version *v);
 
 #endif

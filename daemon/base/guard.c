@@ -28,6 +28,7 @@ static struct shared {
 	atomic_bool ever;	/* one was ready */
 	atomic_bool ready;	/* the present one is */
 	atomic_bool ending;	/* it was told to end, by whomever */
+	atomic_bool upgrade;	/* whatever its end is: it has given way */
 } *shared;
 
 static pid_t guard;	/* in the child */
@@ -96,21 +97,29 @@ static void be_child(const sigset_t *mask, pid_t parent)
 		_exit(1);
 }
 
+static bool told_to_end(int status)
+{
+	return WIFSIGNALED(status) &&
+	       (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT);
+}
+
 /* Is this end one that a successor should follow? */
 static bool bereaved(int status)
 {
 	if (!atomic_load(&shared->ever) || atomic_load(&shared->ending))
 		return false;
 	if (WIFSIGNALED(status))
-		return WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGINT;
+		return !told_to_end(status);
 	/* It could not begin; what it lacked may be there another time. */
 	return WEXITSTATUS(status) && WEXITSTATUS(status) != DATAFS_GUARD_TAKEN &&
 	       !atomic_load(&shared->ready);
 }
 
-static bool gives_way(int status)
+/* Killed as well, since it did not come to its end. */
+static bool gave_way(int status)
 {
-	return WIFEXITED(status) && WEXITSTATUS(status) == DATAFS_GUARD_UPGRADE;
+	return atomic_exchange(&shared->upgrade, false) &&
+	       !atomic_load(&shared->ending) && !told_to_end(status);
 }
 
 int datafs_guard(bool *again, int ready_fd)
@@ -151,7 +160,7 @@ int datafs_guard(bool *again, int ready_fd)
 		first = false;
 		*again = true;
 		status = child > 0 ? await(child, &told) : SIGKILL;
-		if (!told && gives_way(status)) {
+		if (!told && gave_way(status)) {
 			sigprocmask(SIG_SETMASK, &mask, NULL);
 			datafs_program_again(ready_fd);
 			sigprocmask(SIG_BLOCK, &set, NULL);
@@ -186,6 +195,12 @@ void datafs_guard_ending(void)
 {
 	if (shared)
 		atomic_store(&shared->ending, true);
+}
+
+void datafs_guard_upgrade(void)
+{
+	if (shared)
+		atomic_store(&shared->upgrade, true);
 }
 
 bool datafs_guard_watches(void)

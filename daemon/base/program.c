@@ -54,6 +54,11 @@ const char *datafs_program_path(void)
 	return program_path;
 }
 
+const char *datafs_program_cwd(void)
+{
+	return program_cwd;
+}
+
 static int null_at(int fd)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -66,7 +71,7 @@ static int null_at(int fd)
 	return err;
 }
 
-int datafs_program_again(int fd)
+static int become(const char *path, int fd)
 {
 	int err = fd < 0 ? 0 : null_at(fd);
 
@@ -75,11 +80,20 @@ int datafs_program_again(int fd)
 	if (!err && setenv(SUCCESSOR, "1", 1))
 		err = -errno;
 	if (!err) {
-		execv(program_path, program_argv);
+		execv(path, program_argv);
 		err = -errno;
 	}
 	unsetenv(SUCCESSOR);
-	datafs_log(LOG_ERR, "%s: cannot be started: %s", program_path,
-		   strerror(-err));
+	datafs_log(LOG_ERR, "%s: cannot be started: %s", path, strerror(-err));
 	return err;
+}
+
+int datafs_program_again(int fd)
+{
+	return become(program_path, fd);
+}
+
+int datafs_program_same(int fd)
+{
+	return become("/proc/self/exe", fd);
 }

@@ -26,5 +26,9 @@ const char *datafs_program_path(void);
  * than the three standard ones must have O_CLOEXEC; no other thread may run.
  */
 int datafs_program_again(int fd);
+/* The same, with the program that runs now. */
+int datafs_program_same(int fd);
+/* Where it was started: what its arguments are relative to. */
+const char *datafs_program_cwd(void);
 
 #endif

@@ -234,14 +234,20 @@ int datafs_cache_start(struct datafs_cache *c)
 	return err;
 }
 
+void datafs_cache_stop(struct datafs_cache *c)
+{
+	pthread_mutex_lock(&c->lock);
+	__atomic_store_n(&c->stop, true, __ATOMIC_RELAXED);
+	pthread_cond_signal(&c->kick);
+	pthread_cond_broadcast(&c->space);
+	pthread_mutex_unlock(&c->lock);
+}
+
 void datafs_cache_close(struct datafs_cache *c)
 {
 	if (!c)
 		return;
-	pthread_mutex_lock(&c->lock);
-	__atomic_store_n(&c->stop, true, __ATOMIC_RELAXED);
-	pthread_cond_signal(&c->kick);
-	pthread_mutex_unlock(&c->lock);
+	datafs_cache_stop(c);
 	if (c->started)
 		pthread_join(c->keeper, NULL);
 	cache_free(c);

@@ -60,6 +60,11 @@ struct datafs_cache_config {
  */
 int datafs_cache_open(const struct datafs_cache_config *cfg,
 		      struct datafs_cache **res);
+/*
+ * It is about to be closed: who waits for room, or will, gets -ESHUTDOWN. A
+ * revocation may never be answered any more.
+ */
+void datafs_cache_stop(struct datafs_cache *c);
 void datafs_cache_close(struct datafs_cache *c);
 
 /*
@@ -110,8 +115,9 @@ struct datafs_cache_answer {
  * Concurrent calls for one page fetch it once: the others wait for it. Marks
  * what it answers as handed to @mount_id before it returns. Partial success
  * covers at least the granule at @off, or is an error: what @fetch said, -ENOSPC
- * (nothing could be evicted in 30 s), -EIO (device), -EINVAL (the want), or why
- * the cache could not be written, if the device did not fail. A call waits for
+ * (nothing could be evicted in 30 s), -ESHUTDOWN (it would wait for room, and the
+ * cache is stopped), -EIO (device), -EINVAL (the want), or why the cache could not
+ * be written, if the device did not fail. A call waits for
  * room only while it holds nothing, so in a full cache an answer may end at a
  * chunk's border. After an error there is nothing to put. With @mount_id 0 the
  * answer is empty.

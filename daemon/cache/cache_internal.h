@@ -158,7 +158,7 @@ struct datafs_cache {
 	pthread_cond_t space;	/* there is a free slot, or will never be one */
 	pthread_t keeper;
 	bool started;		/* there is a keeper */
-	bool stop;
+	bool stop;		/* no keeper soon: nobody waits for room */
 
 	struct datafs_slab *slabs;	/* max_slabs of them */
 	struct datafs_slot *slots;	/* max_slabs * SLAB_SLOTS */
@@ -257,7 +257,8 @@ int datafs_chunk_fill(struct datafs_cache *c, struct datafs_chunk *k,
 void *datafs_keeper(void *cache);
 /*
  * Waits for a free slot until @deadline (datafs_cache_now()). Under cache.lock.
- * 0: look again; -ENOSPC: too late; -EIO: no slot is left that works.
+ * 0: look again; -ENOSPC: too late; -EIO: no slot is left that works;
+ * -ESHUTDOWN: nobody makes room any more.
  */
 int datafs_keeper_wait(struct datafs_cache *c, uint64_t deadline);
 int datafs_cache_cond_init(pthread_cond_t *cond); /* on CLOCK_MONOTONIC */

@@ -55,6 +55,8 @@ int datafs_keeper_wait(struct datafs_cache *c, uint64_t deadline)
 {
 	uint64_t now = datafs_cache_now();
 
+	if (c->stop)
+		return -ESHUTDOWN;
 	if (!datafs_slot_hope(c))
 		return -EIO;
 	if (now >= deadline) {

@@ -33,6 +33,7 @@ struct datafs_frontend {
 	struct datafs_event read;
 	char *buf;			/* DATAFS_MSG_MAX, of the loop */
 	atomic_bool lost;
+	atomic_bool stopping;		/* set before the vfs is */
 	atomic_uint mounting;		/* MOUNT, UMOUNT taken, not yet answered */
 	atomic_bool ever;
 
@@ -236,8 +237,14 @@ static void request_run(struct datafs_job *job)
 	struct datafs_frontend *f = r->f;
 	bool bare = shapes[r->head.opcode].once;
 	struct datafs_rep head = { 0 }, *rep;
+	bool unanswered;
 	int ret;
 
+	/* What has not begun the module asks the next daemon again. */
+	if (shapes[r->head.opcode].lane == LANE_POOL && atomic_load(&f->stopping)) {
+		request_done(r);
+		return;
+	}
 	rep = bare ? &head : spare_get(f);
 	if (!rep) {
 		reply(f, &r->head, &head, -ENOMEM, 0);
@@ -248,13 +255,16 @@ static void request_run(struct datafs_job *job)
 		memcpy(call.name, r->body, r->head.namelen);
 	call.out = bare ? NULL : rep + 1;
 	ret = datafs_vfs_call(f->vfs, &call);
+	/* Nobody may see that there was no room in the end: asked again. */
+	unanswered = ret == -ESHUTDOWN && atomic_load(&f->stopping);
 	if (ret > 0 || ret < -4095) {
 		datafs_log(LOG_ERR, "%s of inode %llu: result %d is no errno",
 			   op_names[r->head.opcode],
 			   (unsigned long long)r->head.ino, ret);
 		ret = -EIO;
 	}
-	reply(f, &r->head, rep, ret, call.out_len);
+	if (!unanswered)
+		reply(f, &r->head, rep, ret, call.out_len);
 	datafs_vfs_finish(f->vfs, &call);
 	if (!bare)
 		spare_put(f, rep);
@@ -401,6 +411,8 @@ int datafs_frontend_new(int fd, struct datafs_loop *loop,
 
 void datafs_frontend_stop(struct datafs_frontend *f)
 {
+	atomic_store(&f->stopping, true);
+	datafs_vfs_stop(f->vfs);
 	datafs_loop_cancel(f->loop, &f->read);
 }
 

@@ -67,7 +67,11 @@ int datafs_frontend_new(int fd, struct datafs_loop *loop,
 			struct datafs_pool *pool, struct datafs_vfs *vfs,
 			void (*changed)(void *arg), void *arg,
 			struct datafs_frontend **res);
-/* On the loop's thread: takes no more requests. Those had are still answered. */
+/*
+ * On the loop's thread: takes no more requests. Mounts, what is told once and
+ * what runs are still answered, unless it waits for room in the cache, which
+ * nobody makes any more; all others the module has to ask again.
+ */
 void datafs_frontend_stop(struct datafs_frontend *f);
 /* After the pool's end. */
 void datafs_frontend_free(struct datafs_frontend *f);
@@ -107,6 +111,11 @@ struct datafs_socket;
 struct datafs_socket_command {
 	const char *word;
 	void (*answer)(void *arg, FILE *f);	/* on a worker thread */
+	/*
+	 * Or NULL: called when the client has been sent the answer. One that
+	 * has given up believes that it was not heard.
+	 */
+	void (*sent)(void *arg);
 };
 
 /*
@@ -137,6 +146,8 @@ struct datafs_life {
 /* -EBUSY: a second daemon of the same name. Logged. */
 int datafs_life_begin(struct datafs_life *life, const char *dir,
 		      const char *name);
+/* Below @sysfs (/sys/fs/datafs): has a mount of the name no daemon? */
+bool datafs_life_missed(const char *sysfs, const char *name);
 /* Nobody is mounting, and nobody will before datafs_life_end(). */
 bool datafs_life_may_end(struct datafs_life *life);
 void datafs_life_end(struct datafs_life *life);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 
 /* The files stay: to remove one that another has open would make it two. */
 static int open_lock(const char *dir, const char *name, const char *suffix)
@@ -60,6 +62,33 @@ int datafs_life_begin(struct datafs_life *life, const char *dir,
 		return life->lock;
 	}
 	return 0;
+}
+
+/* Of an attribute file: is it this word? */
+static bool says(const char *dir, const char *mount, const char *attr,
+		 const char *word)
+{
+	char path[PATH_MAX], text[DATAFS_INSTANCE_MAX + 2];
+
+	snprintf(path, sizeof(path), "%s/%s/%s", dir, mount, attr);
+	if (datafs_read_small(path, text, sizeof(text)) < 0)
+		return false;
+	text[strcspn(text, "\n")] = 0;
+	return !strcmp(text, word);
+}
+
+bool datafs_life_missed(const char *sysfs, const char *name)
+{
+	DIR *dir = opendir(sysfs);
+	struct dirent *de;
+	bool missed = false;
+
+	while (dir && !missed && (de = readdir(dir)))
+		missed = says(sysfs, de->d_name, "instance", name) &&
+			 !says(sysfs, de->d_name, "state", "LIVE");
+	if (dir)
+		closedir(dir);
+	return missed;
 }
 
 bool datafs_life_may_end(struct datafs_life *life)

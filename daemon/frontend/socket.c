@@ -33,7 +33,9 @@ struct client {
 	int fd;
 };
 
-static void answer(const struct datafs_socket *s, const char *word, FILE *f)
+/* NULL, and an error is printed, if the word is unknown. */
+static const struct datafs_socket_command *
+answer(const struct datafs_socket *s, const char *word, FILE *f)
 {
 	const struct datafs_socket_command *c;
 
@@ -41,12 +43,13 @@ static void answer(const struct datafs_socket *s, const char *word, FILE *f)
 		if (strcmp(c->word, word))
 			continue;
 		c->answer(s->arg, f);
-		return;
+		return c;
 	}
 	fprintf(f, "error unknown request\n");
+	return NULL;
 }
 
-static void send_all(int fd, const char *p, size_t len)
+static bool send_all(int fd, const char *p, size_t len)
 {
 	while (len) {
 		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
@@ -54,16 +57,18 @@ static void send_all(int fd, const char *p, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return;
+			return false;
 		p += n;
 		len -= n;
 	}
+	return true;
 }
 
 static void client_run(struct datafs_job *job)
 {
 	struct client *c = (struct client *)job;
 	struct timeval limit = { .tv_sec = CLIENT_SECONDS };
+	const struct datafs_socket_command *command;
 	char line[32] = "", *text = NULL, *end;
 	size_t have = 0, len = 0;
 	ssize_t n;
@@ -82,9 +87,10 @@ static void client_run(struct datafs_job *job)
 	f = end ? open_memstream(&text, &len) : NULL;
 	if (f) {
 		*end = 0;
-		answer(c->socket, line, f);
-		if (!fclose(f))
-			send_all(c->fd, text, len);
+		command = answer(c->socket, line, f);
+		if (!fclose(f) && send_all(c->fd, text, len) && command &&
+		    command->sent)
+			command->sent(c->socket->arg);
 		free(text);
 	}
 	close(c->fd);

@@ -125,7 +125,7 @@ static void ahead_run(struct datafs_job *job)
 	src.size = want.size = in.st.size;
 	src.fp = in.st.fp;
 	/* Whoever waits for one chunk shall not wait for all of them. */
-	while (!ret && a->from < a->to) {
+	while (!ret && a->from < a->to && !atomic_load(&v->stopping)) {
 		uint64_t end = datafs_round_up(a->from + 1, DATAFS_CHUNK_SIZE);
 
 		want.off = a->from;

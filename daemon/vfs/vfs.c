@@ -377,6 +377,12 @@ int datafs_vfs_start(struct datafs_vfs *v)
 	return datafs_cache_start(v->cache);
 }
 
+void datafs_vfs_stop(struct datafs_vfs *v)
+{
+	atomic_store(&v->stopping, true);
+	datafs_cache_stop(v->cache);
+}
+
 void datafs_vfs_close(struct datafs_vfs *v)
 {
 	struct vfs_mount *mnt;

@@ -46,6 +46,11 @@ int datafs_vfs_adopt_extent(struct datafs_vfs *v,
 			    const struct datafs_held *held);
 /* From here on it may be called. Logged. */
 int datafs_vfs_start(struct datafs_vfs *v);
+/*
+ * The pool's jobs are about to be the last: what is fetched ahead ends early, and
+ * so does what waits for room in the cache, with -ESHUTDOWN. Any thread.
+ */
+void datafs_vfs_stop(struct datafs_vfs *v);
 /* Nothing may run any more, the pool's jobs included. */
 void datafs_vfs_close(struct datafs_vfs *v);
 

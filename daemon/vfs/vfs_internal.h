@@ -47,6 +47,7 @@ struct datafs_vfs {
 	struct datafs_cache *cache;
 	struct datafs_streams *streams;
 	struct datafs_pool *pool;
+	atomic_bool stopping;
 
 	pthread_mutex_t lock;	/* protects the list of mounts, their refs */
 	struct vfs_mount *mounts;

@@ -144,6 +144,40 @@ static void revocation_is_repeated(void **state)
 	pump_end();
 }
 
+static void *get_late(void *arg)
+{
+	struct source s = source(1000, 4 * MIB);
+	struct datafs_cache_want want = want_of(&s, 0, 64 * KIB, 1);
+	struct datafs_cache_answer a;
+
+	*(int *)arg = datafs_cache_get(w.c, &want, &a);
+	return NULL;
+}
+
+/* The kernel's answers are not read any more: nobody waits for them. */
+static void stopped(void **state)
+{
+	struct source s = source(1, 4 * MIB);
+	int ret[2] = { 0 };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	fill_up(1, 32, 1);
+	assert_int_equal(pthread_create(&thread, NULL, get_late, &ret[0]), 0);
+	for (int i = 0; i < 1000 && !w.ncookies; i++)
+		sleep_ms(5);
+	datafs_cache_stop(w.c);
+	pthread_join(thread, NULL);
+	assert_int_equal(ret[0], -ESHUTDOWN);
+	get_late(&ret[1]);
+	assert_int_equal(ret[1], -ESHUTDOWN);
+	answer_revokes();
+	/* What is there is there, or may have been a victim. */
+	if (datafs_cache_has(w.c, &s.key, 0, 64 * KIB))
+		get(&s, 0, 64 * KIB, 0, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +185,7 @@ int main(void)
 		CACHE_TEST(eviction_waits_for_the_kernel),
 		CACHE_TEST(victims),
 		CACHE_TEST(revocation_is_repeated),
+		CACHE_TEST(stopped),
 	};
 
 	return cmocka_run_group_tests_name("cache_evict", tests, NULL, NULL);

@@ -38,6 +38,7 @@ static int kernel;	/* our end of the device */
 static int device;
 static atomic_int changes;
 static atomic_bool stopping;
+static bool unanswered;	/* and so shall the rest be */
 
 static int backing_add(void *arg, int fd, uint32_t id)
 {
@@ -81,10 +82,29 @@ static void answer_status(void *arg, FILE *out)
 	datafs_vfs_status(arg, out);
 }
 
+static atomic_int asked, told;
+static atomic_bool go;
+
+static void answer_tell(void *arg, FILE *out)
+{
+	(void)arg;
+	atomic_fetch_add(&asked, 1);
+	while (!atomic_load(&go))
+		usleep(1000);
+	fprintf(out, "told\n");
+}
+
+static void was_told(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&told, 1);
+}
+
 static const struct datafs_socket_command commands[] = {
-	{ "stats", answer_stats },
-	{ "status", answer_status },
-	{ NULL, NULL }
+	{ "stats", answer_stats, NULL },
+	{ "status", answer_status, NULL },
+	{ "tell", answer_tell, was_told },
+	{ NULL, NULL, NULL }
 };
 
 static void *run(void *arg)
@@ -137,18 +157,24 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	int ret = 0;
+	char byte;
+
 	(void)state;
 	atomic_store(&stopping, true);
 	datafs_loop_wake(loop);
 	pthread_join(thread, NULL);
 	datafs_pool_free(pool);
 	datafs_frontend_free(f);
+	if (unanswered && recv(kernel, &byte, 1, MSG_DONTWAIT) >= 0)
+		ret = -1;
+	unanswered = false;
 	datafs_socket_free(sock);
 	datafs_vfs_close(v);
 	datafs_loop_free(loop);
 	close(kernel);
 	close(device);
-	return tmpdir_remove(top);
+	return tmpdir_remove(top) ?: ret;
 }
 
 /* ---- messages ---- */
@@ -427,16 +453,23 @@ static void test_garbage(void **state)
 	assert_int_equal(get(&m, &id), 0);
 }
 
-static void ask_socket(const char *line, char *text, size_t room)
+static int say_to_socket(const char *line)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	size_t have = 0;
-	ssize_t n;
 
 	strcpy(sa.sun_path, sock_path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(write(fd, line, strlen(line)), strlen(line));
+	return fd;
+}
+
+static void ask_socket(const char *line, char *text, size_t room)
+{
+	int fd = say_to_socket(line);
+	size_t have = 0;
+	ssize_t n;
+
 	while ((n = read(fd, text + have, room - 1 - have)) > 0)
 		have += n;
 	text[have] = 0;
@@ -460,6 +493,48 @@ static void test_socket(void **state)
 	assert_non_null(strstr(text, "/src -\n"));
 	ask_socket("rubbish\n", text, sizeof(text));
 	assert_string_equal(text, "error unknown request\n");
+
+	/* Nothing is begun for one that has gone before it heard of it. */
+	close(say_to_socket("tell\n"));
+	while (!atomic_load(&asked))
+		usleep(1000);
+	atomic_store(&go, true);
+	while (!datafs_pool_idle(pool))
+		usleep(1000);
+	assert_int_equal(atomic_load(&told), 0);
+	ask_socket("tell\n", text, sizeof(text));
+	assert_string_equal(text, "told\n");
+	while (!datafs_pool_idle(pool))
+		usleep(1000);
+	assert_int_equal(atomic_load(&told), 1);
+}
+
+static void sysfs_put(const char *mount, const char *attr, const char *text)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/%s", src, mount);
+	assert_int_equal(datafs_mkdirs(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/%s/%s", src, mount, attr);
+	assert_int_equal(datafs_write_small(path, text), 0);
+}
+
+/* Is another daemon's having the name a reason to give up? */
+static void test_missed(void **state)
+{
+	(void)state;
+	assert_false(datafs_life_missed("/nowhere", "a"));
+	assert_false(datafs_life_missed(src, "a"));
+	sysfs_put("features", "takeover", "1\n");
+	sysfs_put("1", "instance", "a\n");
+	sysfs_put("1", "state", "LIVE\n");
+	sysfs_put("2", "instance", "ab\n");
+	sysfs_put("2", "state", "GRACE\n");
+	assert_false(datafs_life_missed(src, "a"));
+	assert_true(datafs_life_missed(src, "ab"));
+	sysfs_put("3", "instance", "a\n");
+	sysfs_put("3", "state", "ABORTED\n");
+	assert_true(datafs_life_missed(src, "a"));
 }
 
 static void test_lost(void **state)
@@ -472,13 +547,58 @@ static void test_lost(void **state)
 	assert_true(datafs_frontend_lost(f));
 }
 
+/*
+ * In the end nobody is told that there was no room, nor kept waiting for it: the
+ * next daemon is asked again.
+ */
+static void test_full(void **state)
+{
+	enum { SLOTS = 2 * DATAFS_SLAB_SIZE / DATAFS_SLOT_SIZE, FILES = SLOTS + 12 };
+	struct datafs_extent_req want = { .len = DATAFS_SLOT_SIZE };
+	uint64_t root = mount_it(), id, ino[FILES], content[FILES];
+	struct msg m = { .len = 0 };
+	char path[2200];
+	FILE *file;
+
+	(void)state;
+	for (int i = 0; i < FILES; i++) {
+		struct datafs_entry *e = (void *)(m.buf + sizeof(struct datafs_rep));
+
+		id = snprintf(path, sizeof(path), "%s/f%02d", src, i);
+		file = fopen(path, "w");
+		assert_non_null(file);
+		assert_int_equal(ftruncate(fileno(file), DATAFS_SLOT_SIZE), 0);
+		fclose(file);
+		m.len = 0;
+		add_name(&m, DATAFS_OP_LOOKUP, i, root, path + id - 3, 3);
+		put(&m);
+		assert_int_equal(get(&m, &id), 0);
+		ino[i] = e->attr.ino;
+		content[i] = e->attr.content;
+	}
+	m.len = 0;
+	for (int i = 0; i < FILES; i++) {
+		want.content = content[i];
+		add(&m, DATAFS_OP_EXTENT, i, ino[i], &want, sizeof(want));
+	}
+	put(&m);
+	/* No revocation succeeds. */
+	for (int i = 0; i < SLOTS; i++)
+		assert_int_equal(get(&m, &id), 0);
+	m.len = 0;
+	/* All workers wait: it is never begun. */
+	add(&m, DATAFS_OP_GETATTR, FILES, root, NULL, 0);
+	put(&m);
+	unanswered = true;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_requests), T(test_mount_order), T(test_no_memory),
 		T(test_malformed), T(test_garbage), T(test_socket),
-		T(test_lost),
+		T(test_full), T(test_missed), T(test_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

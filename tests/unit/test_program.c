@@ -13,11 +13,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -198,10 +200,11 @@ static void test_successor(void **state)
 /* ---- guard.c ---- */
 
 /*
- * A guard with @argv as its program, whose first daemon becomes ready and gives
- * way. Its later ones, of this image, say so and end with 7.
+ * A guard with @argv as its program, whose first daemon becomes ready, gives way
+ * and ends, by @sig if that is none. Its later ones, of this image, say so and end
+ * with 7.
  */
-static int guarded(char *const *argv, bool again)
+static int guarded(char *const *argv, bool again, int sig)
 {
 	pid_t pid = fork();
 	bool first = !again;
@@ -220,7 +223,10 @@ static int guarded(char *const *argv, bool again)
 	}
 	say(again ? "a successor\n" : "the first\n");
 	datafs_guard_ready();
-	_exit(DATAFS_GUARD_UPGRADE);
+	datafs_guard_upgrade();
+	if (sig)
+		kill(getpid(), sig);
+	_exit(0);
 }
 
 static void test_guard_upgrade(void **state)
@@ -234,14 +240,20 @@ static void test_guard_upgrade(void **state)
 
 	(void)state;
 	/* The guard itself becomes the program: its status is the program's. */
-	assert_int_equal(WEXITSTATUS(guarded(argv, false)), 5);
+	assert_int_equal(WEXITSTATUS(guarded(argv, false, 0)), 5);
 	assert_string_equal(said(), "the first\nthen 1\n/dev/null\n");
 	/* One that was a successor from its start gives way as well. */
-	assert_int_equal(WEXITSTATUS(guarded(argv, true)), 5);
+	assert_int_equal(WEXITSTATUS(guarded(argv, true, 0)), 5);
 	assert_string_equal(said(), "a successor\nthen 1\n/dev/null\n");
+	/* One that has given way and hangs is killed: no matter. */
+	assert_int_equal(WEXITSTATUS(guarded(argv, false, SIGKILL)), 5);
+	assert_string_equal(said(), "the first\nthen 1\n/dev/null\n");
+	/* But who tells it to end does not want another. */
+	assert_int_equal(WEXITSTATUS(guarded(argv, false, SIGTERM)), 1);
+	assert_string_equal(said(), "the first\n");
 	/* What is not there cannot be: the old one goes on. */
 	snprintf(path, sizeof(path), "%s/none", top);
-	assert_int_equal(WEXITSTATUS(guarded(none, false)), 7);
+	assert_int_equal(WEXITSTATUS(guarded(none, false, 0)), 7);
 	assert_string_equal(said(), "the first\nthe same image\n");
 }
 
@@ -324,6 +336,47 @@ static void test_version(void **state)
 	assert_int_equal(v.abi_major, DATAFS_ABI_MAJOR);
 }
 
+/* It is asked with the arguments of the one that runs, and where that began. */
+static void test_try(void **state)
+{
+	static char *const argv[] = {
+		"datafsd", "-c", "kill -STOP $$", "--name", "a b", "--ready-fd",
+		"47", NULL
+	};
+	char path[PATH_MAX + 10], want[PATH_MAX + 200];
+	struct datafs_program_version v = { .abi_major = 0 };
+	pid_t pid;
+	FILE *f;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/try", top);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fprintf(f, "#!/bin/sh\n"
+		   "{ pwd; printf '%%s|' \"$@\"; readlink /proc/self/fd/47; } > \"$SAID\"\n"
+		   "echo version 9.1; echo abi 3.0; exit $(cat %s/status)\n", top);
+	fchmod(fileno(f), 0700);
+	fclose(f);
+	assert_int_equal(posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ), 0);
+	snprintf(want, sizeof(want), "%s/status", top);
+	assert_int_equal(datafs_write_small(want, "0\n"), 0);
+	assert_int_equal(datafs_program_try(path, top, pid, &v), 0);
+	assert_string_equal(v.version, "9.1");
+	assert_int_equal(v.abi_major, 3);
+	snprintf(want, sizeof(want),
+		 "%s\n-c|kill -STOP $$|--name|a b|--ready-fd|47|--version|/dev/null\n",
+		 top);
+	assert_string_equal(said(), want);
+	/* It tells its version, but does not understand what it would be given. */
+	snprintf(want, sizeof(want), "%s/status", top);
+	assert_int_equal(datafs_write_small(want, "2\n"), 0);
+	assert_int_equal(datafs_program_try(path, top, pid, &v), -1);
+	said();
+	kill(pid, SIGKILL);
+	status_of(pid);
+	assert_int_equal(datafs_program_try(path, top, pid, &v), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_guard_successor),
 		cmocka_unit_test(test_not_guarded),
 		cmocka_unit_test(test_version),
+		cmocka_unit_test(test_try),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

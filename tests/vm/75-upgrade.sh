@@ -12,6 +12,10 @@
 CACHE_SIZE=192M
 UPGRADES=${UPGRADES:-3}
 NAME=supervised
+CONFIG=/run/$NAME.conf
+# Of 128 MiB of cache, which is not enough for these.
+SLOTS=32
+MANY=$DISK/many
 BIN=/run/bin
 export DATAFSD=$BIN/datafsd
 VERSION=$(datafsd --version | awk '$1 == "version" { print $2 }')
@@ -43,8 +47,8 @@ told()
 serve()
 {
 	while [ ! -e /run/stop ]; do
-		"$DATAFSD" --name $NAME --cache-dir "$DISK/cache2" \
-			--cache-size "$CACHE_SIZE" 2>> /run/daemon.log &
+		"$DATAFSD" --config $CONFIG --name $NAME --cache-dir "$DISK/cache2" \
+			2>> /run/daemon.log &
 		echo $! > /run/daemon.pid
 		wait $!
 	done
@@ -135,6 +139,17 @@ make_tree()
 	ln -s a/b "$SRC/link"
 }
 
+# A file of more than 1 MiB has a slot for itself.
+make_many()
+{
+	local i
+
+	mkdir -p "$MANY" /mnt/many &&
+	for i in $(seq $((SLOTS + 8))); do
+		gen "$MANY/$i" 1100k "$i" || return 1
+	done
+}
+
 # A program that is there and says what is wanted, but does not serve.
 install_script()
 {
@@ -192,6 +207,7 @@ check "and the guard" until_true 10 no_guard
 
 # --- one of a supervisor's
 install_as 0
+echo "cache_size = 128M" > $CONFIG
 serve &
 server=$!
 check "a daemon" until_true 60 test -S "/run/datafs/$NAME.sock"
@@ -199,6 +215,24 @@ read -r pid < /run/daemon.pid
 check "mount" mount -t datafs -o "instance=$NAME,sync_interval=1" "$SRC" "$MNT"
 under_load $NAME
 is "it has kept its process" "$(daemons $NAME)" = "$pid"
+echo "no_such_key = 1" >> $CONFIG
+check "a configuration that it would not take is refused" \
+	refused "refuses the options or the configuration" --instance $NAME
+is "that one still serves" "$(daemons $NAME)" = "$pid"
+sed -i /no_such_key/d $CONFIG
+
+# --- with a cache that is full, and too small
+check "a larger tree" make_many
+check "mount it" mount -t datafs -o "instance=$NAME" "$MANY" /mnt/many
+check "read it" verify -n -m read -t 1 "$MANY" /mnt/many
+count_is "the cache is full" "$(stat_of cache_evicted_slots $NAME)" -gt 0
+drop_pages
+reader 1 verify -n -m direct -t 4 "$MANY" /mnt/many &
+check "$UPGRADES upgrades" upgrades $NAME
+: > /run/enough
+check "the reader comes to an end" until_true 120 readers_ended
+readers_report 1
+check "unmount it" umount /mnt/many
 
 # --- one that says what is wanted, and does not serve
 reader 1 forgetful &

@@ -28,9 +28,9 @@ make_units()
 		cp "/lib/systemd/system/$u.target" "$UNITS" || return 1
 	done &&
 	cp /lib/systemd/system/{modprobe@,systemd-poweroff}.service "$UNITS" &&
+	# Without cache.conf: as if /var were no filesystem of its own, as the guest
+	# has it.
 	cp "$DATAFS_TOP"/systemd/*.service "$UNITS" &&
-	# As if /var were no filesystem of its own, as the guest has it.
-	sed -i '/^RequiresMountsFor=/d' "$UNITS/datafsd@.service" &&
 	ln -s ../datafs-shutdown.service "$UNITS/shutdown.target.wants/" &&
 	printf '[Service]\nStandardError=append:/run/datafsd.log\n' \
 		> "$UNITS/datafsd@.service.d/log.conf" &&
