@@ -179,7 +179,7 @@ void check_all(struct caller *me, uint64_t *choice)
 			_exit(1);
 		want = got + ROOM;
 	}
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < 3; i++) {
 		node = rnd(choice) % n_nodes;
 		check_stat(node);
 		if (nodes[node].data >= 0)
@@ -187,7 +187,7 @@ void check_all(struct caller *me, uint64_t *choice)
 	}
 	/* What the hostile daemon was asked for most. */
 	for (node = 0; node < 24; node++)
-		switch (rnd(choice) % 4 ? 0 : nodes[node].mode & S_IFMT) {
+		switch (rnd(choice) % 6 ? 0 : nodes[node].mode & S_IFMT) {
 		case S_IFREG:
 			check_stat(node);
 			check_bytes(node, rnd(choice) % 3);

@@ -196,7 +196,8 @@ void check_all(struct caller *me, uint64_t *choice);
 
 /* ----------------------------------------------------------------- walk.c */
 
-void walk(const char *other_dir);		/* mounts there as well */
+/* Mounts at @other_dir as well; takes every @step-th way. */
+void walk(const char *other_dir, unsigned int step);
 
 /* ----------------------------------------------------------------- main.c */
 
