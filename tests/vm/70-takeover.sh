@@ -27,31 +27,6 @@ make_tree()
 	setfattr -n user.colour -v blue "$SRC/odd"
 }
 
-# What a service manager does.
-serve()
-{
-	while [ ! -e /run/stop ]; do
-		until [ ! -e /run/hold ]; do
-			sleep 0.1
-		done
-		datafsd --name $NAME --cache-dir "$CACHE" \
-			--cache-size "$CACHE_SIZE" 2>> /run/daemon.log &
-		echo $! > /run/daemon.pid
-		wait $!
-	done
-}
-
-serving()
-{
-	datafs status | grep -Eq "^[0-9]+ +live +serves +$NAME "
-}
-
-same_names()
-{
-	diff <(cd "$SRC" && find . -printf '%p %y %s %m %T@ %l\n' | sort) \
-	     <(cd "$MNT" && find . -printf '%p %y %s %m %T@ %l\n' | sort)
-}
-
 same_attributes()
 {
 	local x
@@ -81,11 +56,11 @@ steals()
 {
 	local i pid at=/mnt/long
 
-	make_callers "$CALLERS" "$DISK/calls" && mkdir -p "$at" && until_true 60 serving &&
+	make_callers "$CALLERS" "$DISK/calls" && mkdir -p "$at" && until_true 60 serving "$NAME" &&
 	mount -t datafs -o "instance=$NAME,sync_interval=3600" "$DISK/calls" "$at" || return 1
 
 	for i in $(seq "$STEALS"); do
-		until_true 60 serving || return 1
+		until_true 60 serving "$NAME" || return 1
 		read -r pid < /run/daemon.pid
 		: > /run/hold
 		flock /run/drop.lock steal "$NAME" "$pid" "$CACHE/$NAME" "$at" "$CALLERS" \
@@ -129,7 +104,7 @@ kills()
 load
 echo "# SEED=$SEED KILLS=$KILLS"
 check "a tree" make_tree
-serve &
+supervise datafsd --name $NAME --cache-dir "$CACHE" --cache-size "$CACHE_SIZE" &
 server=$!
 check "a daemon" until_true 60 test -S "/run/datafs/$NAME.sock"
 check "mount" mount -t datafs -o "instance=$NAME,sync_interval=1" "$SRC" "$MNT"
@@ -139,7 +114,7 @@ read -r pid < /run/daemon.pid
 kill -KILL "$pid"
 another()
 {
-	serving && [ "$(cat /run/daemon.pid)" != "$1" ]
+	serving "$NAME" && [ "$(cat /run/daemon.pid)" != "$1" ]
 }
 check "killed: there is another" until_true 60 another "$pid"
 count_is "the extents are still there" "$(stat_of extents "$NAME")" -eq "$before"
@@ -154,7 +129,7 @@ start_readers
 check "$STEALS times a daemon dies with requests of all kinds" steals
 check "$KILLS kills" kills
 : > /run/enough
-check "a daemon at the end" until_true 60 serving
+check "a daemon at the end" until_true 60 serving "$NAME"
 check "the readers come to an end" until_true 300 readers_ended
 readers_report 8
 datafs stats --instance $NAME | grep -E 'requeued|adopted|strays|replies_stale' | sed 's/^/# /'

@@ -43,28 +43,6 @@ told()
 	awk -v k="$1" '$1 == k { print $2 }' /tmp/upgraded
 }
 
-# What a service manager does; without a moment's wait, in the way of nobody.
-serve()
-{
-	while [ ! -e /run/stop ]; do
-		"$DATAFSD" --config $CONFIG --name $NAME --cache-dir "$DISK/cache2" \
-			2>> /run/daemon.log &
-		echo $! > /run/daemon.pid
-		wait $!
-	done
-}
-
-serving()
-{
-	datafs status | grep -Eq "^[0-9]+ +live +serves +$1 "
-}
-
-same_names()
-{
-	diff <(cd "$SRC" && find . -printf '%p %y %s %m %T@ %l\n' | sort) \
-	     <(cd "$MNT" && find . -printf '%p %y %s %m %T@ %l\n' | sort)
-}
-
 # A reader of what is not in memory: pages, then names.
 forgetful()
 {
@@ -208,7 +186,7 @@ check "and the guard" until_true 10 no_guard
 # --- one of a supervisor's
 install_as 0
 echo "cache_size = 128M" > $CONFIG
-serve &
+supervise "$DATAFSD" --config $CONFIG --name $NAME --cache-dir "$DISK/cache2" &
 server=$!
 check "a daemon" until_true 60 test -S "/run/datafs/$NAME.sock"
 read -r pid < /run/daemon.pid

@@ -273,6 +273,26 @@ make_callers()
 	cat "$s"/bad0/* > /run/bad
 }
 
+# supervise DAEMON ARGUMENTS... &: what a service manager does, until there is
+# /run/stop; while there is /run/hold, not
+supervise()
+{
+	while [ ! -e /run/stop ]; do
+		while [ -e /run/hold ]; do
+			sleep 0.1
+		done
+		"$@" 2>> /run/daemon.log &
+		echo $! > /run/daemon.pid
+		wait $!
+	done
+}
+
+# serving INSTANCE
+serving()
+{
+	datafs status | grep -Eq "^[0-9]+ +live +serves +$1 "
+}
+
 # ---------------------------------------------------------------- readers
 
 # reader N COMMAND... &: again and again until there is /run/enough; the first
@@ -294,6 +314,13 @@ reader()
 readers_ended()
 {
 	! jobs -r | grep -q reader
+}
+
+# What they compare, beside bytes.
+same_names()
+{
+	diff <(cd "$SRC" && find . -printf '%p %y %s %m %T@ %l\n' | sort) \
+	     <(cd "$MNT" && find . -printf '%p %y %s %m %T@ %l\n' | sort)
 }
 
 # True after the first failure of any.
