@@ -230,8 +230,8 @@ static void answer_status(void *arg, FILE *f)
 {
 	struct daemon *d = arg;
 
-	fprintf(f, "version %s\nepoch %llu\npid %d\nprogram %s\ndirectory %s\n",
-		DATAFS_VERSION, (unsigned long long)d->epoch, (int)getpid(),
+	fprintf(f, "version %s\nepoch %llu\nprogram %s\ndirectory %s\n",
+		DATAFS_VERSION, (unsigned long long)d->epoch,
 		datafs_program_path(), datafs_program_cwd());
 	datafs_vfs_status(d->vfs, f);
 }

@@ -35,6 +35,20 @@ static int connect_to(const char *instance)
 	return fd;
 }
 
+pid_t datafs_daemon_pid(const char *instance)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+	int fd = connect_to(instance);
+
+	if (fd < 0)
+		return fd;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+		peer.pid = -errno;
+	close(fd);
+	return peer.pid ? peer.pid : -ESRCH;
+}
+
 static int send_line(int fd, const char *request)
 {
 	char line[64];

@@ -3,6 +3,8 @@
 #ifndef DATAFS_DAEMON_CLIENT_H
 #define DATAFS_DAEMON_CLIENT_H
 
+#include <sys/types.h>
+
 /* Called for each "KEY VALUE" line of the answer. */
 typedef void (*datafs_daemon_line_fn)(void *arg, const char *key,
 				      const char *value);
@@ -15,5 +17,11 @@ typedef void (*datafs_daemon_line_fn)(void *arg, const char *key,
  */
 int datafs_daemon_ask(const char *instance, const char *request,
 		      datafs_daemon_line_fn fn, void *arg);
+
+/*
+ * The process that answers there, as the caller's PID namespace numbers it, or a
+ * negative errno, as above; -ESRCH: that namespace does not see it.
+ */
+pid_t datafs_daemon_pid(const char *instance);
 
 #endif

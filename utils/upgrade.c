@@ -39,8 +39,6 @@ static void see_self(void *arg, const char *key, const char *value)
 		snprintf(s->version, sizeof(s->version), "%s", value);
 	} else if (!strcmp(key, "epoch")) {
 		s->epoch = strtoull(value, NULL, 10);
-	} else if (!strcmp(key, "pid")) {
-		s->pid = atoi(value);
 	} else if (!strcmp(key, "program")) {
 		free(s->program);
 		s->program = strdup(value);
@@ -59,8 +57,13 @@ static void forget_self(struct self *s)
 
 static int ask_self(const char *instance, struct self *s)
 {
+	int ret;
+
 	forget_self(s);
-	return datafs_daemon_ask(instance, "status", see_self, s);
+	ret = datafs_daemon_ask(instance, "status", see_self, s);
+	if (!ret)
+		s->pid = datafs_daemon_pid(instance);
+	return ret;
 }
 
 /* ------------------------------------------------- what would be its successor */
