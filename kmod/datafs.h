@@ -40,7 +40,8 @@
  *           the lock of datafs_mount.lru
  *       datafs_inode.attr_lock
  * The inner ones are never nested but as shown. Upcalls are made with none of
- * these held but i_rwsem (shared, by the VFS in lookup and readdir).
+ * these held but i_rwsem, by the VFS in lookup and readdir: shared, or for who
+ * would create something (EROFS, or the name is there) exclusive.
  */
 #ifndef DATAFS_KMOD_H
 #define DATAFS_KMOD_H
@@ -132,6 +133,7 @@ struct datafs_instance {
 	struct xarray		backings;	/* id -> struct datafs_backing_file */
 	atomic64_t		replies_unknown; /* replies to no known request */
 	atomic64_t		requeued[DATAFS_OP_NR];	/* SENT, and sent again */
+	struct rcu_head		rcu;		/* path walks look into it */
 };
 
 /* Finds a name and takes a reference, or NULL. May sleep. */
@@ -220,6 +222,8 @@ struct datafs_mount {
 	 * first; @under_way are in inst->pending and inst->sent.
 	 */
 	struct list_head	waiting;
+	unsigned int		aborts;		/* how often all requests were ended */
+	int			abort_error;	/* with that, the last time */
 	unsigned int		under_way;
 	unsigned int		max_requests;
 	u32			id;		/* unique while the module is loaded */
@@ -395,7 +399,8 @@ int datafs_request_queue(struct datafs_request *req);
  *
  * Returns @error of the request, or -EINTR if the waiter was killed (the
  * request has then been ended with that). May sleep for as long as there is
- * no daemon: no lock may be held but those the VFS holds shared.
+ * no daemon: no lock may be held but i_rwsem, as the VFS holds it in lookup and
+ * readdir.
  */
 int datafs_request_wait(struct datafs_request *req);
 

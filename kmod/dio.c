@@ -105,10 +105,41 @@ static void datafs_dio_nothing(struct datafs_io *io)
 {
 }
 
-/* The part of @ext that one read uses has a reference of its own. */
-static struct datafs_ext *datafs_dio_ext(struct datafs_ext *ext)
+/* Gives back what is beyond @len, a multiple of DATAFS_GRANULE. */
+static void datafs_dio_shorten(struct datafs_dio *dio, size_t len,
+			       struct iov_iter *to)
 {
-	refcount_inc(&ext->ref);
+	size_t left = len;
+	unsigned int i;
+
+	iov_iter_revert(to, dio->len - len);
+	for (i = 0; left; i++) {
+		dio->bv[i].bv_len = min_t(size_t, left, dio->bv[i].bv_len);
+		left -= dio->bv[i].bv_len;
+	}
+	dio->io.nr = i;
+	dio->io.len = len;
+	dio->len = len;
+}
+
+/*
+ * The extent at @pos, and in *@len how much of *@len it has; or NULL. No user
+ * memory is touched while one has it: it may be anybody's, whom a revocation
+ * would wait for. The size is read after the extent: it is not of an older
+ * content.
+ */
+static struct datafs_ext *datafs_dio_ext(struct inode *inode, u64 pos,
+					 size_t *len)
+{
+	struct datafs_ext *ext = datafs_ext_get(datafs_i(inode), pos);
+	u64 size = i_size_read(inode);
+
+	if (ext && pos >= size) {
+		datafs_ext_put(ext);
+		ext = NULL;
+	}
+	if (ext)
+		*len = min3((u64)*len, size - pos, ext->off + ext->len - pos);
 	return ext;
 }
 
@@ -116,15 +147,32 @@ static struct datafs_ext *datafs_dio_ext(struct datafs_ext *ext)
  * One piece of an extent, waited for. Returns bytes; 0 if it cannot be had this
  * way, or did not match: then datafs_dio_bounce() can, or tells why not.
  */
-static ssize_t datafs_dio_direct(struct datafs_ext *ext, u64 pos, size_t len,
+static ssize_t datafs_dio_direct(struct inode *inode, u64 pos, size_t len,
 				 struct iov_iter *to)
 {
-	struct datafs_dio *dio = datafs_dio_pin(to, len);
+	struct datafs_dio *dio;
+	struct datafs_ext *ext;
 	ssize_t ret;
 
+	/* no more than is likely to be read */
+	ext = datafs_dio_ext(inode, pos, &len);
+	if (!ext)
+		return 0;
+	datafs_ext_put(ext);
+	dio = datafs_dio_pin(to, len);
 	if (!dio)
 		return 0;
-	dio->io.ext = datafs_dio_ext(ext);
+	len = dio->len;
+	ext = datafs_dio_ext(inode, pos, &len);
+	len = ext ? round_down(len, DATAFS_GRANULE) : 0;
+	datafs_dio_shorten(dio, len, to);
+	if (!len) {
+		if (ext)
+			datafs_ext_put(ext);
+		datafs_dio_free(dio, false);
+		return 0;
+	}
+	dio->io.ext = ext;	/* which gives it back */
 	dio->io.off = pos;
 	dio->io.done = datafs_dio_nothing;
 	datafs_io_start(&dio->io, true);
@@ -138,33 +186,45 @@ static ssize_t datafs_dio_direct(struct datafs_ext *ext, u64 pos, size_t len,
 	return ret;
 }
 
-/* The same through our own pages. -DATAFS_AGAIN: it did not match. */
-static ssize_t datafs_dio_bounce(struct datafs_ext *ext, u64 pos, size_t len,
+/*
+ * The same through our own pages. -DATAFS_AGAIN: there is no extent, or it did
+ * not match.
+ */
+static ssize_t datafs_dio_bounce(struct inode *inode, u64 pos, size_t len,
 				 struct iov_iter *to)
 {
 	struct page *pages[DATAFS_BOUNCE_PAGES];
 	struct bio_vec bv[DATAFS_BOUNCE_PAGES];
 	u64 off = round_down(pos, DATAFS_GRANULE);
-	u64 end = min_t(u64, round_up(pos + len, DATAFS_GRANULE),
-			off + ARRAY_SIZE(pages) * PAGE_SIZE);
 	struct datafs_io io = {
-		.off = off, .len = end - off, .bv = bv,
+		.off = off, .bv = bv,
 		.done = datafs_dio_nothing, .direct = true,
 	};
-	unsigned int i, nr = DIV_ROUND_UP(end - off, PAGE_SIZE);
 	ssize_t ret = -ENOMEM, total = 0;
+	struct datafs_ext *ext;
+	unsigned int i, nr;
+	u64 end;
 
+	ext = datafs_dio_ext(inode, pos, &len);
+	if (!ext)
+		return -DATAFS_AGAIN;
+	end = min_t(u64, round_up(pos + len, DATAFS_GRANULE),
+		    off + ARRAY_SIZE(pages) * PAGE_SIZE);
 	len = min_t(u64, len, end - pos);
+	nr = DIV_ROUND_UP(end - off, PAGE_SIZE);
 	for (i = 0; i < nr; i++) {
 		pages[i] = alloc_page(GFP_KERNEL);
-		if (!pages[i])
+		if (!pages[i]) {
+			datafs_ext_put(ext);
 			goto free;
+		}
 		bv[i].bv_page = pages[i];
 		bv[i].bv_offset = 0;
 		bv[i].bv_len = PAGE_SIZE;
 	}
 	io.nr = nr;
-	io.ext = datafs_dio_ext(ext);
+	io.len = end - off;
+	io.ext = ext;	/* which gives it back */
 	datafs_io_start(&io, true);
 	if (io.error) {
 		ret = -DATAFS_AGAIN;
@@ -190,28 +250,17 @@ free:
 	return ret;
 }
 
-/* One piece of one extent. Returns bytes, -DATAFS_AGAIN, -EFAULT, -ENOMEM. */
-static ssize_t datafs_dio_piece(struct inode *inode, u64 pos,
+/*
+ * Up to @len bytes of one extent. Returns bytes, -DATAFS_AGAIN, -EFAULT, -ENOMEM.
+ */
+static ssize_t datafs_dio_piece(struct inode *inode, u64 pos, size_t len,
 				struct iov_iter *to, bool bounce)
 {
-	struct datafs_ext *ext = datafs_ext_get(datafs_i(inode), pos);
-	u64 size = i_size_read(inode), len;
-	ssize_t ret = -DATAFS_AGAIN;
+	ssize_t ret = 0;
 
-	if (!ext)
-		return ret;
-	/* The size after the extent: it is not of an older content. */
-	if (pos < size) {
-		len = min3((u64)iov_iter_count(to), size - pos,
-			   ext->off + ext->len - pos);
-		ret = 0;
-		if (!bounce && IS_ALIGNED(pos, DATAFS_GRANULE))
-			ret = datafs_dio_direct(ext, pos, len, to);
-		if (!ret)
-			ret = datafs_dio_bounce(ext, pos, len, to);
-	}
-	datafs_ext_put(ext);
-	return ret;
+	if (!bounce && IS_ALIGNED(pos, DATAFS_GRANULE))
+		ret = datafs_dio_direct(inode, pos, len, to);
+	return ret ?: datafs_dio_bounce(inode, pos, len, to);
 }
 
 /* Upcalls as needed, and waits for each piece. @bounce: use no caller's page. */
@@ -222,13 +271,18 @@ static ssize_t datafs_direct_pass(struct inode *inode, u64 pos,
 	int tries = 0;
 
 	while (iov_iter_count(to) && pos < i_size_read(inode)) {
-		u64 len = min_t(u64, iov_iter_count(to), DATAFS_DIO_MAX);
+		/*
+		 * What did not match, or was gone before the end of the range
+		 * was there, is had by granules.
+		 */
+		u64 max = tries ? DATAFS_GRANULE - pos % DATAFS_GRANULE :
+			  DATAFS_DIO_MAX;
+		u64 len = min_t(u64, iov_iter_count(to), max);
 
-		/* the beginning went while the end came: less at once, then */
-		ret = datafs_miss_resolve(inode, pos, tries ? pos + 1 : pos + len);
+		ret = datafs_miss_resolve(inode, pos, pos + len);
 		if (ret)
 			return total ?: ret;
-		ret = datafs_dio_piece(inode, pos, to, bounce || tries);
+		ret = datafs_dio_piece(inode, pos, len, to, bounce || tries);
 		if (ret > 0) {
 			total += ret;
 			pos += ret;
@@ -310,30 +364,23 @@ static bool datafs_dio_submit(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct datafs_inode *di = datafs_i(inode);
-	unsigned int seq = datafs_content_seq(di);
-	size_t count = iov_iter_count(to);
+	size_t count = iov_iter_count(to), len = count;
+	struct datafs_ext *ext = NULL;
 	struct datafs_dio *dio;
-	struct datafs_ext *ext;
+	unsigned int seq;
 
 	if (!IS_ALIGNED(iocb->ki_pos | count, DATAFS_GRANULE) ||
 	    count > DATAFS_DIO_MAX)
 		return false;
-	ext = datafs_ext_get(di, iocb->ki_pos);
-	if (!ext)
-		return false;
-	/* The size and the extent are of one content, or both are not used. */
-	if (iocb->ki_pos + count > ext->off + ext->len ||
-	    iocb->ki_pos + count > i_size_read(inode) ||
-	    !datafs_content_same(di, seq))
-		goto no;
 	dio = datafs_dio_pin(to, count);
 	if (!dio)
+		return false;
+	seq = datafs_content_seq(di);
+	if (dio->len == count)
+		ext = datafs_dio_ext(inode, iocb->ki_pos, &len);
+	/* The size and the extent are of one content, or both are not used. */
+	if (!ext || len < count || !datafs_content_same(di, seq))
 		goto no;
-	if (dio->len < count) {
-		iov_iter_revert(to, dio->len);
-		datafs_dio_free(dio, false);
-		goto no;
-	}
 	dio->iocb = iocb;
 	dio->inode = inode;
 	dio->pos = iocb->ki_pos;
@@ -343,7 +390,10 @@ static bool datafs_dio_submit(struct kiocb *iocb, struct iov_iter *to)
 	datafs_io_start(&dio->io, false);
 	return true;
 no:
-	datafs_ext_put(ext);
+	if (ext)
+		datafs_ext_put(ext);
+	iov_iter_revert(to, dio->len);
+	datafs_dio_free(dio, false);
 	return false;
 }
 

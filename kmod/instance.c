@@ -179,7 +179,7 @@ void datafs_instance_put(struct datafs_instance *inst)
 		return;
 	datafs_backing_del_all(inst);
 	xa_destroy(&inst->backings);
-	kfree(inst);
+	kfree_rcu(inst, rcu);
 }
 
 /* ------------------------------------------------------------------- hello */

@@ -174,6 +174,8 @@ void datafs_miss_prefetch(struct inode *inode, u64 off, u64 end)
 static int datafs_miss_once(struct inode *inode, u64 off, u64 end,
 			    const struct datafs_bad_extent_req *bad)
 {
+	struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
+	unsigned int aborts = READ_ONCE(mnt->aborts);
 	struct datafs_inode *di = datafs_i(inode);
 	struct datafs_request *req;
 	int err;
@@ -185,17 +187,20 @@ static int datafs_miss_once(struct inode *inode, u64 off, u64 end,
 		if (!READ_ONCE(di->extent_content))
 			return -EAGAIN;
 		/* A daemon that waits for its own answer waits for ever. */
-		if (datafs_is_daemon(datafs_mnt(inode->i_sb)->inst))
+		if (datafs_is_daemon(mnt->inst))
 			return -EDEADLK;
-		datafs_count(datafs_mnt(inode->i_sb), DATAFS_STAT_WAITS, 1);
-		return wait_event_state(di->answered,
-					!datafs_ask_under_way(di, off),
-					DATAFS_WAIT_STATE) ? -EINTR : 0;
+		datafs_count(mnt, DATAFS_STAT_WAITS, 1);
+		if (wait_event_state(di->answered,
+				     !datafs_ask_under_way(di, off),
+				     DATAFS_WAIT_STATE))
+			return -EINTR;
+		/* who ends it, ends those who joined, too */
+		return READ_ONCE(mnt->aborts) == aborts ? 0 :
+		       READ_ONCE(mnt->abort_error);
 	}
 	err = datafs_ask_queue(req);
 	if (!err) {
-		datafs_count(datafs_mnt(inode->i_sb),
-			     DATAFS_STAT_EXTENT_MISSES, 1);
+		datafs_count(mnt, DATAFS_STAT_EXTENT_MISSES, 1);
 		err = datafs_request_wait(req);
 	}
 	datafs_request_put(req);

@@ -356,9 +356,12 @@ static void datafs_requests_end_of(struct datafs_instance *inst,
 	LIST_HEAD(ended);
 
 	spin_lock(&inst->lock);
-	/* first, or they would follow those that go */
-	if (mnt)
+	if (mnt) {
+		WRITE_ONCE(mnt->abort_error, error);
+		WRITE_ONCE(mnt->aborts, mnt->aborts + 1);
+		/* first, or they would follow those that go */
 		datafs_requests_collect(&mnt->waiting, mnt, 0, error, &ended);
+	}
 	datafs_requests_collect(&inst->sent, mnt, 0, error, &ended);
 	datafs_requests_collect(&inst->pending, mnt, 0, error, &ended);
 	spin_unlock(&inst->lock);

@@ -141,6 +141,13 @@ int datafs_permission(datafs_idmap *idmap, struct inode *inode, int mask)
 {
 	int ret;
 
+	/*
+	 * Before it waits for a lock or a dentry of who waits for it. In an RCU
+	 * walk, which the instance's memory outlives.
+	 */
+	if (S_ISDIR(inode->i_mode) &&
+	    datafs_is_daemon(datafs_mnt(inode->i_sb)->inst))
+		return -EDEADLK;
 	if (!datafs_inode_attr_valid(inode)) {
 		if (mask & MAY_NOT_BLOCK)
 			return -ECHILD;
