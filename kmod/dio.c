@@ -272,10 +272,10 @@ static ssize_t datafs_direct_pass(struct inode *inode, u64 pos,
 
 	while (iov_iter_count(to) && pos < i_size_read(inode)) {
 		/*
-		 * What did not match, or was gone before the end of the range
-		 * was there, is had by granules.
+		 * What does not match again, or is gone again before the end
+		 * of the range is there, is had by granules.
 		 */
-		u64 max = tries ? DATAFS_GRANULE - pos % DATAFS_GRANULE :
+		u64 max = tries > 1 ? DATAFS_GRANULE - pos % DATAFS_GRANULE :
 			  DATAFS_DIO_MAX;
 		u64 len = min_t(u64, iov_iter_count(to), max);
 
