@@ -203,6 +203,8 @@ void walk(const char *other_dir, unsigned int step);
 
 bool report(bool good, const char *fmt, ...) PRINTF(2, 3);
 uint64_t now_ms(void);
+/* Is the error @e one of memory that was not to be had, on purpose? */
+bool no_memory(int e);
 void knob(const char *name, const char *value);
 uint64_t mount_counter(const char *name);
 

@@ -103,7 +103,7 @@ static bool take(int ms)
 
 	waiting = poll(&p, 1, ms);
 	n = waiting > 0 ? read(device, in, now_round % 3 ? sizeof(in) : DATAFS_READ_MIN) : waiting;
-	if (n < 0 && errno != EAGAIN && !(faults && errno == ENOMEM))
+	if (n < 0 && errno != EAGAIN && !no_memory(errno))
 		die("read: %m");
 	empty = !n || (n < 0 && errno == EAGAIN);
 	for (r = (void *)in; n > 0 && (char *)r < in + n; r = (void *)((char *)r + r->len)) {
@@ -319,7 +319,7 @@ static void flush(void)
 	else
 		n = write(device, from, batch_len);
 	if (n < 0 && (errno == EINVAL || errno == EFAULT || (errno == ENOTCONN && fenced) ||
-		      (errno == ENOMEM && faults)))
+		      no_memory(errno)))
 		n = 0;
 	if (fenced ? n > (ssize_t)stop : n != (ssize_t)stop && !faults) {
 		if (!tally.miscut++)
