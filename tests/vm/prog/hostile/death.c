@@ -176,14 +176,15 @@ static void *follower(void *arg)
 	return NULL;
 }
 
-ssize_t daemon_fenced_at(const void *batch, size_t len)
+ssize_t daemon_fenced_at(const void *batch, size_t len, bool *fenced)
 {
 	int next = open_device(), old = device, error;
 	pthread_t thread;
 	ssize_t n;
 
 	pthread_barrier_init(&both, NULL, 2);
-	if (pthread_create(&thread, NULL, follower, &next)) {
+	*fenced = !pthread_create(&thread, NULL, follower, &next);
+	if (!*fenced) {
 		close(next);
 		return write(device, batch, len);
 	}

@@ -313,7 +313,7 @@ static void flush(void)
 		stop = break_frame(rnd(&choice) % n_items, &choice, &from);
 	fenced = rnd(&choice) % 300 == 0;
 	if (fenced)
-		n = daemon_fenced_at(from, batch_len);
+		n = daemon_fenced_at(from, batch_len, &fenced);
 	else if (rnd(&choice) % 16 == 0)
 		n = write_pieces(from, batch_len, &choice);
 	else
@@ -324,9 +324,8 @@ static void flush(void)
 	if (fenced ? n > (ssize_t)stop : n != (ssize_t)stop && !faults) {
 		if (!tally.miscut++)
 			printf("# write: %zd (%m) and not %zu of %zu\n", n, stop, batch_len);
-		n = n < 0 ? 0 : n;
 	}
-	account(n);
+	account(n < 0 ? 0 : n);
 	if (fenced)
 		serve_died();
 }
