@@ -34,6 +34,12 @@ bool report(bool good, const char *fmt, ...)
 	return ok(good, "%s", text);
 }
 
+bool no_memory(int e)
+{
+	/* A page of this process may be wanted by the kernel, and not be there. */
+	return faults && (e == ENOMEM || e == EFAULT);
+}
+
 uint64_t now_ms(void)
 {
 	struct timespec t;

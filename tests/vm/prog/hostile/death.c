@@ -18,7 +18,7 @@ static int open_device(void)
 
 	for (tries = 0; tries < 1000; tries++) {
 		fd = open("/dev/" DATAFS_DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-		if (fd >= 0 || !faults)
+		if (fd >= 0 || !no_memory(errno))
 			break;
 	}
 	if (fd < 0)
@@ -44,7 +44,7 @@ static void register_all(void)
 	int tries = 0;
 
 	while (!tree_register(device))
-		if (!faults || ++tries == 1000)
+		if (!no_memory(errno) || ++tries == 1000)
 			die("a backing file was not taken: %m");
 }
 
@@ -62,8 +62,9 @@ static int succeed(int fd)
 
 	do
 		e = hello_as(fd, epoch + 1, DATAFS_HELLO_TAKEOVER, 1);
-	while (e && faults && ++tries < 1000);
-	if (e)
+	while (no_memory(e) && ++tries < 1000);
+	/* It may be that only the answer was not to be had. */
+	if (e && !(tries && e == EALREADY))
 		die("takeover: %s", strerror(e));
 	epoch++;
 	tally.deaths++;
@@ -93,7 +94,7 @@ static void impostors(uint64_t *choice)
 		want = EINVAL;
 		break;
 	}
-	if (e != want && !(faults && e == ENOMEM))
+	if (e != want && !no_memory(e))
 		report(false, "who may not follow gets %s, not %s", strerrorname_np(want),
 		       strerrorname_np(e));
 	close(fd);
@@ -110,7 +111,7 @@ static void held(uint64_t *choice)
 
 	do {
 		if (ioctl(device, DATAFS_IOC_HELD, &l)) {
-			if (errno != ERANGE && !(faults && errno == ENOMEM))
+			if (errno != ERANGE && !no_memory(errno))
 				report(false, "HELD: %m");
 			return;
 		}
@@ -146,7 +147,8 @@ void daemon_next(uint64_t *choice)
 		device = succeed(open_device());
 		tally.fenced++;
 		rep.id = n_pending ? ((struct datafs_req *)pending[0].req)->id : 1;
-		if (write(old, &rep, sizeof(rep)) != -1 || errno != ENOTCONN)
+		if (write(old, &rep, sizeof(rep)) != -1 ||
+		    (errno != ENOTCONN && !no_memory(errno)))
 			report(false, "a fenced daemon still answers");
 		close(old);
 		break;
@@ -174,14 +176,15 @@ static void *follower(void *arg)
 	return NULL;
 }
 
-ssize_t daemon_fenced_at(const void *batch, size_t len)
+ssize_t daemon_fenced_at(const void *batch, size_t len, bool *fenced)
 {
 	int next = open_device(), old = device, error;
 	pthread_t thread;
 	ssize_t n;
 
 	pthread_barrier_init(&both, NULL, 2);
-	if (pthread_create(&thread, NULL, follower, &next)) {
+	*fenced = !pthread_create(&thread, NULL, follower, &next);
+	if (!*fenced) {
 		close(next);
 		return write(device, batch, len);
 	}

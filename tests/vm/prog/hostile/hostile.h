@@ -174,8 +174,8 @@ uint64_t revokes_open(void);
 void daemon_first(void);
 /* This daemon ends in one of several ways, and another follows. */
 void daemon_next(uint64_t *choice);
-/* Fences the daemon while another thread writes @batch; returns as write(2). */
-ssize_t daemon_fenced_at(const void *batch, size_t len);
+/* Fences the daemon while it writes @batch, if that can be; returns as write(2). */
+ssize_t daemon_fenced_at(const void *batch, size_t len, bool *fenced);
 
 /* -------------------------------------------------------------- callers.c */
 
@@ -203,6 +203,8 @@ void walk(const char *other_dir, unsigned int step);
 
 bool report(bool good, const char *fmt, ...) PRINTF(2, 3);
 uint64_t now_ms(void);
+/* Is the error @e one of memory that was not to be had, on purpose? */
+bool no_memory(int e);
 void knob(const char *name, const char *value);
 uint64_t mount_counter(const char *name);
 

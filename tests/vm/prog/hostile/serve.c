@@ -103,7 +103,7 @@ static bool take(int ms)
 
 	waiting = poll(&p, 1, ms);
 	n = waiting > 0 ? read(device, in, now_round % 3 ? sizeof(in) : DATAFS_READ_MIN) : waiting;
-	if (n < 0 && errno != EAGAIN && !(faults && errno == ENOMEM))
+	if (n < 0 && errno != EAGAIN && !no_memory(errno))
 		die("read: %m");
 	empty = !n || (n < 0 && errno == EAGAIN);
 	for (r = (void *)in; n > 0 && (char *)r < in + n; r = (void *)((char *)r + r->len)) {
@@ -313,20 +313,19 @@ static void flush(void)
 		stop = break_frame(rnd(&choice) % n_items, &choice, &from);
 	fenced = rnd(&choice) % 300 == 0;
 	if (fenced)
-		n = daemon_fenced_at(from, batch_len);
+		n = daemon_fenced_at(from, batch_len, &fenced);
 	else if (rnd(&choice) % 16 == 0)
 		n = write_pieces(from, batch_len, &choice);
 	else
 		n = write(device, from, batch_len);
 	if (n < 0 && (errno == EINVAL || errno == EFAULT || (errno == ENOTCONN && fenced) ||
-		      (errno == ENOMEM && faults)))
+		      no_memory(errno)))
 		n = 0;
 	if (fenced ? n > (ssize_t)stop : n != (ssize_t)stop && !faults) {
 		if (!tally.miscut++)
 			printf("# write: %zd (%m) and not %zu of %zu\n", n, stop, batch_len);
-		n = n < 0 ? 0 : n;
 	}
-	account(n);
+	account(n < 0 ? 0 : n);
 	if (fenced)
 		serve_died();
 }
