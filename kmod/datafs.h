@@ -114,16 +114,17 @@ struct datafs_instance {
 	struct list_head	node;		/* datafs_instances, until @gone */
 	char			name[DATAFS_INSTANCE_MAX + 1];
 	u8			session[16];
+	/* written under the lock; apart from it, for each path walk reads this */
+	struct pid		*daemon;	/* its thread group, for EDEADLK */
 
 	/*
 	 * Protects all below up to @backings, the queues and the answer of
 	 * every request of this instance, the list of mounts and their states.
 	 */
-	spinlock_t		lock;
+	spinlock_t		lock ____cacheline_aligned_in_smp;
 	bool			gone;		/* for ever: takes no request, no mount */
 	u64			epoch;		/* of the last daemon */
 	struct file		*file;		/* of the daemon; NULL without one; no reference */
-	struct pid		*daemon;	/* its thread group, for EDEADLK */
 	struct list_head	pending;	/* requests not yet read, oldest first */
 	struct list_head	sent;		/* requests read, not answered */
 	struct hlist_head	sent_hash[64];	/* the same by id */

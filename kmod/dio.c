@@ -268,14 +268,12 @@ static ssize_t datafs_direct_pass(struct inode *inode, u64 pos,
 				  struct iov_iter *to, bool bounce)
 {
 	ssize_t ret, total = 0;
+	u64 slow_until = 0;
 	int tries = 0;
 
 	while (iov_iter_count(to) && pos < i_size_read(inode)) {
-		/*
-		 * What does not match again, or is gone again before the end
-		 * of the range is there, is had by granules.
-		 */
-		u64 max = tries > 1 ? DATAFS_GRANULE - pos % DATAFS_GRANULE :
+		u64 max = pos < slow_until ?
+			  DATAFS_GRANULE - pos % DATAFS_GRANULE :
 			  DATAFS_DIO_MAX;
 		u64 len = min_t(u64, iov_iter_count(to), max);
 
@@ -291,6 +289,12 @@ static ssize_t datafs_direct_pass(struct inode *inode, u64 pos,
 			return total ?: ret;
 		} else if (++tries == DATAFS_DIO_TRIES) {
 			return total ?: -EIO;
+		} else if (tries == 2) {
+			/*
+			 * It did not match again, or was gone again before the
+			 * end of the range was there: by granules, then.
+			 */
+			slow_until = max(slow_until, pos + len);
 		}
 	}
 	return total;
@@ -365,13 +369,21 @@ static bool datafs_dio_submit(struct kiocb *iocb, struct iov_iter *to)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct datafs_inode *di = datafs_i(inode);
 	size_t count = iov_iter_count(to), len = count;
-	struct datafs_ext *ext = NULL;
+	struct datafs_ext *ext;
 	struct datafs_dio *dio;
 	unsigned int seq;
 
 	if (!IS_ALIGNED(iocb->ki_pos | count, DATAFS_GRANULE) ||
 	    count > DATAFS_DIO_MAX)
 		return false;
+	/* no pages for what is not there */
+	ext = datafs_dio_ext(inode, iocb->ki_pos, &len);
+	if (!ext)
+		return false;
+	datafs_ext_put(ext);
+	if (len < count)
+		return false;
+	ext = NULL;
 	dio = datafs_dio_pin(to, count);
 	if (!dio)
 		return false;

@@ -190,11 +190,12 @@ static int datafs_miss_once(struct inode *inode, u64 off, u64 end,
 		if (datafs_is_daemon(mnt->inst))
 			return -EDEADLK;
 		datafs_count(mnt, DATAFS_STAT_WAITS, 1);
+		/* who ends it, ends those who joined, too, whoever asks anew */
 		if (wait_event_state(di->answered,
+				     READ_ONCE(mnt->aborts) != aborts ||
 				     !datafs_ask_under_way(di, off),
 				     DATAFS_WAIT_STATE))
 			return -EINTR;
-		/* who ends it, ends those who joined, too */
 		return READ_ONCE(mnt->aborts) == aborts ? 0 :
 		       READ_ONCE(mnt->abort_error);
 	}
