@@ -129,6 +129,11 @@ void datafs_vfs_finish(struct datafs_vfs *v, struct datafs_call *call)
 	MUST(call->req);
 }
 
+void datafs_vfs_stop(struct datafs_vfs *v)
+{
+	(void)v;
+}
+
 unsigned int datafs_vfs_mounts(struct datafs_vfs *v)
 {
 	(void)v;
