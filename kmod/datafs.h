@@ -260,6 +260,9 @@ struct datafs_mount {
 	spinlock_t		order_lock;
 	struct list_head	order;
 	unsigned int		max_extents;	/* 0: as many as memory has room for */
+	atomic_t		extents_to_come; /* those of answers that are taken just now */
+	/* O_DIRECT reads that nobody waits for, again after a failure; may wait */
+	struct workqueue_struct	*retry_wq;
 	struct datafs_request	*umount_req;	/* made at mount, so that umount cannot fail */
 
 	atomic64_t		stats[DATAFS_STAT_NR];
@@ -744,10 +747,10 @@ unsigned long datafs_lru_count(struct datafs_mount *mnt,
 unsigned long datafs_lru_scan(struct datafs_mount *mnt,
 			      struct shrink_control *sc);
 /*
- * Forgets extents until there is room for @more below the mount's limit, if it
- * has one, or all that are left are in use. May sleep.
+ * Forgets extents until there is room below the mount's limit, if it has one, for
+ * all that are to come, or all that are left are in use. May sleep.
  */
-void datafs_lru_trim(struct datafs_mount *mnt, unsigned int more);
+void datafs_lru_trim(struct datafs_mount *mnt);
 
 /* ----------------------------------------------------------------- miss */
 
@@ -847,7 +850,5 @@ void datafs_event_daemon(enum datafs_genl_cmd cmd, struct datafs_instance *inst)
 
 /* WQ_MEM_RECLAIM: completions of backing I/O; must not wait for the daemon */
 extern struct workqueue_struct *datafs_wq;
-/* O_DIRECT reads that nobody waits for, again after a failure; may wait */
-extern struct workqueue_struct *datafs_retry_wq;
 
 #endif /* DATAFS_KMOD_H */

@@ -9,13 +9,18 @@
  * file) goes through pages of our own, and so does what did not match its
  * checksum: the caller may be writing to its buffer while we read it.
  */
+#include <linux/pid.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
+#include <linux/workqueue.h>
 #include "io.h"
 
 #define DATAFS_DIO_MAX		(1u << 20)	/* bytes of one direct read */
 #define DATAFS_BOUNCE_PAGES	16
 #define DATAFS_DIO_TRIES	16
+#define DATAFS_DIO_WATCH	(HZ / 2)	/* how often a waiting one's process is looked at */
 
 /* struct datafs_dio - a read into pinned pages */
 struct datafs_dio {
@@ -24,7 +29,11 @@ struct datafs_dio {
 	struct inode		*inode;
 	u64			pos;
 	size_t			len;		/* multiple of DATAFS_GRANULE */
+	struct pid		*process;	/* of the submitter */
+	struct mm_struct	*mm;		/* likewise; not in use, but there */
 	struct work_struct	retry;		/* the same, slowly, after a failure */
+	struct delayed_work	watch;		/* whether the process is to end */
+	struct task_struct	*worker;	/* that is at the retry */
 	unsigned int		nr;
 	struct page		**pages;
 	struct bio_vec		bv[];
@@ -33,6 +42,9 @@ struct datafs_dio {
 static void datafs_dio_free(struct datafs_dio *dio, bool dirty)
 {
 	datafs_unpin_pages(dio->pages, dio->nr, dirty);
+	put_pid(dio->process);
+	if (dio->mm)
+		mmdrop(dio->mm);
 	kfree(dio->pages);
 	kfree(dio);
 }
@@ -333,20 +345,71 @@ static void datafs_dio_finish(struct datafs_dio *dio, ssize_t ret)
 	iocb->ki_complete(iocb, ret);
 }
 
+/*
+ * Whose submitter ends waits for it, where no signal reaches that any more: all
+ * its threads are to end, or the last one has left its memory.
+ */
+static bool datafs_dio_is_orphan(struct datafs_dio *dio)
+{
+	struct task_struct *task;
+	bool res;
+
+	if (!atomic_read(&dio->mm->mm_users))
+		return true;
+	rcu_read_lock();
+	task = pid_task(dio->process, PIDTYPE_TGID);
+	res = !task || READ_ONCE(task->signal->flags) & SIGNAL_GROUP_EXIT;
+	rcu_read_unlock();
+	return res;
+}
+
+/*
+ * A retry may wait for a daemon, and nobody can kill a worker. So the watch does,
+ * for the time of the retry, when its submitter is killed:
+ *
+ *   retry, in the mount's workqueue      watch, in one that never waits long
+ *   -------------------------------      -----------------------------------
+ *                                        not begun: takes it, -EINTR
+ *   takes SIGKILL, worker = itself
+ *   ... waits, killably                  worker: SIGKILL
+ *   cancels the watch, waits for it
+ *   forgets the signal
+ *   tells the submitter
+ */
+static void datafs_dio_watch(struct work_struct *work)
+{
+	struct datafs_dio *dio = container_of(to_delayed_work(work),
+					      struct datafs_dio, watch);
+	struct task_struct *worker;
+
+	if (datafs_dio_is_orphan(dio)) {
+		if (cancel_work(&dio->retry)) {
+			datafs_dio_finish(dio, -EINTR);
+			return;
+		}
+		/* after its allow_signal() */
+		worker = smp_load_acquire(&dio->worker);
+		if (worker)
+			send_sig(SIGKILL, worker, 1);
+	}
+	/* Also then: it may just have begun. */
+	queue_delayed_work(datafs_wq, &dio->watch, DATAFS_DIO_WATCH);
+}
+
 static void datafs_dio_retry(struct work_struct *work)
 {
 	struct datafs_dio *dio = container_of(work, struct datafs_dio, retry);
-	struct datafs_mount *mnt = datafs_mnt(dio->inode->i_sb);
 	struct iov_iter to;
+	ssize_t ret;
 
-	/* Nobody could kill this wait for a daemon. */
-	if (!datafs_mount_is_live(mnt)) {
-		datafs_dio_finish(dio, -EIO);
-		return;
-	}
+	allow_signal(SIGKILL);
+	/* from now on the watch may send one */
+	smp_store_release(&dio->worker, current);
 	iov_iter_bvec(&to, READ, dio->bv, dio->io.nr, dio->len);
-	datafs_dio_finish(dio, datafs_direct_slow(dio->inode, dio->pos, &to,
-						  true));
+	ret = datafs_direct_slow(dio->inode, dio->pos, &to, true);
+	cancel_delayed_work_sync(&dio->watch);
+	disallow_signal(SIGKILL);
+	datafs_dio_finish(dio, ret);
 }
 
 static void datafs_dio_done(struct datafs_io *io)
@@ -358,9 +421,14 @@ static void datafs_dio_done(struct datafs_io *io)
 		return;
 	}
 	datafs_dio_wipe(dio);
-	/* It will make an upcall: not in a workqueue that reclaim needs. */
 	INIT_WORK(&dio->retry, datafs_dio_retry);
-	queue_work(datafs_retry_wq, &dio->retry);
+	INIT_DELAYED_WORK(&dio->watch, datafs_dio_watch);
+	queue_delayed_work(datafs_wq, &dio->watch, DATAFS_DIO_WATCH);
+	/*
+	 * It will make an upcall: not in a workqueue that reclaim needs, nor in
+	 * one with mounts of other daemons. It frees: so it is queued last.
+	 */
+	queue_work(datafs_mnt(dio->inode->i_sb)->retry_wq, &dio->retry);
 }
 
 /* The whole range from one extent, or false. */
@@ -395,6 +463,9 @@ static bool datafs_dio_submit(struct kiocb *iocb, struct iov_iter *to)
 		goto no;
 	dio->iocb = iocb;
 	dio->inode = inode;
+	dio->process = get_pid(task_tgid(current));
+	mmgrab(current->mm);
+	dio->mm = current->mm;
 	dio->pos = iocb->ki_pos;
 	dio->io.ext = ext;
 	dio->io.off = iocb->ki_pos;

@@ -284,15 +284,18 @@ int datafs_ext_install(struct datafs_ask *ask, u64 seq, u64 epoch,
 	struct datafs_ext **made;
 	LIST_HEAD(drop);
 	int err = 0, taken = 0;
-	u32 i;
+	u32 i, to_come;
 
 	err = datafs_ext_hold(di);
 	if (err)
 		return err;
-	datafs_lru_trim(mnt, rep->count);
 	made = kcalloc(rep->count, sizeof(*made), GFP_KERNEL);
 	if (!made)
 		return -ENOMEM;
+	/* Room is reserved, for there may be several answers at once. */
+	to_come = rep->count;
+	atomic_add(to_come, &mnt->extents_to_come);
+	datafs_lru_trim(mnt);
 	for (i = 0; i < rep->count; i++) {
 		made[i] = datafs_ext_make(di, &src[i], rep->content, crc);
 		if (IS_ERR(made[i])) {
@@ -300,6 +303,8 @@ int datafs_ext_install(struct datafs_ask *ask, u64 seq, u64 epoch,
 			made[i] = NULL;
 			goto out;
 		}
+		atomic_dec(&mnt->extents_to_come);
+		to_come--;
 		crc += src[i].len >> DATAFS_GRANULE_SHIFT;
 	}
 
@@ -334,6 +339,7 @@ int datafs_ext_install(struct datafs_ask *ask, u64 seq, u64 epoch,
 	if (err)
 		datafs_count(mnt, DATAFS_STAT_REPLIES_STALE, 1);
 out:
+	atomic_sub(to_come, &mnt->extents_to_come);
 	for (i = 0; i < rep->count; i++)
 		if (made[i])
 			datafs_ext_free(made[i]);

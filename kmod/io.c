@@ -20,7 +20,6 @@
 #define DATAFS_GROUP_IOS	8
 
 struct workqueue_struct *datafs_wq;
-struct workqueue_struct *datafs_retry_wq;
 static struct kmem_cache *datafs_group_cache;
 
 /* ------------------------------------------------------------- one read */
@@ -459,8 +458,7 @@ int datafs_io_init(void)
 	if (!datafs_group_cache)
 		return -ENOMEM;
 	datafs_wq = alloc_workqueue("datafs", WQ_MEM_RECLAIM, 0);
-	datafs_retry_wq = alloc_workqueue("datafs_retry", WQ_UNBOUND, 0);
-	if (!datafs_wq || !datafs_retry_wq) {
+	if (!datafs_wq) {
 		datafs_io_exit();
 		return -ENOMEM;
 	}
@@ -471,7 +469,5 @@ void datafs_io_exit(void)
 {
 	if (datafs_wq)
 		destroy_workqueue(datafs_wq);
-	if (datafs_retry_wq)
-		destroy_workqueue(datafs_retry_wq);
 	kmem_cache_destroy(datafs_group_cache);
 }

@@ -4,8 +4,8 @@
  *
  * Each extent in a tree is in two orders of use of its mount: by memory cgroup,
  * for that of who asked for it pays for it, where the superblock's shrinker takes
- * what has not been used for long; and in one of all, for the limit. The daemon is not told: it revokes what it wants back in any
- * case.
+ * what has not been used for long; and in one of all, for the limit. The daemon is
+ * not told: it revokes what it wants back in any case.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -202,13 +202,13 @@ unsigned long datafs_lru_scan(struct datafs_mount *mnt,
 
 /* ----------------------------------------------------------------- the limit */
 
-/* By how many the limit is, or would be, exceeded. */
-static s64 datafs_extents_over(struct datafs_mount *mnt, unsigned int more)
+/* By how many the limit is, or will be, exceeded. */
+static s64 datafs_extents_over(struct datafs_mount *mnt)
 {
 	unsigned int max = READ_ONCE(mnt->max_extents);
 
-	return max ? atomic64_read(&mnt->stats[DATAFS_STAT_EXTENTS]) + more - max
-		   : 0;
+	return max ? atomic64_read(&mnt->stats[DATAFS_STAT_EXTENTS]) +
+		     atomic_read(&mnt->extents_to_come) - max : 0;
 }
 
 /* order_lock is held, which is inside of extent_lock: so only a try. */
@@ -245,13 +245,13 @@ static bool datafs_order_reclaim(struct datafs_mount *mnt, unsigned int scan,
 	return taken;
 }
 
-void datafs_lru_trim(struct datafs_mount *mnt, unsigned int more)
+void datafs_lru_trim(struct datafs_mount *mnt)
 {
 	LIST_HEAD(drop);
 	/* each is passed twice at the most: once to be spared, for it was used */
 	s64 left = 2 * atomic64_read(&mnt->stats[DATAFS_STAT_EXTENTS]);
 
-	while (left > 0 && datafs_extents_over(mnt, more) > 0) {
+	while (left > 0 && datafs_extents_over(mnt) > 0) {
 		left -= datafs_order_reclaim(mnt, DATAFS_TRIM_SCAN, &drop) ?
 			1 : DATAFS_TRIM_SCAN;
 		datafs_ext_free_list(&drop);

@@ -8,6 +8,7 @@
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
+#include <linux/workqueue.h>
 #include "options.h"
 
 #define DATAFS_INSTANCE_DEFAULT	"default"
@@ -249,6 +250,9 @@ static int datafs_fill_super(struct super_block *sb, struct fs_context *fc)
 	ret = datafs_lru_init(mnt, sb);
 	if (ret)
 		return ret;
+	mnt->retry_wq = alloc_workqueue("datafs_retry", WQ_UNBOUND, 0);
+	if (!mnt->retry_wq)
+		return -ENOMEM;
 
 	/* From now on a revocation may look for inodes. */
 	smp_store_release(&mnt->sb, sb);
@@ -277,6 +281,8 @@ static void datafs_kill_sb(struct super_block *sb)
 	datafs_mount_stop(mnt);
 	kill_anon_super(sb);
 	datafs_lru_exit(mnt);
+	if (mnt->retry_wq)
+		destroy_workqueue(mnt->retry_wq);
 	if (mounted)
 		datafs_event_mount(DATAFS_CMD_UNMOUNTED, mnt);
 	datafs_mount_finish(mnt);

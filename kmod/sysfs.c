@@ -8,6 +8,7 @@
 #include <linux/backing-dev.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
@@ -32,6 +33,7 @@ static struct datafs_mount *datafs_kobj_mount(struct kobject *kobj)
 
 /**
  * struct datafs_knob - a file of a mount's directory
+ * @attr:	its name and mode
  * @show:	not called if the mode has no reading
  * @store:	not called if it has no writing; gets the value without blanks
  * @count:	of a counter, instead of both: its value
@@ -180,7 +182,7 @@ static int datafs_max_extents_store(struct datafs_mount *mnt, const char *val)
 	    (max && max < DATAFS_EXTENTS_LEAST))
 		return -EINVAL;
 	WRITE_ONCE(mnt->max_extents, max);
-	datafs_lru_trim(mnt, 0);
+	datafs_lru_trim(mnt);
 	return 0;
 }
 
@@ -242,13 +244,15 @@ static int datafs_abort_store(struct datafs_mount *mnt, const char *val)
 }
 
 /* Of all inodes that have, or had, extents: only those have pages. */
-static void datafs_drop(struct datafs_mount *mnt, bool pages, bool extents)
+static int datafs_drop(struct datafs_mount *mnt, bool pages, bool extents)
 {
 	unsigned long ino;
 	struct inode *inode;
 	void *entry;
 
 	xa_for_each(&mnt->held, ino, entry) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		inode = datafs_ilookup(mnt->sb, ino);
 		if (!inode)
 			continue;
@@ -259,6 +263,7 @@ static void datafs_drop(struct datafs_mount *mnt, bool pages, bool extents)
 		iput(inode);
 		cond_resched();
 	}
+	return 0;
 }
 
 static int datafs_drop_caches_store(struct datafs_mount *mnt, const char *val)
@@ -267,8 +272,7 @@ static int datafs_drop_caches_store(struct datafs_mount *mnt, const char *val)
 
 	if (datafs_knob_number(val, 1, 3, &what))
 		return -EINVAL;
-	datafs_drop(mnt, what & 1, what & 2);
-	return 0;
+	return datafs_drop(mnt, what & 1, what & 2);
 }
 
 #define RO(_name, _show) \

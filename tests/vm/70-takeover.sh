@@ -138,9 +138,5 @@ for op in mount umount lookup getattr readdir readlink extent bad_extent getxatt
 	count_is "$op was sent again" "$(stat_of "requeued_$op" "$NAME")" -ge \
 		$((STEALS * CALLERS < 20 ? STEALS * CALLERS : 20))
 done
-check "all is right at the end" verify -m mixed "$SRC" "$MNT"
-: > /run/stop
-check "unmount" umount "$MNT"
-kill -TERM "$(cat /run/daemon.pid)"
-wait $server
+readers_done $server
 finish

@@ -13,7 +13,7 @@ CALLERS=5
 make_tree()
 {
 	make_callers "$CALLERS" "$SRC" && gen "$SRC/shrinks" 1m 3 && gen "$SRC/goes" 1m 4 &&
-	gen "$SRC/stays" 1m 5 && cp "$SRC/shrinks" "$SRC/goes" /run
+	gen "$SRC/stays" 1m 5 && gen "$SRC/damaged" 8m 6 && cp "$SRC/shrinks" "$SRC/goes" /run
 }
 
 # waiters HOW, with the daemon that there is; the mounts of its callers go again
@@ -97,6 +97,21 @@ for f in shrinks goes stays; do
 	*)		check "$f: ESTALE" grep -q "Stale" "/run/err.$f" ;;
 	esac
 done
+# --- O_DIRECT that nobody waits for, after a checksum that does not match
+check "a file is cached" cmp "$SRC/damaged" "$MNT/damaged"
+kill -STOP "$(daemons)"
+is "blocks of it are damaged" "$(corrupt "$SRC/damaged" 3 2 "$STORE"/slabs/*)" -ge 1
+reads "$SRC/damaged" "$MNT/damaged" "$OUT.reads" aio > /run/aio.out &
+aio=$!
+check "its reader waits" until_true 30 eval \
+	'[ "$(cat /sys/fs/datafs/*/requests_pending/bad_extent /sys/fs/datafs/*/requests_sent/bad_extent |
+		paste -sd+ | bc)" -ge 1 ]'
+kill -KILL $aio
+check "it can be killed" until_true 30 eval "! kill -0 $aio"
+wait $aio 2> /dev/null
+kill -CONT "$(daemons)"
+check "the next one reads" reads "$SRC/damaged" "$MNT/damaged" "$OUT.reads" aio
+
 kill -STOP "$(daemons)"
 drop_pages
 echo 2 > "$(find /sys/fs/datafs -name drop_caches)"

@@ -223,9 +223,5 @@ sleep 1
 : > /run/enough
 check "the reader comes to an end" until_true 60 readers_ended
 readers_report 1
-check "all is right at the end" verify -m mixed "$SRC" "$MNT"
-: > /run/stop
-check "unmount" umount "$MNT"
-kill -TERM "$(cat /run/daemon.pid)"
-wait $server
+readers_done $server
 finish

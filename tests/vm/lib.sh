@@ -316,6 +316,17 @@ readers_ended()
 	! jobs -r | grep -q reader
 }
 
+# readers_done SERVER: the mount is right at the end, and goes, and its daemon with it,
+# whose guard is the process SERVER
+readers_done()
+{
+	check "all is right at the end" verify -m mixed "$SRC" "$MNT"
+	: > /run/stop
+	check "unmount" umount "$MNT"
+	kill -TERM "$(cat /run/daemon.pid)"
+	wait "$1"
+}
+
 # What they compare, beside bytes.
 same_names()
 {

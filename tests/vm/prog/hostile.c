@@ -222,7 +222,7 @@ static void counts(uint64_t ms)
 	       (unsigned long long)tally.resent, (unsigned long long)tally.cut_writes,
 	       (unsigned long long)tally.revokes, (unsigned long long)tally.kills,
 	       (unsigned long long)ms, (unsigned long long)tally.hostile_ms);
-	report(tally.strays * 3 <= tally.total, "%llu bad answers, of which %llu to no request",
+	report(tally.strays * 3 <= tally.total || faults, "%llu bad answers, of which %llu to no request",
 	       (unsigned long long)tally.total, (unsigned long long)tally.strays);
 	report(tally.checks > 0, "%llu phases in which it behaved well, with %llu checks",
 	       (unsigned long long)tally.good_phases, (unsigned long long)tally.checks);

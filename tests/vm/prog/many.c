@@ -252,9 +252,9 @@ int main(int argc, char **argv)
 	from_environment("DIRS", &dirs, 1u << 16);
 	from_environment("FILES", &files, 1u << 16);
 	from_environment("WIDE", &wides, KEPT_MAX);
+	wides_read = wides;
 	printf("# DIRS=%u FILES=%u WIDE=%u: %llu inodes, %llu extents\n", dirs, files, wides,
 	       (unsigned long long)inodes_in_all(), (unsigned long long)extents_in_all());
-	wides_read = wides;
 	setup("many", argv[2]);
 	for (i = 0; i < PLACES; i++)
 		crcs[i] = crc32c(slab + i * GRANULE, GRANULE);

@@ -391,7 +391,7 @@ static void want(struct outcome *out, unsigned int round)
 
 		if (!err)
 			err = set_max_extents(MAX_EXTENTS_MIN);
-		usleep(100000);
+		usleep(20000);
 		if (!err)
 			err = set_max_extents(0);
 		if (err)
