@@ -20,18 +20,24 @@ SAN_FLAGS :=
 endif
 
 CC ?= gcc
+CXX ?= g++
 PKGS := liburing libnl-genl-3.0 inih
 CFLAGS ?= -O2 -g
+CXXFLAGS ?= -O2 -g
 DATAFS_CFLAGS := -std=gnu11 -DDATAFS_VERSION='"$(VERSION)"' \
 	-Wall -Wextra -Werror -pthread -I$(TOP)/proto -I$(TOP)/daemon -I$(TOP)/tests/unit \
 	$(shell pkg-config --cflags $(PKGS)) $(SAN_FLAGS)
-LIBS := $(shell pkg-config --libs $(PKGS)) -lleveldb -lisal -pthread
+# As LevelDB itself is built, whose classes some of ours are derived from.
+DATAFS_CXXFLAGS := -std=gnu++17 -fno-rtti -fno-exceptions \
+	-Wall -Wextra -Werror -pthread -I$(TOP)/proto -I$(TOP)/daemon -I$(TOP)/tests/unit \
+	$(SAN_FLAGS) -fno-sanitize=vptr
+LIBS := $(shell pkg-config --libs $(PKGS)) -lleveldb -lstdc++ -lisal -pthread
 TEST_LIBS = $(shell pkg-config --libs cmocka)
 
-obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+obj = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
 
 daemon_lib := $(B)/libdatafsd.a
-daemon_src := $(sort $(wildcard daemon/*/*.c))
+daemon_src := $(sort $(wildcard daemon/*/*.c daemon/*/*.cc))
 util_main := $(wildcard utils/mount_datafs.c utils/umount_datafs.c utils/datafs.c)
 util_lib := $(B)/libdatafsutil.a
 util_src := $(filter-out $(util_main),$(sort $(wildcard utils/*.c)))
@@ -93,6 +99,10 @@ $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(DATAFS_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(B)/obj/%.o: %.cc Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(DATAFS_CXXFLAGS) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
 # What the tests test_X_*.c share is in X_fixture.c.
@@ -101,6 +111,10 @@ $(filter $(B)/tests/test_$(1)_%,$(test_bin)): $(call obj,tests/unit/$(1)_fixture
 endef
 $(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
 	$(call fixture,$(patsubst tests/unit/%_fixture.c,%,$f))))
+
+# A disk that loses power.
+$(filter $(B)/tests/test_env_%,$(test_bin)): \
+	$(call obj,$(sort $(wildcard tests/unit/fault_*.cc)))
 
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(util_lib) $(daemon_lib)
 	@mkdir -p $(@D)

@@ -18,7 +18,7 @@ int datafs_leveldb_error(const char *said)
 	/* A file that is named in the database and cannot be there. */
 	static const int damage[] = { ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG };
 	static const int known[] = { ENOSPC, EDQUOT, EROFS, EACCES, EPERM,
-				     EMFILE, ENFILE, ENOMEM };
+				     EMFILE, ENFILE, ENOMEM, EXDEV };
 
 	/* Corruption, or what does not fit this program. */
 	if (strncmp(said, io, sizeof(io) - 1))

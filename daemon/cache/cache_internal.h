@@ -123,6 +123,7 @@ struct datafs_slab {
 
 struct datafs_index {
 	struct leveldb_t *db;
+	struct datafs_env *env;
 	struct leveldb_options_t *opts;
 	struct leveldb_readoptions_t *ropts;
 	struct leveldb_writeoptions_t *lazy, *sync;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/env.h"
 #include "base/leveldb.h"
 #include "base/log.h"
 
@@ -31,12 +32,17 @@ static void index_path(struct datafs_cache *c, char *buf, size_t len,
 	snprintf(buf, len, "%s/%s", c->dir, name);
 }
 
-static void options_init(struct datafs_index *ix)
+static int options_init(struct datafs_index *ix)
 {
+	int err = datafs_env_open(&ix->env);
+
+	if (err)
+		return err;
 	ix->opts = leveldb_options_create();
 	ix->ropts = leveldb_readoptions_create();
 	ix->lazy = leveldb_writeoptions_create();
 	ix->sync = leveldb_writeoptions_create();
+	leveldb_options_set_env(ix->opts, datafs_env_leveldb(ix->env));
 	leveldb_options_set_create_if_missing(ix->opts, 1);
 	leveldb_options_set_paranoid_checks(ix->opts, 1);
 	leveldb_options_set_write_buffer_size(ix->opts, 4u << 20);
@@ -46,6 +52,7 @@ static void options_init(struct datafs_index *ix)
 	leveldb_readoptions_set_verify_checksums(ix->ropts, 1);
 	leveldb_readoptions_set_fill_cache(ix->ropts, 0);
 	leveldb_writeoptions_set_sync(ix->sync, 1);
+	return 0;
 }
 
 static int db_open(struct datafs_cache *c, char **why)
@@ -153,7 +160,9 @@ int datafs_index_open(struct datafs_cache *c)
 	bool fresh;
 	int err;
 
-	options_init(&c->index);
+	err = options_init(&c->index);
+	if (err)
+		return err;
 	if (!faccessat(c->dir_fd, "index.lost", F_OK, AT_SYMLINK_NOFOLLOW)) {
 		datafs_log(LOG_WARNING, "cache %s: the last run could not write its index, the cache starts empty",
 			   c->dir);
@@ -195,4 +204,5 @@ void datafs_index_close(struct datafs_cache *c)
 	leveldb_readoptions_destroy(ix->ropts);
 	leveldb_writeoptions_destroy(ix->lazy);
 	leveldb_writeoptions_destroy(ix->sync);
+	datafs_env_close(ix->env);
 }

@@ -124,6 +124,7 @@ struct datafs_meta {
 	bool open;		/* datafs_meta_open() has succeeded */
 	int failed;		/* what LevelDB said last, as an errno */
 	leveldb_t *db;
+	struct datafs_env *env;
 	leveldb_options_t *opt;
 	leveldb_filterpolicy_t *filter;
 	leveldb_cache_t *block_cache;

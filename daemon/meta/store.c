@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/env.h"
 #include "base/leveldb.h"
 #include "base/log.h"
 #include "base/util.h"
@@ -391,6 +392,7 @@ static void store_free(struct datafs_meta *m)
 	leveldb_readoptions_destroy(m->ropt);
 	leveldb_writeoptions_destroy(m->wopt);
 	leveldb_writeoptions_destroy(m->sync_opt);
+	datafs_env_close(m->env);
 	pthread_cond_destroy(&m->ticket_ended);
 	pthread_mutex_destroy(&m->lock);
 	free(m->dir);
@@ -407,9 +409,11 @@ int datafs_meta_open(const char *dir, struct datafs_meta **res)
 	if (!m)
 		return -ENOMEM;
 	m->dir = strdup(dir);
-	if (!m->dir) {
+	ret = m->dir ? datafs_env_open(&m->env) : -ENOMEM;
+	if (ret) {
+		free(m->dir);
 		free(m);
-		return -ENOMEM;
+		return ret;
 	}
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -420,6 +424,7 @@ int datafs_meta_open(const char *dir, struct datafs_meta **res)
 	m->opt = leveldb_options_create();
 	m->filter = leveldb_filterpolicy_create_bloom(10);
 	m->block_cache = leveldb_cache_create_lru(16 << 20);
+	leveldb_options_set_env(m->opt, datafs_env_leveldb(m->env));
 	leveldb_options_set_create_if_missing(m->opt, 1);
 	leveldb_options_set_paranoid_checks(m->opt, 1);
 	leveldb_options_set_filter_policy(m->opt, m->filter);
