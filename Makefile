@@ -20,7 +20,7 @@ SAN_FLAGS :=
 endif
 
 CC ?= gcc
-PKGS := liburing libnl-genl-3.0 inih
+PKGS := liburing libnl-genl-3.0 inih libcrypto
 CFLAGS ?= -O2 -g
 DATAFS_CFLAGS := -std=gnu11 -DDATAFS_VERSION='"$(VERSION)"' \
 	-Wall -Wextra -Werror -pthread -I$(TOP)/proto -I$(TOP)/daemon -I$(TOP)/tests/unit \
