@@ -27,7 +27,7 @@
 #define BUF_STRANGER	512
 #define BUF_KNOWN	(64u << 10)
 
-_Static_assert(BUF_STRANGER >= DATAFS_FRAME_HEAD + DATAFS_FRAME_MAX_HANDSHAKE,
+_Static_assert(DATAFS_FRAME_HEAD + DATAFS_FRAME_MAX_HANDSHAKE <= BUF_STRANGER,
 	       "a handshake needs no other buffer");
 
 /* What may be sent by whom. A type that is not here may not be sent. */

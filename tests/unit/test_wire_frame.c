@@ -119,13 +119,15 @@ static void round_trip(const uint8_t *k, size_t frames)
 	struct datafs_encoder enc;
 	struct datafs_decoder dec;
 	struct datafs_frame f;
-	uint8_t *stream = NULL;
+	uint8_t *stream = NULL, *more;
 
 	both(&enc, &dec, DATAFS_ROLE_MEMBER, k);
 	for (size_t i = 0; i < frames; i++) {
 		random_frame(&sent[i]);
 		n = datafs_encoder_size(&enc, sent[i].f.len);
-		stream = realloc(stream, total + n);
+		more = realloc(stream, total + n);
+		assert_non_null(more);
+		stream = more;
 		assert_int_equal(datafs_encoder_put(&enc, &sent[i].f,
 						    stream + total), 0);
 		total += n;
