@@ -73,7 +73,7 @@ int datafs_wire_new(const struct datafs_wire_conf *conf,
 		    struct datafs_wire **res);
 /*
  * Ends everything: calls get -ECONNRESET, connections go down with -ESHUTDOWN.
- * Runs the loop for a moment, so not from a callback of it.
+ * Runs the loop for a moment, so not from a callback of the messenger.
  */
 void datafs_wire_free(struct datafs_wire *wire);
 /* Once. -EADDRINUSE and the like, after a line in the log. */
