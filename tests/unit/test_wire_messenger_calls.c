@@ -88,21 +88,92 @@ static void over_ipv6(void **state)
 	on_loop(check_who);
 }
 
-static bool tried_a_while(void)
+/* With which key it connects from now on. */
+static void right_key(void)
 {
-	static int n;
-
-	return ++n % 50 == 0;
+	a.keys.key[0].key[0] ^= 1;
 }
 
+static unsigned int looks;
+
+static bool looked_often(void)
+{
+	return ++looks == 100;
+}
+
+/* Refused, again and again, until the key is right. */
 static void wrong_key(void **state)
 {
 	(void)state;
-	a.keys.key[0].key[0] ^= 1;
+	looks = 0;
+	right_key();
 	on_loop(listen_b);
 	on_loop(connect_a);
-	until(tried_a_while);
+	until(looked_often);
 	assert_int_equal(a.ups + b.ups, 0);
+	on_loop(right_key);
+	until(both_up);
+}
+
+static void authentication_off(void **state)
+{
+	(void)state;
+	datafs_keys_off(&a.keys, a.keys.cluster);
+	looks = 0;
+	on_loop(listen_b);
+	on_loop(connect_a);
+	until(looked_often);
+	assert_int_equal(a.ups + b.ups, 0);
+}
+
+static void both_off(void **state)
+{
+	(void)state;
+	datafs_keys_off(&a.keys, a.keys.cluster);
+	datafs_keys_off(&b.keys, b.keys.cluster);
+	both();
+	on_loop(check_who);
+	assert_int_equal(datafs_conn_who(a.conn)->key, 0);
+}
+
+static struct sockaddr_in place;
+
+/* A port at which nobody is any more. */
+static void leave(void)
+{
+	place.sin_family = AF_INET;
+	place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	place.sin_port = htons(datafs_wire_port(b.wire));
+	datafs_wire_free(b.wire);
+	b.wire = NULL;
+}
+
+static void come_back(void)
+{
+	assert_int_equal(datafs_wire_new(&b.conf, &b.wire), 0);
+	assert_int_equal(datafs_wire_listen(b.wire, (void *)&place,
+					    sizeof(place)), 0);
+}
+
+static bool a_down(void)
+{
+	return a.downs == 1 && b.downs == 1;
+}
+
+/* The other side ends as a whole, and later there is one again. */
+static void restart(void **state)
+{
+	(void)state;
+	both();
+	on_loop(leave);
+	assert_int_equal(b.err, -ESHUTDOWN);
+	until(a_down);
+	looks = 0;
+	until(looked_often);
+	on_loop(come_back);
+	until(both_up);
+	assert_int_equal(a.ups, 2);
+	assert_int_equal(b.ups, 2);
 }
 
 /* Frames of all sizes, as many as fit, in order. */
@@ -382,8 +453,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, messenger_teardown)
 	const struct CMUnitTest tests[] = {
-		T(up_and_down), T(over_ipv6), T(wrong_key), T(frames), T(chaos),
-		T(loss),
+		T(up_and_down), T(over_ipv6), T(wrong_key),
+		T(authentication_off), T(both_off), T(restart), T(frames),
+		T(chaos), T(loss),
 	};
 
 	return cmocka_run_group_tests_name("wire_messenger_calls", tests, NULL,
