@@ -382,13 +382,62 @@ static void slow_reader(void **state)
 	raw_close(&r);
 }
 
+static struct datafs_conn *first, *second;
+
+static void send_to_both(void)
+{
+	struct datafs_frame f = { .type = DATAFS_FRAME_RAFT, .id = 1 };
+
+	second = b.conn;
+	assert_ptr_not_equal(first, second);
+	assert_int_equal(datafs_conn_send(first, &f), 0);
+	assert_int_equal(datafs_conn_send(second, &f), 0);
+}
+
+/* One goes while what it has to send waits to be written with the other's. */
+static void send_and_end(void)
+{
+	struct datafs_frame f = { .type = DATAFS_FRAME_RAFT, .id = 2 };
+
+	assert_int_equal(datafs_conn_send(first, &f), 0);
+	b.conn = first;
+	datafs_conn_end(first, -EIO);
+	b.conn = second;
+	assert_int_equal(datafs_conn_send(second, &f), 0);
+	f.id = 3;
+	assert_int_equal(datafs_conn_send(second, &f), 0);
+}
+
+static void two_at_once(void **state)
+{
+	struct datafs_frame f;
+	struct raw r[2];
+
+	(void)state;
+	on_loop(listen_b);
+	raw_up(&r[0], DATAFS_ROLE_MEMBER, 7);
+	first = b.conn;
+	raw_up(&r[1], DATAFS_ROLE_MEMBER, 8);
+	on_loop(send_to_both);
+	on_loop(send_and_end);
+	assert_true(raw_next(&r[0], &f));
+	assert_int_equal(f.id, 1);
+	assert_false(raw_next(&r[0], &f));
+	for (uint64_t id = 1; id <= 3; id++) {
+		assert_true(raw_next(&r[1], &f));
+		assert_int_equal(f.id, id);
+	}
+	raw_close(&r[0]);
+	raw_close(&r[1]);
+}
+
 int main(void)
 {
 #define T(f) MESSENGER_TEST(f)
 	const struct CMUnitTest tests[] = {
 		T(no_raft_from_clients), T(bad_calls), T(too_many_calls),
 		T(stray), T(half_open), T(too_late), T(garbage), T(silent),
-		T(slow_reader),
+		T(slow_reader), T(two_at_once),
 	};
 
 	return cmocka_run_group_tests_name("wire_messenger_peers", tests, NULL,
