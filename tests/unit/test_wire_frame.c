@@ -119,18 +119,18 @@ static void round_trip(const uint8_t *k, size_t frames)
 	struct datafs_encoder enc;
 	struct datafs_decoder dec;
 	struct datafs_frame f;
-	uint8_t *stream = NULL, *more;
+	uint8_t *stream;
 
 	both(&enc, &dec, DATAFS_ROLE_MEMBER, k);
 	for (size_t i = 0; i < frames; i++) {
 		random_frame(&sent[i]);
-		n = datafs_encoder_size(&enc, sent[i].f.len);
-		more = realloc(stream, total + n);
-		assert_non_null(more);
-		stream = more;
+		total += datafs_encoder_size(&enc, sent[i].f.len);
+	}
+	stream = malloc(total);
+	for (size_t i = 0, to = 0; i < frames; i++) {
 		assert_int_equal(datafs_encoder_put(&enc, &sent[i].f,
-						    stream + total), 0);
-		total += n;
+						    stream + to), 0);
+		to += datafs_encoder_size(&enc, sent[i].f.len);
 	}
 	while (at < total) {
 		size_t room, part;
@@ -170,8 +170,8 @@ static void round_trips(void **state)
 {
 	(void)state;
 	wire_seed();
-	round_trip(key, 3000);
-	round_trip(NULL, 3000);
+	round_trip(key, 1000);
+	round_trip(NULL, 1000);
 }
 
 /* What a decoder with the key @k says to these bytes: 1, 0 or an error. */

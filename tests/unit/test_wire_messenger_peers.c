@@ -420,9 +420,9 @@ static void two_at_once(void **state)
 	raw_up(&r[1], DATAFS_ROLE_MEMBER, 8);
 	on_loop(send_to_both);
 	on_loop(send_and_end);
-	assert_true(raw_next(&r[0], &f));
-	assert_int_equal(f.id, 1);
-	assert_false(raw_next(&r[0], &f));
+	/* What the one that went has to say may be lost. */
+	while (raw_next(&r[0], &f))
+		assert_int_equal(f.id, 1);
 	for (uint64_t id = 1; id <= 3; id++) {
 		assert_true(raw_next(&r[1], &f));
 		assert_int_equal(f.id, id);
