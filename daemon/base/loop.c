@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,14 @@
 
 #define LOOP_ENTRIES	64
 
+STAILQ_HEAD(tasks, datafs_task);
+
 struct datafs_loop {
 	struct io_uring ring;
 	bool stop;
+	struct tasks deferred;
+	pthread_mutex_t lock;		/* protects posted */
+	struct tasks posted;
 	int wake_fd;
 	uint64_t wake_count;		/* where the eventfd is read to */
 	struct datafs_event wake;
@@ -65,6 +71,120 @@ int datafs_loop_poll(struct datafs_loop *loop, struct datafs_event *ev, int fd)
 	return loop_start(ev, sqe, DATAFS_EV_POLL);
 }
 
+int datafs_loop_recv(struct datafs_loop *loop, struct datafs_event *ev, int fd,
+		     void *buf, size_t len)
+{
+	struct io_uring_sqe *sqe = loop_sqe(loop);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_recv(sqe, fd, buf, len, 0);
+	return loop_start(ev, sqe, DATAFS_EV_RECV);
+}
+
+int datafs_loop_send(struct datafs_loop *loop, struct datafs_event *ev, int fd,
+		     const struct msghdr *msg)
+{
+	struct io_uring_sqe *sqe = loop_sqe(loop);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_sendmsg(sqe, fd, msg, MSG_NOSIGNAL);
+	return loop_start(ev, sqe, DATAFS_EV_SEND);
+}
+
+int datafs_loop_accept(struct datafs_loop *loop, struct datafs_event *ev,
+		       int fd)
+{
+	struct io_uring_sqe *sqe = loop_sqe(loop);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+	return loop_start(ev, sqe, DATAFS_EV_ACCEPT);
+}
+
+int datafs_loop_connect(struct datafs_loop *loop, struct datafs_event *ev,
+			int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct io_uring_sqe *sqe = loop_sqe(loop);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_connect(sqe, fd, addr, len);
+	return loop_start(ev, sqe, DATAFS_EV_CONNECT);
+}
+
+void datafs_loop_abort(struct datafs_loop *loop, struct datafs_event *ev)
+{
+	struct io_uring_sqe *sqe = ev->pending ? loop_sqe(loop) : NULL;
+
+	if (!sqe)
+		return;
+	io_uring_prep_cancel(sqe, ev, 0);
+	io_uring_sqe_set_data(sqe, NULL);
+}
+
+void datafs_loop_defer(struct datafs_loop *loop, struct datafs_task *task)
+{
+	STAILQ_INSERT_TAIL(&loop->deferred, task, link);
+}
+
+void datafs_loop_post(struct datafs_loop *loop, struct datafs_task *task)
+{
+	pthread_mutex_lock(&loop->lock);
+	STAILQ_INSERT_TAIL(&loop->posted, task, link);
+	pthread_mutex_unlock(&loop->lock);
+	datafs_loop_wake(loop);
+}
+
+static void tasks_forget(struct tasks *tasks, struct datafs_task *task)
+{
+	struct datafs_task *t;
+
+	STAILQ_FOREACH(t, tasks, link) {
+		if (t != task)
+			continue;
+		STAILQ_REMOVE(tasks, task, datafs_task, link);
+		return;
+	}
+}
+
+void datafs_loop_forget(struct datafs_loop *loop, struct datafs_task *task)
+{
+	tasks_forget(&loop->deferred, task);
+	pthread_mutex_lock(&loop->lock);
+	tasks_forget(&loop->posted, task);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void loop_run_deferred(struct datafs_loop *loop)
+{
+	struct datafs_task *t;
+
+	while ((t = STAILQ_FIRST(&loop->deferred))) {
+		STAILQ_REMOVE_HEAD(&loop->deferred, link);
+		t->fn(t);
+	}
+}
+
+/* One at a time: each may make the loop forget the next one. */
+static void loop_run_posted(struct datafs_loop *loop)
+{
+	struct datafs_task *t;
+
+	for (;;) {
+		pthread_mutex_lock(&loop->lock);
+		t = STAILQ_FIRST(&loop->posted);
+		if (t)
+			STAILQ_REMOVE_HEAD(&loop->posted, link);
+		pthread_mutex_unlock(&loop->lock);
+		if (!t)
+			return;
+		t->fn(t);
+	}
+}
+
 _Static_assert(sizeof(struct __kernel_timespec) ==
 	       sizeof(((struct datafs_event *)0)->ts), "kept in the event");
 
@@ -94,6 +214,7 @@ static void loop_woken(struct datafs_event *ev, int res)
 		return;
 	}
 	datafs_loop_read(loop, ev, loop->wake_fd, &loop->wake_count, 8);
+	loop_run_posted(loop);
 	if (loop->on_wake)
 		loop->on_wake(loop->on_wake_arg);
 }
@@ -119,6 +240,9 @@ int datafs_loop_new(struct datafs_loop **res)
 		free(loop);
 		return err;
 	}
+	STAILQ_INIT(&loop->deferred);
+	STAILQ_INIT(&loop->posted);
+	pthread_mutex_init(&loop->lock, NULL);
 	loop->wake.fn = loop_woken;
 	datafs_loop_read(loop, &loop->wake, loop->wake_fd, &loop->wake_count, 8);
 	*res = loop;
@@ -132,6 +256,7 @@ void datafs_loop_free(struct datafs_loop *loop)
 	datafs_loop_cancel(loop, &loop->wake);
 	io_uring_queue_exit(&loop->ring);
 	close(loop->wake_fd);
+	pthread_mutex_destroy(&loop->lock);
 	free(loop);
 }
 
@@ -142,6 +267,7 @@ static int loop_step(struct datafs_loop *loop, struct datafs_event *not)
 	struct datafs_event *ev;
 	int err, res;
 
+	loop_run_deferred(loop);
 	err = io_uring_submit_and_wait(&loop->ring, 1);
 	if (err < 0 && err != -EINTR && err != -EAGAIN && err != -EBUSY)
 		return err;
@@ -152,8 +278,12 @@ static int loop_step(struct datafs_loop *loop, struct datafs_event *not)
 		if (!ev)	/* a cancellation's own completion */
 			continue;
 		ev->pending = 0;
-		if (ev == not)
+		if (ev == not) {
+			/* Who came in the last moment is not let in. */
+			if (ev->kind == DATAFS_EV_ACCEPT && res >= 0)
+				close(res);
 			return 0;
+		}
 		ev->fn(ev, res);
 		if (loop->stop && !not)
 			return 0;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-	       "datafs_put_be64 swaps unconditionally");
+	       "datafs_put_be64 and its kin swap unconditionally");
 
 int64_t datafs_now(void)
 {

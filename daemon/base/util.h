@@ -42,6 +42,34 @@ static inline uint64_t datafs_get_be64(const void *p)
 	return __builtin_bswap64(v);
 }
 
+static inline void datafs_put_be32(void *p, uint32_t v)
+{
+	v = __builtin_bswap32(v);
+	__builtin_memcpy(p, &v, 4);
+}
+
+static inline uint32_t datafs_get_be32(const void *p)
+{
+	uint32_t v;
+
+	__builtin_memcpy(&v, p, 4);
+	return __builtin_bswap32(v);
+}
+
+static inline void datafs_put_be16(void *p, uint16_t v)
+{
+	v = __builtin_bswap16(v);
+	__builtin_memcpy(p, &v, 2);
+}
+
+static inline uint16_t datafs_get_be16(const void *p)
+{
+	uint16_t v;
+
+	__builtin_memcpy(&v, p, 2);
+	return __builtin_bswap16(v);
+}
+
 static inline uint64_t datafs_round_up(uint64_t v, uint64_t to)
 {
 	return (v + to - 1) / to * to;

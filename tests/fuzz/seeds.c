@@ -250,6 +250,91 @@ static void options(void)
 	}
 }
 
+static void be(uint64_t v, int bytes)
+{
+	while (bytes--)
+		buf[len++] = (unsigned char)(v >> 8 * bytes);
+}
+
+/* The fuzzer puts the checksums right. */
+static void frame(uint16_t type, uint32_t n)
+{
+	put("DFW\001", 4);
+	be(type, 2);
+	be(0, 2);
+	be(n, 4);
+	be(0, 4);
+	be(7, 8);
+	be(0, 4);
+}
+
+static void frames(void)
+{
+	static const unsigned char zero[256];
+	static const uint16_t types[] = { 5, 6, 7, 8, 9, 10, 11 };
+	uint64_t node;
+	char name[20];
+	size_t i;
+
+	/* HELLO to a responder, and ANSWER to an initiator */
+	for (i = 0; i < 2; i++) {
+		node = 2 + i;
+		be(i, 1);
+		frame((uint16_t)(1 + i), i ? 112 : 80);
+		be(1, 2);
+		be(0, 2);
+		be(1 + i, 2);
+		be(1, 2);
+		be(7, 8);
+		be(node, 8);
+		be(1, 1);
+		put(zero, 15);
+		put("nonce of thirty-two bytes ......", 32);
+		be(2, 4);
+		be(i ? 0 : 1, 4);
+		if (i)
+			put(zero, 32);
+		frame(3, 32);
+		put(zero, 32);
+		save("frame", i ? "answer" : "hello");
+	}
+	be(1, 1);
+	frame(4, 8);
+	be(7, 2);
+	put(zero, 6);
+	save("frame", "refuse");
+	for (i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		be(2 | (i % 2 ? 0 : 4), 1);
+		frame(types[i], i > 1 ? 40 : 0);
+		put(zero, i > 1 ? 40 : 0);
+		put(zero, 16);
+		frame(types[i], 0);
+		snprintf(name, sizeof(name), "type%u", types[i]);
+		save("frame", name);
+	}
+}
+
+#define CLUSTER	"00112233445566778899aabbccddeeff "
+#define KEY	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
+
+static const char *const key_files[] = {
+	"", "# words\n" CLUSTER "1 member " KEY,
+	CLUSTER "1 member " KEY CLUSTER "2 member f" KEY,
+	CLUSTER "4294967295 client:18446744073709551615 " KEY, "\t \n\n#",
+};
+
+static void key_texts(void)
+{
+	char name[20];
+	size_t i;
+
+	for (i = 0; i < sizeof(key_files) / sizeof(*key_files); i++) {
+		put(key_files[i], strlen(key_files[i]));
+		snprintf(name, sizeof(name), "%zu", i);
+		save("keys", name);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -258,5 +343,7 @@ int main(int argc, char **argv)
 	replies();
 	requests();
 	options();
+	frames();
+	key_texts();
 	return 0;
 }

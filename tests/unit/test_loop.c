@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The loop's sockets, and what it is given to do. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+
+static struct datafs_loop *loop;
+static unsigned int happened;
+static int last_res;
+
+static int setup(void **state)
+{
+	(void)state;
+	happened = 0;
+	return datafs_loop_new(&loop);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	datafs_loop_free(loop);
+	return 0;
+}
+
+static void stop_at_once(struct datafs_event *ev, int res)
+{
+	(void)ev;
+	last_res = res;
+	happened++;
+	datafs_loop_stop(loop);
+}
+
+static void count(struct datafs_event *ev, int res)
+{
+	(void)ev;
+	last_res = res;
+	happened++;
+}
+
+static int listener(struct sockaddr_in *in)
+{
+	socklen_t len = sizeof(*in);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	*in = (struct sockaddr_in) { .sin_family = AF_INET };
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (void *)in, len), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (void *)in, &len), 0);
+	return fd;
+}
+
+/* One connects, the other accepts; then a word goes over. */
+static struct datafs_event accept_ev, connect_ev, send_ev, recv_ev;
+static struct iovec iov[2] = { { "wo", 2 }, { "rds", 3 } };
+static struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+static char word[16];
+static int out, in_fd;
+
+static void speak_if_both(void)
+{
+	if (++happened < 2)
+		return;
+	assert_int_equal(datafs_loop_send(loop, &send_ev, out, &msg), 0);
+	assert_int_equal(datafs_loop_recv(loop, &recv_ev, in_fd, word,
+					  sizeof(word)), 0);
+}
+
+static void accepted(struct datafs_event *ev, int res)
+{
+	(void)ev;
+	assert_true(res >= 0);
+	in_fd = res;
+	speak_if_both();
+}
+
+static void connected(struct datafs_event *ev, int res)
+{
+	(void)ev;
+	assert_int_equal(res, 0);
+	speak_if_both();
+}
+
+static void sockets(void **state)
+{
+	struct sockaddr_in in;
+	int fd = listener(&in);
+
+	(void)state;
+	out = socket(AF_INET, SOCK_STREAM, 0);
+	accept_ev.fn = accepted;
+	connect_ev.fn = connected;
+	send_ev.fn = count;
+	recv_ev.fn = stop_at_once;
+	assert_int_equal(datafs_loop_accept(loop, &accept_ev, fd), 0);
+	assert_int_equal(datafs_loop_connect(loop, &connect_ev, out, (void *)&in,
+					     sizeof(in)), 0);
+	assert_int_equal(datafs_loop_run(loop), 0);
+	assert_int_equal(happened, 4);
+	assert_int_equal(last_res, 5);
+	assert_memory_equal(word, "words", 5);
+	close(out);
+	close(in_fd);
+	close(fd);
+}
+
+/* To a port on which nobody is; and to a reader who is gone, without SIGPIPE. */
+static void failures(void **state)
+{
+	struct datafs_event ev = { .fn = stop_at_once };
+	struct sockaddr_in in;
+	int pair[2];
+
+	(void)state;
+	close(listener(&in));
+	out = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(datafs_loop_connect(loop, &ev, out, (void *)&in,
+					     sizeof(in)), 0);
+	assert_int_equal(datafs_loop_run(loop), 0);
+	assert_int_equal(last_res, -ECONNREFUSED);
+	close(out);
+	datafs_loop_free(loop);
+	assert_int_equal(datafs_loop_new(&loop), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	close(pair[1]);
+	assert_int_equal(datafs_loop_send(loop, &ev, pair[0], &msg), 0);
+	assert_int_equal(datafs_loop_run(loop), 0);
+	assert_int_equal(last_res, -EPIPE);
+	close(pair[0]);
+}
+
+static void aborted(void **state)
+{
+	struct datafs_event ev = { .fn = stop_at_once };
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	datafs_loop_abort(loop, &ev);	/* nothing is under way */
+	assert_int_equal(datafs_loop_recv(loop, &ev, pair[0], word,
+					  sizeof(word)), 0);
+	datafs_loop_abort(loop, &ev);
+	assert_int_equal(happened, 0);
+	assert_int_equal(datafs_loop_run(loop), 0);
+	assert_int_equal(happened, 1);
+	assert_int_equal(last_res, -ECANCELED);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* A connection that was accepted too late to be told of is closed. */
+static void accept_cancelled(void **state)
+{
+	struct datafs_event ev = { .fn = count };
+	struct sockaddr_in in;
+	int fd = listener(&in);
+	char c;
+
+	(void)state;
+	out = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(out, (void *)&in, sizeof(in)), 0);
+	assert_int_equal(datafs_loop_accept(loop, &ev, fd), 0);
+	/* It is submitted only here, and there is somebody to accept. */
+	datafs_loop_cancel(loop, &ev);
+	assert_int_equal(happened, 0);
+	close(fd);
+	assert_true(recv(out, &c, 1, 0) <= 0);
+	close(out);
+}
+
+struct a_task {
+	struct datafs_task task;
+	unsigned int no;
+};
+
+static struct a_task tasks[3];
+static unsigned int order[8], n_order;
+
+static void note(struct datafs_task *t)
+{
+	order[n_order++] = ((struct a_task *)t)->no;
+}
+
+static void note_and_more(struct datafs_task *t)
+{
+	note(t);
+	t->fn = note;
+	datafs_loop_defer(loop, t);
+}
+
+static void note_and_stop(struct datafs_task *t)
+{
+	note(t);
+	datafs_loop_stop(loop);
+}
+
+static void deferred_order(void **state)
+{
+	struct a_task posted = { { .fn = note_and_stop }, 9 };
+	struct a_task forgotten = { { .fn = note }, 8 };
+
+	(void)state;
+	n_order = 0;
+	for (unsigned int i = 0; i < 3; i++) {
+		tasks[i] = (struct a_task) { { .fn = i ? note : note_and_more }, i };
+		datafs_loop_defer(loop, &tasks[i].task);
+	}
+	datafs_loop_post(loop, &forgotten.task);
+	datafs_loop_post(loop, &posted.task);
+	datafs_loop_forget(loop, &forgotten.task);
+	datafs_loop_forget(loop, &tasks[2].task);
+	datafs_loop_forget(loop, &tasks[2].task);
+	assert_int_equal(datafs_loop_run(loop), 0);
+	assert_int_equal(n_order, 4);
+	assert_int_equal(order[0], 0);
+	assert_int_equal(order[1], 1);
+	assert_int_equal(order[2], 0);
+	assert_int_equal(order[3], 9);
+}
+
+#define THREADS	4
+#define POSTS	5000
+
+struct poster {
+	pthread_t thread;
+	unsigned int next;	/* of those that ran: they do so in order */
+	struct post { struct datafs_task task; struct poster *by; } posts[POSTS];
+};
+
+static struct poster posters[THREADS];
+
+static void posted(struct datafs_task *t)
+{
+	struct post *p = (struct post *)t;
+
+	assert_int_equal(p - p->by->posts, p->by->next++);
+	if (++happened == THREADS * POSTS)
+		datafs_loop_stop(loop);
+}
+
+static void *post_all(void *arg)
+{
+	struct poster *p = arg;
+
+	for (unsigned int i = 0; i < POSTS; i++) {
+		p->posts[i].task.fn = posted;
+		p->posts[i].by = p;
+		datafs_loop_post(loop, &p->posts[i].task);
+	}
+	return NULL;
+}
+
+static void posts(void **state)
+{
+	(void)state;
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&posters[i].thread, NULL, post_all, &posters[i]);
+	assert_int_equal(datafs_loop_run(loop), 0);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(posters[i].thread, NULL);
+		assert_int_equal(posters[i].next, POSTS);
+	}
+	assert_int_equal(happened, THREADS * POSTS);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(sockets), T(failures), T(aborted), T(accept_cancelled),
+		T(deferred_order), T(posts),
+	};
+
+	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
+}
