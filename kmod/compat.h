@@ -284,6 +284,13 @@ static enum lru_status fn(struct list_head *item,			\
 			  struct list_lru_one *lru, void *arg)
 #endif
 
+/* For alloc_workqueue(): bound to processors */
+#ifdef DATAFS_HAVE_WQ_PERCPU
+#define DATAFS_WQ_PERCPU	WQ_PERCPU
+#else
+#define DATAFS_WQ_PERCPU	0
+#endif
+
 /* ->llseek of a file that does not seek */
 #ifdef DATAFS_HAVE_NO_LLSEEK
 #define DATAFS_NO_LLSEEK	no_llseek

@@ -387,7 +387,7 @@ static void datafs_dio_watch(struct work_struct *work)
 			datafs_dio_finish(dio, -EINTR);
 			return;
 		}
-		/* after its allow_signal() */
+		/* after its allow_kernel_signal() */
 		worker = smp_load_acquire(&dio->worker);
 		if (worker)
 			send_sig(SIGKILL, worker, 1);
@@ -402,7 +402,7 @@ static void datafs_dio_retry(struct work_struct *work)
 	struct iov_iter to;
 	ssize_t ret;
 
-	allow_signal(SIGKILL);
+	allow_kernel_signal(SIGKILL);
 	/* from now on the watch may send one */
 	smp_store_release(&dio->worker, current);
 	iov_iter_bvec(&to, READ, dio->bv, dio->io.nr, dio->len);
@@ -426,9 +426,11 @@ static void datafs_dio_done(struct datafs_io *io)
 	queue_delayed_work(datafs_wq, &dio->watch, DATAFS_DIO_WATCH);
 	/*
 	 * It will make an upcall: not in a workqueue that reclaim needs, nor in
-	 * one with mounts of other daemons. It frees: so it is queued last.
+	 * one with mounts of other daemons. It frees: so it is queued last. While
+	 * the watch tries to take it, it seems to be queued.
 	 */
-	queue_work(datafs_mnt(dio->inode->i_sb)->retry_wq, &dio->retry);
+	while (!queue_work(datafs_mnt(dio->inode->i_sb)->retry_wq, &dio->retry))
+		cpu_relax();
 }
 
 /* The whole range from one extent, or false. */

@@ -457,7 +457,8 @@ int datafs_io_init(void)
 					       SLAB_RECLAIM_ACCOUNT, NULL);
 	if (!datafs_group_cache)
 		return -ENOMEM;
-	datafs_wq = alloc_workqueue("datafs", WQ_MEM_RECLAIM, 0);
+	datafs_wq = alloc_workqueue("datafs", WQ_MEM_RECLAIM | DATAFS_WQ_PERCPU,
+				    0);
 	if (!datafs_wq) {
 		datafs_io_exit();
 		return -ENOMEM;

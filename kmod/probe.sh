@@ -178,6 +178,12 @@ ssize_t x(struct iov_iter *i, struct page ***p, size_t *off)
 	return iov_iter_extract_pages(i, p, 1 << 20, 16, 0, off);
 }
 END
+# A workqueue says that it is not unbound (6.18; some older ones have it, too)
+probe WQ_PERCPU <<'END'
+#include <linux/workqueue.h>
+extern const int flag;
+const int flag = WQ_PERCPU;
+END
 # no_llseek is gone: a file without ->llseek does not seek (6.12)
 probe NO_LLSEEK <<'END'
 #include <linux/fs.h>
