@@ -20,10 +20,10 @@ SAN_FLAGS :=
 endif
 
 CC ?= gcc
-PKGS := liburing libnl-genl-3.0 inih
+PKGS := liburing libnl-genl-3.0 inih libprotobuf-c
 CFLAGS ?= -O2 -g
 DATAFS_CFLAGS := -std=gnu11 -DDATAFS_VERSION='"$(VERSION)"' \
-	-Wall -Wextra -Werror -pthread -I$(TOP)/proto -I$(TOP)/daemon -I$(TOP)/tests/unit \
+	-Wall -Wextra -Werror -pthread -I$(TOP)/proto -I$(TOP)/daemon -I$(TOP)/tests/unit -I$(TOP)/build/proto \
 	$(shell pkg-config --cflags $(PKGS)) $(SAN_FLAGS)
 LIBS := $(shell pkg-config --libs $(PKGS)) -lleveldb -lisal -pthread
 TEST_LIBS = $(shell pkg-config --libs cmocka)
@@ -31,7 +31,7 @@ TEST_LIBS = $(shell pkg-config --libs cmocka)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 daemon_lib := $(B)/libdatafsd.a
-daemon_src := $(sort $(wildcard daemon/*/*.c))
+daemon_src := $(sort $(wildcard daemon/*/*.c)) build/proto/meta.pb-c.c
 util_main := $(wildcard utils/mount_datafs.c utils/umount_datafs.c utils/datafs.c)
 util_lib := $(B)/libdatafsutil.a
 util_src := $(filter-out $(util_main),$(sort $(wildcard utils/*.c)))
@@ -89,15 +89,20 @@ $(daemon_lib) $(util_lib):
 # Two programs may be linked from the same object; make must not remove it.
 .SECONDARY:
 
-$(B)/obj/%.o: %.c Makefile
+# The compiler writes both at once; what it makes is never written into the tree.
+build/proto/%.pb-c.c build/proto/%.pb-c.h &: proto/%.proto
+	@mkdir -p build/proto
+	protoc-c --c_out=build/proto -Iproto $<
+
+$(B)/obj/%.o: %.c Makefile | build/proto/meta.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(DATAFS_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
-# What the tests test_X_*.c share is in X_fixture.c.
+# What the tests test_X_*.c share is in X_fixture.c and other X_*.c.
 define fixture
-$(filter $(B)/tests/test_$(1)_%,$(test_bin)): $(call obj,tests/unit/$(1)_fixture.c)
+$(filter $(B)/tests/test_$(1)_%,$(test_bin)): $(call obj,$(wildcard tests/unit/$(1)_*.c))
 endef
 $(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
 	$(call fixture,$(patsubst tests/unit/%_fixture.c,%,$f))))
@@ -155,7 +160,7 @@ install: all
 		$(if $(KDIR),KDIR=$(abspath $(KDIR))) INSTALL_MOD_PATH=$(DESTDIR)
 
 clean:
-	rm -rf build/kmod-* build/dkms build/san build/fuzz build/obj build/tests build/*.a \
+	rm -rf build/kmod-* build/dkms build/san build/fuzz build/obj build/proto build/tests build/*.a \
 		build/datafsd build/datafs build/mount.datafs build/umount.datafs
 
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
