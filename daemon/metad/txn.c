@@ -16,7 +16,7 @@
 struct txn_chunk {
 	struct txn_chunk *next;
 	size_t used, size;
-	_Alignas(16) uint8_t mem[];
+	uint8_t mem[] __attribute__((aligned(16)));
 };
 
 enum item_is {

@@ -27,7 +27,7 @@ static const struct req small[] = {
 
 #define N	(sizeof(small) / sizeof(small[0]))
 
-static char dir[] = "/dev/shm/fuzz_entry-XXXXXX";
+static char dir[64];
 static struct datafs_metad *m;
 static uint8_t *start;
 static size_t start_len;
@@ -98,6 +98,7 @@ static void begin(void)
 	static int runs;
 
 	if (!runs) {
+		strcpy(dir, "/dev/shm/fuzz_entry-XXXXXX");
 		MUST(mkdtemp(dir));
 		atexit(remove_db);
 	}

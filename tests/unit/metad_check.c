@@ -27,12 +27,11 @@ static struct {
 	struct seen *in;
 	struct seen_session *s;
 	size_t inodes, sessions, names, entries;
+	const char *why;
 } w;
 
-#define HOLDS(cond) do {			\
-	if (!(cond))				\
-		return #cond;			\
-} while (0)
+/* What does not hold is remembered. */
+#define HOLDS(cond)	((cond) || (w.why = #cond, false))
 
 static int by_ino(const void *a, const void *b)
 {
@@ -70,13 +69,17 @@ static const char *see_inode(struct txn_bytes key, struct txn_bytes val)
 	struct seen *s;
 
 	(void)val;
-	HOLDS(key.len == 9);
+	if (!HOLDS(key.len == 9))
+		return w.why;
 	w.in = more(w.in, w.inodes, sizeof(*w.in));
 	s = &w.in[w.inodes++];
 	*s = (struct seen){ 0 };
-	HOLDS(rec_inode_get(&w.t, datafs_get_be64(key.p + 1), &s->in) == 1);
-	HOLDS(s->in.a.ino && s->in.a.ino < w.n.next_ino);
-	HOLDS(s->in.a.version);
+	if (!HOLDS(rec_inode_get(&w.t, datafs_get_be64(key.p + 1), &s->in) == 1))
+		return w.why;
+	if (!HOLDS(s->in.a.ino && s->in.a.ino < w.n.next_ino))
+		return w.why;
+	if (!HOLDS(s->in.a.version))
+		return w.why;
 	return NULL;
 }
 
@@ -85,11 +88,13 @@ static const char *see_session(struct txn_bytes key, struct txn_bytes val)
 	struct seen_session *s;
 
 	(void)val;
-	HOLDS(key.len == 9);
+	if (!HOLDS(key.len == 9))
+		return w.why;
 	w.s = more(w.s, w.sessions, sizeof(*w.s));
 	s = &w.s[w.sessions++];
 	*s = (struct seen_session){ .id = datafs_get_be64(key.p + 1) };
-	HOLDS(s->id && rec_session_get(&w.t, s->id, &s->s) == 1);
+	if (!HOLDS(s->id && rec_session_get(&w.t, s->id, &s->s) == 1))
+		return w.why;
 	return NULL;
 }
 
@@ -102,21 +107,29 @@ static const char *see_name(struct txn_bytes key, struct txn_bytes val)
 	struct key c;
 
 	(void)val;
-	HOLDS(dir && S_ISDIR(dir->in.a.mode) && dir->in.a.nlink);
-	HOLDS(rec_dirent_get(&w.t, dir->in.a.ino, name, &de) == 1);
-	HOLDS(de.cookie >= DATAFS_FIRST_COOKIE && de.cookie < dir->in.cookie);
+	if (!HOLDS(dir && S_ISDIR(dir->in.a.mode) && dir->in.a.nlink))
+		return w.why;
+	if (!HOLDS(rec_dirent_get(&w.t, dir->in.a.ino, name, &de) == 1))
+		return w.why;
+	if (!HOLDS(de.cookie >= DATAFS_FIRST_COOKIE && de.cookie < dir->in.cookie))
+		return w.why;
 	c = key_make2('C', dir->in.a.ino, de.cookie);
-	HOLDS(txn_get(&w.t, key_bytes(&c), &cval) == 1);
-	HOLDS(!rec_cookie_decode(&w.t, key_bytes(&c), cval, &cookie, &ino, &cname));
-	HOLDS(ino == de.ino && cname.len == name.len &&
-	      !memcmp(cname.p, name.p, name.len));
+	if (!HOLDS(txn_get(&w.t, key_bytes(&c), &cval) == 1))
+		return w.why;
+	if (!HOLDS(!rec_cookie_decode(&w.t, key_bytes(&c), cval, &cookie, &ino, &cname)))
+		return w.why;
+	if (!HOLDS(ino == de.ino && cname.len == name.len &&
+	      !memcmp(cname.p, name.p, name.len)))
+		return w.why;
 	in = inode(de.ino);
-	HOLDS(in);
+	if (!HOLDS(in))
+		return w.why;
 	in->names++;
 	dir->children++;
 	if (S_ISDIR(in->in.a.mode)) {
 		dir->subdirs++;
-		HOLDS(in->in.parent == dir->in.a.ino);
+		if (!HOLDS(in->in.parent == dir->in.a.ino))
+			return w.why;
 	}
 	w.names++;
 	return NULL;
@@ -133,7 +146,8 @@ static const char *see_xattr(struct txn_bytes key, struct txn_bytes val)
 {
 	struct seen *in = inode(datafs_get_be64(key.p + 1));
 
-	HOLDS(in && val.len && key.len > 9);
+	if (!HOLDS(in && val.len && key.len > 9))
+		return w.why;
 	in->xattrs += key.len - 8;
 	return NULL;
 }
@@ -142,7 +156,8 @@ static const char *see_orphan(struct txn_bytes key, struct txn_bytes val)
 {
 	struct seen *in = inode(datafs_get_be64(key.p + 1));
 
-	HOLDS(key.len == 9 && val.len == 1 && in);
+	if (!HOLDS(key.len == 9 && val.len == 1 && in))
+		return w.why;
 	in->orphan = true;
 	return NULL;
 }
@@ -152,7 +167,8 @@ static const char *see_hold(struct txn_bytes key, struct txn_bytes val)
 	struct seen_session *s = session(datafs_get_be64(key.p + 1));
 	struct seen *in = inode(datafs_get_be64(key.p + 9));
 
-	HOLDS(key.len == 17 && val.len == 1 && s && in);
+	if (!HOLDS(key.len == 17 && val.len == 1 && s && in))
+		return w.why;
 	in->holders++;
 	s->holds++;
 	return NULL;
@@ -162,8 +178,10 @@ static const char *see_answer(struct txn_bytes key, struct txn_bytes val)
 {
 	struct seen_session *s = session(datafs_get_be64(key.p + 1));
 
-	HOLDS(key.len == 17 && val.len > 1 && s);
-	HOLDS(datafs_get_be64(key.p + 9) >= s->s.lowest);
+	if (!HOLDS(key.len == 17 && val.len > 1 && s))
+		return w.why;
+	if (!HOLDS(datafs_get_be64(key.p + 9) >= s->s.lowest))
+		return w.why;
 	s->answers++;
 	return NULL;
 }
@@ -171,7 +189,8 @@ static const char *see_answer(struct txn_bytes key, struct txn_bytes val)
 static const char *see_node(struct txn_bytes key, struct txn_bytes val)
 {
 	(void)val;
-	HOLDS(key.len == 1);
+	if (!HOLDS(key.len == 1))
+		return w.why;
 	return NULL;
 }
 
@@ -209,7 +228,8 @@ static const char *keys_known(void)
 	while (known && txn_scan_next(&s, &key, &val) == 1)
 		known = key.len && memchr("NISDCXOHR", key.p[0], 9);
 	txn_scan_end(&s);
-	HOLDS(known);
+	if (!HOLDS(known))
+		return w.why;
 	return NULL;
 }
 
@@ -218,18 +238,26 @@ static const char *sum_inode(const struct seen *s)
 	const struct rec_inode *in = &s->in;
 	uint64_t ino = in->a.ino, steps = 0;
 
-	HOLDS(in->holders == s->holders && in->xattrs == s->xattrs);
-	HOLDS(s->orphan == !in->a.nlink);
-	HOLDS(in->a.nlink || in->holders);
+	if (!HOLDS(in->holders == s->holders && in->xattrs == s->xattrs))
+		return w.why;
+	if (!HOLDS(s->orphan == !in->a.nlink))
+		return w.why;
+	if (!HOLDS(in->a.nlink || in->holders))
+		return w.why;
 	if (!S_ISDIR(in->a.mode)) {
-		HOLDS(in->a.nlink == s->names);
+		if (!HOLDS(in->a.nlink == s->names))
+			return w.why;
 		return NULL;
 	}
-	HOLDS(in->children == s->children);
-	HOLDS(in->a.nlink == (in->a.nlink ? 2 : 0) + s->subdirs);
-	HOLDS(s->names == (in->a.nlink && ino != DATAFS_METAD_ROOT));
+	if (!HOLDS(in->children == s->children))
+		return w.why;
+	if (!HOLDS(in->a.nlink == (in->a.nlink ? 2 : 0) + s->subdirs))
+		return w.why;
+	if (!HOLDS(s->names == (in->a.nlink && ino != DATAFS_METAD_ROOT)))
+		return w.why;
 	while (in->a.nlink && ino != DATAFS_METAD_ROOT) {
-		HOLDS(++steps <= w.inodes && inode(ino));
+		if (!HOLDS(++steps <= w.inodes && inode(ino)))
+			return w.why;
 		ino = inode(ino)->in.parent;
 	}
 	return NULL;
@@ -249,12 +277,17 @@ static const char *sum(void)
 		orphans += w.in[i].orphan;
 	}
 	for (size_t i = 0; i < w.sessions; i++)
-		HOLDS(w.s[i].answers == w.s[i].s.answers &&
-		      w.s[i].holds == w.s[i].s.holds);
-	HOLDS(inode(DATAFS_METAD_ROOT));
-	HOLDS(w.names == w.entries);
-	HOLDS(w.n.c.inodes == w.inodes && w.n.c.orphans == orphans);
-	HOLDS(w.n.c.sessions == w.sessions && w.n.c.bytes == bytes);
+		if (!HOLDS(w.s[i].answers == w.s[i].s.answers &&
+		      w.s[i].holds == w.s[i].s.holds))
+			return w.why;
+	if (!HOLDS(inode(DATAFS_METAD_ROOT)))
+		return w.why;
+	if (!HOLDS(w.names == w.entries))
+		return w.why;
+	if (!HOLDS(w.n.c.inodes == w.inodes && w.n.c.orphans == orphans))
+		return w.why;
+	if (!HOLDS(w.n.c.sessions == w.sessions && w.n.c.bytes == bytes))
+		return w.why;
 	return NULL;
 }
 
@@ -262,13 +295,15 @@ static const char *check(void)
 {
 	const char *why;
 
-	HOLDS(rec_node_get(&w.t, &w.n) == 1);
+	if (!HOLDS(rec_node_get(&w.t, &w.n) == 1))
+		return w.why;
 	why = keys_known();
 	for (size_t i = 0; !why && i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		why = scan((int)i);
 	if (!why)
 		why = sum();
-	HOLDS(!txn_error(&w.t));
+	if (!HOLDS(!txn_error(&w.t)))
+		return w.why;
 	return why;
 }
 

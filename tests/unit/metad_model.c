@@ -69,10 +69,10 @@ static bool there(const struct model *w, uint64_t ino)
 static int usable(const struct model *w, uint64_t dir)
 {
 	if (!there(w, dir))
-		return ESTALE;
+		return -ESTALE;
 	if (!is_dir(w, dir))
-		return ENOTDIR;
-	return model_nlink(w, dir) ? 0 : ENOENT;
+		return -ENOTDIR;
+	return model_nlink(w, dir) ? 0 : -ENOENT;
 }
 
 static void changed(struct model *w, uint64_t ino, bool mtime)
@@ -105,7 +105,7 @@ static int make(struct model *w, const struct req *r, uint32_t type)
 	int err = usable(w, r->ino);
 
 	if (!err && find(w, r->ino, r->name))
-		err = EEXIST;
+		err = -EEXIST;
 	if (err)
 		return err;
 	*in = (struct model_inode){
@@ -130,14 +130,14 @@ static int link_to(struct model *w, const struct req *r)
 	int err;
 
 	if (!there(w, r->ino))
-		return ESTALE;
+		return -ESTALE;
 	if (is_dir(w, r->ino))
-		return EPERM;
+		return -EPERM;
 	if (!model_nlink(w, r->ino))
-		return ENOENT;
+		return -ENOENT;
 	err = usable(w, r->to);
 	if (!err && find(w, r->to, r->new_name))
-		err = EEXIST;
+		err = -EEXIST;
 	if (err)
 		return err;
 	add(w, r->to, r->new_name, r->ino);
@@ -153,14 +153,14 @@ static int removal(struct model *w, const struct req *r)
 	uint64_t ino;
 
 	if (err || !n)
-		return err ? err : ENOENT;
+		return err ? err : -ENOENT;
 	ino = n->ino;
 	if (r->op == OP(UNLINK) && is_dir(w, ino))
-		return EISDIR;
+		return -EISDIR;
 	if (r->op == OP(RMDIR) && !is_dir(w, ino))
-		return ENOTDIR;
+		return -ENOTDIR;
 	if (children(w, ino, false))
-		return ENOTEMPTY;
+		return -ENOTEMPTY;
 	n->ino = 0;
 	changed(w, r->ino, true);
 	changed(w, ino, false);
@@ -181,7 +181,7 @@ static bool below(const struct model *w, uint64_t ino, uint64_t above)
 
 static int rename_to(struct model *w, const struct req *r)
 {
-	int err = r->create && r->replace ? EINVAL : usable(w, r->ino);
+	int err = r->create && r->replace ? -EINVAL : usable(w, r->ino);
 	struct model_name *a, *b;
 	uint64_t moved, other;
 
@@ -192,22 +192,22 @@ static int rename_to(struct model *w, const struct req *r)
 	a = find(w, r->ino, r->name);
 	b = find(w, r->to, r->new_name);
 	if (!a || (r->replace && !b))
-		return ENOENT;
+		return -ENOENT;
 	if (r->create && b)
-		return EEXIST;
+		return -EEXIST;
 	moved = a->ino;
 	other = b ? b->ino : 0;
 	if (moved == other)
 		return 0;
 	if (is_dir(w, moved) && below(w, r->to, moved))
-		return EINVAL;
+		return -EINVAL;
 	if (r->replace && is_dir(w, other) && below(w, r->ino, other))
-		return EINVAL;
+		return -EINVAL;
 	if (b && !r->replace) {
 		if (is_dir(w, moved) != is_dir(w, other))
-			return is_dir(w, moved) ? ENOTDIR : EISDIR;
+			return is_dir(w, moved) ? -ENOTDIR : -EISDIR;
 		if (children(w, other, false))
-			return ENOTEMPTY;
+			return -ENOTEMPTY;
 	}
 	a->ino = r->replace ? other : 0;
 	if (b)
@@ -231,14 +231,14 @@ static int setattr(struct model *w, const struct req *r)
 	const Metad__Setattr *s = &r->set;
 
 	if (!there(w, r->ino))
-		return ESTALE;
+		return -ESTALE;
 	if (s->has_guard && (s->guard != in->ctime.tv_sec ||
 			     (long)s->guard_ns != in->ctime.tv_nsec))
-		return EAGAIN;
+		return -EAGAIN;
 	if (s->has_mode && S_ISLNK(in->mode))
-		return EOPNOTSUPP;
+		return -EOPNOTSUPP;
 	if (s->has_size && !S_ISREG(in->mode))
-		return is_dir(w, r->ino) ? EISDIR : EINVAL;
+		return is_dir(w, r->ino) ? -EISDIR : -EINVAL;
 	if (s->has_mode)
 		in->mode = (in->mode & S_IFMT) | s->mode;
 	if (s->has_uid)
@@ -259,16 +259,16 @@ static int xattr(struct model *w, const struct req *r)
 	int *x = &w->in[r->ino].xattr[r->name[5] - '0'];
 
 	if (!there(w, r->ino))
-		return r->create && r->replace && r->op == OP(SETXATTR) ? EINVAL : ESTALE;
+		return r->create && r->replace && r->op == OP(SETXATTR) ? -EINVAL : -ESTALE;
 	if (r->op == OP(REMOVEXATTR)) {
 		if (!*x)
-			return ENODATA;
+			return -ENODATA;
 		*x = 0;
 	} else {
 		if (r->create && r->replace)
-			return EINVAL;
+			return -EINVAL;
 		if (*x ? r->create : r->replace)
-			return *x ? EEXIST : ENODATA;
+			return *x ? -EEXIST : -ENODATA;
 		*x = *(const char *)r->value;
 	}
 	changed(w, r->ino, false);
@@ -280,9 +280,9 @@ static int hold(struct model *w, const struct req *r)
 	bool *held = &w->in[r->ino].held[r->session];
 
 	if (!there(w, r->ino))
-		return ESTALE;
+		return -ESTALE;
 	if (r->op == OP(RELEASE) && !*held)
-		return EBADF;
+		return -EBADF;
 	*held = r->op == OP(HOLD);
 	reap(w, r->ino);
 	return 0;

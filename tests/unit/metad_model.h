@@ -39,7 +39,7 @@ struct model {
 };
 
 void model_init(struct model *w);
-/* Does it; the errno of its answer. */
+/* Does it; the negative errno of its answer. */
 int model_do(struct model *w, const struct req *r);
 uint32_t model_nlink(const struct model *w, uint64_t ino);
 bool model_held(const struct model *w, uint64_t ino);

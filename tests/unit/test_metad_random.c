@@ -21,7 +21,7 @@ static char same_dir[4096], other_dir[4096];
 static uint64_t same_index, other_index, sent[MODEL_SESSIONS + 1];
 static char names[8][8] = { "a", "b", "c", "d", "e", "f", "g", "h" };
 static char xattrs[MODEL_XATTRS][8] = { "user.0", "user.1", "user.2" };
-static char targets[] = "abcdefghij";
+static const char targets[] = "abcdefghij";
 
 static uint64_t rnd(uint64_t *x)
 {
@@ -199,9 +199,9 @@ static void check_results(const struct req *r, size_t n, size_t twice,
 		Metad__Result *one = metad__result__unpack(NULL, res->r[i].len, res->r[i].data);
 
 		assert_non_null(one);
-		if ((int)one->error != errors[i])
-			print_error("op %d: %u, not %d\n", r[i].op, one->error, errors[i]);
-		assert_int_equal(one->error, errors[i]);
+		if ((int)one->error != -errors[i])
+			print_error("op %d: %u, not %d\n", r[i].op, one->error, -errors[i]);
+		assert_int_equal(one->error, -errors[i]);
 		result_free(one);
 	}
 	/* What was sent twice is answered from R, unless it is below the lowest. */
