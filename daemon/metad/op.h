@@ -84,7 +84,7 @@ static inline struct txn_bytes op_bytes(ProtobufCBinaryData b)
 
 /* ---- the commands ---- */
 
-typedef int (*op_fn)(struct op *o, const Metad__Command *c);
+typedef int (*op_fn)(struct op *o, const struct Metad__Command *c);
 
 /* NULL: no such command. */
 op_fn op_find(Metad__Command__OpCase op);

@@ -81,7 +81,7 @@ static struct req some_req(uint64_t *x)
 	r.len = 1;
 	r.create = !(rnd(x) % 5);
 	r.replace = !(rnd(x) % 4);
-	r.set = (Metad__Setattr){
+	r.set = (struct Metad__Setattr){
 		.has_mode = rnd(x) % 2, .mode = (uint32_t)(rnd(x) % 010000),
 		.has_uid = rnd(x) % 2, .uid = 4, .has_gid = rnd(x) % 2, .gid = 5,
 		.has_size = rnd(x) % 2, .size = rnd(x) % 1000,

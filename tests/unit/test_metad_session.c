@@ -5,7 +5,7 @@
 
 #include <leveldb/c.h>
 
-#include "metad/schema.h"
+#include "metad/ns_internal.h"
 #include "tmpdir.h"
 
 static struct datafs_metad_result apply_one(struct req r, uint64_t at)
@@ -296,6 +296,41 @@ static void many_links(void **state)
 	change(put_record, &rec);
 }
 
+static void set_dir(uint64_t ino, uint32_t nlink, uint64_t children, uint64_t cookie)
+{
+	struct rec_inode in;
+	struct txn t;
+
+	txn_begin(&t, m->db, m->ropt, dir);
+	assert_int_equal(rec_inode_get(&t, ino, &in), 1);
+	in.a.nlink = nlink;
+	in.children = children;
+	in.cookie = cookie;
+	rec_inode_put(&t, &in);
+	assert_int_equal(txn_commit(&t, m->wopt), 0);
+	txn_end(&t);
+}
+
+/* A command that fails late has written before: nothing of it stays. */
+static void late_failure(void **state)
+{
+	static const char acl[] = "\2\0\0\0\1\0\7\0\0\0\0\0\4\0\5\0\0\0\0\0"
+				  "\x20\0\1\0\0\0\0";
+	uint64_t d = make_dir(ROOT, "d");
+	struct datafs_metad_counts n;
+
+	(void)state;
+	must((struct req){ OP(SETXATTR), d, "system.posix_acl_default", .value = acl,
+			   .len = sizeof(acl) });
+	set_dir(d, DATAFS_METAD_LINK_MAX, INT32_MAX, 1ull << 40);
+	assert_int_equal(error_of((struct req){ OP(MKDIR), d, "e", .mode = 0755 }), EMLINK);
+	set_dir(d, 2, 0, 1ull << 40);
+	assert_null(metad_check(m));
+	assert_int_equal(datafs_metad_counts(m, &n), 0);
+	assert_int_equal(n.inodes, 2);
+	assert_int_equal(make_dir(d, "e"), d + 1);
+}
+
 static void opened_wrongly(void **state)
 {
 	struct datafs_metad_options opt = { .dir = dir, .id = "another" };
@@ -370,6 +405,7 @@ int main(void)
 		METAD_TEST(halts),
 		METAD_TEST(indexes),
 		METAD_TEST(many_links),
+		METAD_TEST(late_failure),
 		METAD_TEST(opened_wrongly),
 		METAD_TEST(damage),
 	};
