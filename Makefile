@@ -21,11 +21,11 @@ endif
 
 CC ?= gcc
 CXX ?= g++
-PKGS := liburing libnl-genl-3.0 inih libcrypto
+PKGS := liburing libnl-genl-3.0 inih libcrypto libprotobuf-c
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 DATAFS_CFLAGS := -std=gnu11 -DDATAFS_VERSION='"$(VERSION)"' \
-	-Wall -Wextra -Werror -pthread -I$(TOP)/proto -I$(TOP)/daemon -I$(TOP)/tests/unit \
+	-Wall -Wextra -Werror -pthread -I$(TOP)/proto -I$(TOP)/daemon -I$(TOP)/tests/unit -I$(TOP)/build/proto \
 	$(shell pkg-config --cflags $(PKGS)) $(SAN_FLAGS)
 # As LevelDB itself is built, whose classes some of ours are derived from.
 DATAFS_CXXFLAGS := -std=gnu++17 -fno-rtti -fno-exceptions \
@@ -37,7 +37,7 @@ TEST_LIBS = $(shell pkg-config --libs cmocka)
 obj = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
 
 daemon_lib := $(B)/libdatafsd.a
-daemon_src := $(sort $(wildcard daemon/*/*.c daemon/*/*.cc))
+daemon_src := $(sort $(wildcard daemon/*/*.c daemon/*/*.cc)) build/proto/meta.pb-c.c
 util_main := $(wildcard utils/mount_datafs.c utils/umount_datafs.c utils/datafs.c)
 util_lib := $(B)/libdatafsutil.a
 util_src := $(filter-out $(util_main),$(sort $(wildcard utils/*.c)))
@@ -95,7 +95,12 @@ $(daemon_lib) $(util_lib):
 # Two programs may be linked from the same object; make must not remove it.
 .SECONDARY:
 
-$(B)/obj/%.o: %.c Makefile
+# The compiler writes both at once; what it makes is never written into the tree.
+build/proto/%.pb-c.c build/proto/%.pb-c.h &: proto/%.proto
+	@mkdir -p build/proto
+	protoc-c --c_out=build/proto -Iproto $<
+
+$(B)/obj/%.o: %.c Makefile | build/proto/meta.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(DATAFS_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -105,9 +110,9 @@ $(B)/obj/%.o: %.cc Makefile
 
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
-# What the tests test_X_*.c share is in X_fixture.c.
+# What the tests test_X_*.c share is in X_fixture.c and other X_*.c.
 define fixture
-$(filter $(B)/tests/test_$(1)_%,$(test_bin)): $(call obj,tests/unit/$(1)_fixture.c)
+$(filter $(B)/tests/test_$(1)_%,$(test_bin)): $(call obj,$(wildcard tests/unit/$(1)_*.c))
 endef
 $(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
 	$(call fixture,$(patsubst tests/unit/%_fixture.c,%,$f))))
@@ -169,7 +174,7 @@ install: all
 		$(if $(KDIR),KDIR=$(abspath $(KDIR))) INSTALL_MOD_PATH=$(DESTDIR)
 
 clean:
-	rm -rf build/kmod-* build/dkms build/san build/fuzz build/obj build/tests build/*.a \
+	rm -rf build/kmod-* build/dkms build/san build/fuzz build/obj build/proto build/tests build/*.a \
 		build/datafsd build/datafs build/mount.datafs build/umount.datafs
 
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')

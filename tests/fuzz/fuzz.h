@@ -31,6 +31,10 @@ enum {
 };
 #define REPLY_HEAD	8	/* bytes before the body, for its alignment */
 
+/* seeds.c: one of @n bytes for fuzz_@target. seeds_entry.c has those of entries. */
+void seed_save(const char *target, const char *name, const void *p, size_t n);
+void seeds_entry(void);
+
 /* Where a fuzzer is linked with --wrap=write. */
 ssize_t __real_write(int fd, const void *buf, size_t len);
 ssize_t __wrap_write(int fd, const void *buf, size_t len);

@@ -41,6 +41,12 @@ static void save(const char *target, const char *name)
 	len = 0;
 }
 
+void seed_save(const char *target, const char *name, const void *p, size_t n)
+{
+	put(p, n);
+	save(target, name);
+}
+
 static struct datafs_attr an_attr(uint64_t ino, uint32_t mode)
 {
 	return (struct datafs_attr) {
@@ -345,5 +351,6 @@ int main(int argc, char **argv)
 	options();
 	frames();
 	key_texts();
+	seeds_entry();
 	return 0;
 }

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+/* An entry: its commands, whose sessions, what was answered before. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "ns_internal.h"
+#include "op.h"
+
+/* Where memory ran out, and where the bytes are at fault, unpack() says the same. */
+static void *unpack_alloc(void *failed, size_t size)
+{
+	void *p = malloc(size);
+
+	if (!p)
+		*(bool *)failed = true;
+	return p;
+}
+
+static void unpack_free(void *failed, void *p)
+{
+	(void)failed;
+	free(p);
+}
+
+static int halt(struct datafs_metad *m, uint64_t index, int err, const char *why)
+{
+	datafs_log(LOG_ERR, "namespace in %s: halted at entry %llu: %s", m->dir,
+		   (unsigned long long)index, why);
+	m->state = METAD_HALTED;
+	m->halted = err;
+	return err;
+}
+
+/* All of it is known to this version? NULL, or what is not. */
+static const char *check_entry(const Metad__Entry *e)
+{
+	const Metad__Command *c;
+
+	if (e->base.n_unknown_fields)
+		return "it has a field that this version does not know";
+	if (e->feature_level > DATAFS_METAD_LEVEL)
+		return "it is of a feature level above this version's";
+	for (size_t i = 0; i < e->n_commands; i++) {
+		c = e->commands[i];
+		if (!op_find(c->op_case))
+			return "it has a command that this version does not know";
+		/* All members of the union point to messages. */
+		if (c->base.n_unknown_fields || c->noop->base.n_unknown_fields)
+			return "a command has a field that this version does not know";
+		if (c->op_case == METAD__COMMAND__OP_FEATURE &&
+		    c->feature->level > DATAFS_METAD_LEVEL)
+			return "it raises the feature level above this version's";
+	}
+	return NULL;
+}
+
+static Metad__Attr told(const struct op_inode *in)
+{
+	const struct datafs_metad_attr *a = &in->r.a;
+	Metad__Attr res = METAD__ATTR__INIT;
+
+	res.has_ino = res.has_version = res.has_mode = res.has_nlink = true;
+	res.has_uid = res.has_gid = res.has_size = true;
+	res.has_rdev_major = res.has_rdev_minor = true;
+	res.has_atime = res.has_atime_ns = res.has_mtime = res.has_mtime_ns = true;
+	res.has_ctime = res.has_ctime_ns = res.has_btime = res.has_btime_ns = true;
+	res.ino = a->ino;
+	res.version = a->version;
+	res.mode = a->mode;
+	res.nlink = a->nlink;
+	res.uid = a->uid;
+	res.gid = a->gid;
+	res.size = a->size;
+	res.rdev_major = a->rdev_major;
+	res.rdev_minor = a->rdev_minor;
+	res.atime = a->atime.tv_sec;
+	res.atime_ns = (uint32_t)a->atime.tv_nsec;
+	res.mtime = a->mtime.tv_sec;
+	res.mtime_ns = (uint32_t)a->mtime.tv_nsec;
+	res.ctime = a->ctime.tv_sec;
+	res.ctime_ns = (uint32_t)a->ctime.tv_nsec;
+	res.btime = a->btime.tv_sec;
+	res.btime_ns = (uint32_t)a->btime.tv_nsec;
+	return res;
+}
+
+/* The Result, packed. */
+static void pack(struct op *o, const Metad__Command *c, int err,
+		 struct txn_bytes *res)
+{
+	Metad__Result r = METAD__RESULT__INIT;
+	Metad__Attr attr[TOLD_NR], **field[TOLD_NR] = {
+		[TOLD_NODE] = &r.node, [TOLD_PARENT] = &r.parent,
+		[TOLD_NEW_PARENT] = &r.new_parent, [TOLD_OTHER] = &r.other,
+	};
+	uint8_t *p;
+
+	r.has_session = r.has_request = r.has_error = true;
+	r.session = c->session;
+	r.request = c->request;
+	r.error = (uint32_t)-err;
+	for (int i = 0; !err && i < TOLD_NR; i++) {
+		if (!o->told[i])
+			continue;
+		attr[i] = told(o->told[i]);
+		*field[i] = &attr[i];
+	}
+	res->len = metad__result__get_packed_size(&r);
+	p = txn_alloc(o->t, res->len);
+	if (p)
+		metad__result__pack(&r, p);
+	res->p = p;
+}
+
+/* 0: the command may be tried. 1: @res is the answer that it had. Else a refusal. */
+static int begin(struct op *o, const Metad__Command *c, struct txn_bytes *res)
+{
+	struct key k = key_make2('R', c->session, c->request);
+	int ret;
+
+	if (!c->session)
+		return c->op_case == METAD__COMMAND__OP_NOOP ||
+		       c->op_case == METAD__COMMAND__OP_FEATURE ||
+		       c->op_case == METAD__COMMAND__OP_SESSION_CLOSE ? 0 : -EINVAL;
+	if (!c->request || c->lowest > c->request)
+		return -EINVAL;
+	ret = rec_session_get(o->t, c->session, o->s);
+	if (ret < 0)
+		return ret;
+	if (!ret) {
+		*o->s = (struct rec_session){ .lowest = c->lowest };
+		return c->op_case == METAD__COMMAND__OP_SESSION_OPEN ||
+		       c->op_case == METAD__COMMAND__OP_SESSION_CLOSE ? 0 : -ENOTCONN;
+	}
+	o->opened = true;
+	op_forget_answers(o, c->lowest);
+	rec_session_put(o->t, c->session, o->s);
+	if (c->request < o->s->lowest)
+		return -EALREADY;
+	ret = rec_bytes_get(o->t, &k, res);
+	if (ret)
+		return ret;
+	return o->s->answers >= DATAFS_METAD_ANSWERS_MAX ? -EBUSY : 0;
+}
+
+/* Remembers the answer of a session's command. */
+static void remember(struct op *o, const Metad__Command *c, struct txn_bytes res)
+{
+	struct key k = key_make2('R', c->session, c->request);
+
+	if (!c->session || !o->opened)
+		return;
+	o->s->answers++;
+	rec_session_put(o->t, c->session, o->s);
+	rec_bytes_put(o->t, &k, res);
+}
+
+/* Its answer is in @res; only the transaction can fail. */
+static void run(struct txn *t, struct rec_node *n, const Metad__Entry *e,
+		const Metad__Command *c, struct txn_bytes *res)
+{
+	struct rec_node n_was = *n;
+	struct rec_session s = { 0 }, s_was;
+	struct op o = {
+		.t = t, .n = n, .s = &s, .session = c->session, .time = e->time,
+		.now = { (time_t)(e->time / DATAFS_SEC), (long)(e->time % DATAFS_SEC) },
+	};
+	int ret = begin(&o, c, res);
+
+	if (ret == 1)
+		return;
+	if (ret) {
+		pack(&o, c, ret, res);
+		return;
+	}
+	s_was = s;
+	txn_save(t);
+	ret = op_find(c->op_case)(&o, c);
+	if (!ret)
+		op_flush(&o);
+	if (ret) {
+		txn_drop(t);
+		*n = n_was;
+		s = s_was;
+	} else {
+		txn_keep(t);
+	}
+	pack(&o, c, ret, res);
+	remember(&o, c, *res);
+}
+
+static int keep_result(struct datafs_metad_results *res, struct txn_bytes b)
+{
+	struct datafs_metad_result *r = &res->r[res->n];
+
+	r->data = malloc(b.len ? b.len : 1);
+	if (!r->data)
+		return -ENOMEM;
+	memcpy(r->data, b.p, b.len);
+	r->len = b.len;
+	res->n++;
+	return 0;
+}
+
+static int apply(struct datafs_metad *m, struct txn *t, struct rec_node *n,
+		 const Metad__Entry *e, struct datafs_metad_results *res)
+{
+	struct txn_bytes b;
+
+	if (res && e->n_commands) {
+		res->r = calloc(e->n_commands, sizeof(*res->r));
+		if (!res->r)
+			return txn_fail(t, -ENOMEM);
+	}
+	if (e->first_ino > n->next_ino)
+		n->next_ino = DATAFS_MIN(e->first_ino, (uint64_t)DATAFS_METAD_INO_MAX + 1);
+	for (size_t i = 0; i < e->n_commands && !txn_error(t); i++) {
+		run(t, n, e, e->commands[i], &b);
+		if (res && !txn_error(t) && keep_result(res, b))
+			txn_fail(t, -ENOMEM);
+	}
+	rec_node_put(t, n);
+	return txn_commit(t, m->wopt);
+}
+
+int datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
+		       const void *entry, size_t len,
+		       struct datafs_metad_results *res)
+{
+	bool no_memory = false;
+	ProtobufCAllocator mem = { unpack_alloc, unpack_free, &no_memory };
+	struct rec_node n = m->n;
+	Metad__Entry *e;
+	const char *why;
+	struct txn t;
+	int err;
+
+	if (res)
+		*res = (struct datafs_metad_results){ 0 };
+	if (m->state == METAD_HALTED)
+		return m->halted;
+	if (index && index <= n.c.index)
+		return 1;
+	if (!index || term < n.c.term)
+		return -EINVAL;
+	e = metad__entry__unpack(&mem, len, entry);
+	if (!e)
+		return no_memory ? -ENOMEM :
+			halt(m, index, -EPROTO, "it cannot be decoded");
+	why = check_entry(e);
+	if (why) {
+		metad__entry__free_unpacked(e, &mem);
+		return halt(m, index, -EPROTO, why);
+	}
+	n.c.index = index;
+	n.c.term = term;
+	txn_begin(&t, m->db, m->ropt, m->dir);
+	err = apply(m, &t, &n, e, res);
+	txn_end(&t);
+	metad__entry__free_unpacked(e, &mem);
+	if (!err) {
+		m->n = n;
+		return 0;
+	}
+	if (res)
+		datafs_metad_results_free(res);
+	return err == -ENOMEM ? err : halt(m, index, err, strerror(-err));
+}
+
+void datafs_metad_results_free(struct datafs_metad_results *res)
+{
+	for (size_t i = 0; i < res->n; i++)
+		free(res->r[i].data);
+	free(res->r);
+	*res = (struct datafs_metad_results){ 0 };
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ns_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/leveldb.h"
+#include "base/log.h"
+#include "base/util.h"
+
+static void root_put(struct txn *t)
+{
+	struct rec_inode root = {
+		.a = { .ino = DATAFS_METAD_ROOT, .mode = S_IFDIR | 0755,
+		       .nlink = 2, .version = 1 },
+		.parent = DATAFS_METAD_ROOT,
+		.cookie = DATAFS_FIRST_COOKIE,
+	};
+
+	rec_inode_put(t, &root);
+}
+
+/* A database without a state is new: then it must be empty. */
+static int make(struct datafs_metad *m, struct txn *t, const uint8_t *id)
+{
+	struct txn_bytes key, val, none = { 0 };
+	leveldb_writeoptions_t *sync;
+	struct txn_scan s;
+	int ret;
+
+	txn_scan_begin(&s, t, none, none);
+	ret = txn_scan_next(&s, &key, &val);
+	if (ret > 0)
+		ret = txn_damaged(t, key, "there is no state of the member beside it");
+	txn_scan_end(&s);
+	if (ret)
+		return ret;
+	m->n = (struct rec_node){
+		.next_ino = DATAFS_METAD_ROOT + 1,
+		.c = { .inodes = 1, .feature_level = 1 },
+	};
+	memcpy(m->n.id, id, sizeof(m->n.id));
+	root_put(t);
+	rec_node_put(t, &m->n);
+	sync = leveldb_writeoptions_create();
+	leveldb_writeoptions_set_sync(sync, 1);
+	ret = txn_commit(t, sync);
+	leveldb_writeoptions_destroy(sync);
+	return ret;
+}
+
+static int load(struct datafs_metad *m, const uint8_t *id)
+{
+	struct txn t;
+	int ret;
+
+	txn_begin(&t, m->db, m->ropt, m->dir);
+	ret = rec_node_get(&t, &m->n);
+	if (!ret) {
+		ret = make(m, &t, id);
+	} else if (ret == 1 && memcmp(m->n.id, id, sizeof(m->n.id))) {
+		datafs_log(LOG_ERR, "namespace in %s: it is another one", m->dir);
+		ret = -EINVAL;
+	} else if (ret == 1 && m->n.c.feature_level > DATAFS_METAD_LEVEL) {
+		datafs_log(LOG_ERR, "namespace in %s: its feature level is %u, this version knows %u",
+			   m->dir, m->n.c.feature_level, DATAFS_METAD_LEVEL);
+		ret = -EPROTO;
+	}
+	txn_end(&t);
+	return ret < 0 ? ret : 0;
+}
+
+static int open_db(struct datafs_metad *m, const uint8_t *id)
+{
+	char *said = NULL;
+	int err = datafs_mkdirs(m->dir, 0700);
+
+	if (err) {
+		datafs_log(LOG_ERR, "namespace in %s: %s", m->dir, strerror(-err));
+		return err;
+	}
+	m->db = leveldb_open(m->opt, m->dir, &said);
+	if (m->db)
+		return load(m, id);
+	datafs_log(LOG_ERR, "namespace in %s: %s", m->dir, said);
+	err = datafs_leveldb_error(said);
+	leveldb_free(said);
+	return err;
+}
+
+int datafs_metad_open(const struct datafs_metad_options *opt,
+		      struct datafs_metad **res)
+{
+	struct datafs_metad *m = calloc(1, sizeof(*m));
+	int err;
+
+	if (!m)
+		return -ENOMEM;
+	m->dir = strdup(opt->dir);
+	if (!m->dir) {
+		free(m);
+		return -ENOMEM;
+	}
+	m->opt = leveldb_options_create();
+	m->filter = leveldb_filterpolicy_create_bloom(10);
+	m->block_cache = leveldb_cache_create_lru(16 << 20);
+	leveldb_options_set_create_if_missing(m->opt, 1);
+	leveldb_options_set_paranoid_checks(m->opt, 1);
+	leveldb_options_set_filter_policy(m->opt, m->filter);
+	leveldb_options_set_cache(m->opt, m->block_cache);
+	leveldb_options_set_write_buffer_size(m->opt, 8 << 20);
+	if (opt->env)
+		leveldb_options_set_env(m->opt, opt->env);
+	m->ropt = leveldb_readoptions_create();
+	leveldb_readoptions_set_verify_checksums(m->ropt, 1);
+	m->wopt = leveldb_writeoptions_create();
+	leveldb_writeoptions_set_sync(m->wopt, opt->sync);
+	err = open_db(m, opt->id);
+	if (err) {
+		datafs_metad_close(m);
+		return err;
+	}
+	*res = m;
+	return 0;
+}
+
+void datafs_metad_close(struct datafs_metad *m)
+{
+	if (!m)
+		return;
+	if (m->db)
+		leveldb_close(m->db);
+	leveldb_options_destroy(m->opt);
+	leveldb_filterpolicy_destroy(m->filter);
+	leveldb_cache_destroy(m->block_cache);
+	leveldb_readoptions_destroy(m->ropt);
+	leveldb_writeoptions_destroy(m->wopt);
+	free(m->dir);
+	free(m);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A member of the metadata quorum: the namespace as a deterministic state
+ * machine over LevelDB. What it holds follows from the entries that were applied,
+ * in their order, and from nothing else: no clock, no random number, no order
+ * of anything in memory. Two members that applied the same entries have equal
+ * keys and values.
+ *
+ *   ns.c          a member's life
+ *   apply.c       an entry: commands, sessions, answered requests
+ *   op_*.c        what the commands do
+ *   read.c        questions
+ *   schema.c      keys and records
+ *   acl.c         POSIX ACLs
+ *   txn.c         what one entry changes, until it is written
+ *
+ * One entry is one WriteBatch with its index in it: it is applied as a whole or
+ * not at all, and one that comes again is passed over. Inside an entry each
+ * command sees what those before it did; a command that fails leaves nothing
+ * but its answer.
+ *
+ * Exactly once. A session's command is answered and the answer is remembered
+ * under its id; if it comes again the same bytes are the answer, and nothing is
+ * done. With each command the session says below which id it wants no answer any
+ * more; these are dropped, and a command with such an id is refused:
+ *
+ *   EALREADY   its id is below the session's lowest: it was answered once
+ *   EBUSY      DATAFS_METAD_ANSWERS_MAX answers are kept: nothing was done,
+ *              send it again with a higher lowest
+ *   ENOTCONN   there is no such session
+ *   EINVAL     no id, or a lowest above it
+ *
+ * None of these four is remembered. To close a session that is not there is no error.
+ *
+ * Times, after POSIX.1-2017 ("shall mark for update", XSH), and Linux where
+ * POSIX leaves it open (*). "now" is the entry's time.
+ *
+ *   command               the inode         its directories   another inode
+ *   create, mkdir, mknod  atime mtime ctime mtime ctime
+ *   symlink               atime mtime ctime mtime ctime
+ *   link                  ctime             mtime ctime
+ *   unlink, rmdir         ctime             mtime ctime
+ *   rename                ctime (*)         both mtime ctime  replaced: ctime
+ *   rename, exchange      ctime (*)         both mtime ctime  exchanged: ctime (*)
+ *   rename to itself, or to a hard link of itself: none
+ *   setattr               ctime; with size also mtime, unless that is given
+ *   setxattr, removexattr ctime (*)
+ *   hold, release         none
+ *
+ * Whoever may do what is checked in the kernels of the clients, with sticky bits,
+ * and so is what a change of owner takes from a mode.
+ *
+ * Threads: datafs_metad_apply() is called by one thread at a time. All reads may
+ * be called by any thread at any time; each sees the state between two entries (a
+ * snapshot of LevelDB), and may block on the disk, on no lock of ours.
+ */
+#ifndef DATAFS_METAD_NS_H
+#define DATAFS_METAD_NS_H
+
+#include <leveldb/c.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "datafs_abi.h"
+
+#define DATAFS_METAD_ROOT	1	/* the root's inode number */
+#define DATAFS_METAD_LEVEL	1	/* the feature level of this code */
+#define DATAFS_METAD_ID_LEN	16
+#define DATAFS_METAD_INO_MAX	INT64_MAX
+#define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
+#define DATAFS_METAD_LIST_MAX	65536	/* bytes of all names of an inode's xattrs */
+#define DATAFS_METAD_ANSWERS_MAX	4096	/* answered requests kept of a session */
+#define DATAFS_METAD_HOLDS_MAX	(1u << 20)	/* inodes that a session holds */
+#define DATAFS_METAD_SESSIONS_MAX	65536
+
+struct datafs_metad;
+
+struct datafs_metad_options {
+	const char *dir;	/* of the database; made if missing */
+	/*
+	 * The namespace's id, the same on all members: written into a new
+	 * database, and an existing one must have it.
+	 */
+	uint8_t id[DATAFS_METAD_ID_LEN];
+	/* Each entry is on disk when it is applied. Else the Raft log must be. */
+	bool sync;
+	leveldb_env_t *env;	/* NULL: LevelDB's own. Outlives the member. */
+};
+
+struct datafs_metad_attr {
+	uint64_t ino;
+	uint64_t version;	/* grows with every change, a directory's names included */
+	uint64_t size;
+	uint32_t mode, nlink, uid, gid, rdev_major, rdev_minor;
+	struct timespec atime, mtime, ctime, btime;
+};
+
+struct datafs_metad_counts {
+	uint64_t index, term;	/* of the last entry applied; 0: none */
+	uint64_t inodes;	/* with orphans */
+	uint64_t orphans;	/* without a name, held by a session */
+	uint64_t sessions;
+	uint64_t bytes;		/* sizes of all regular files, modulo 2^64 */
+	uint32_t feature_level;
+};
+
+/* The packed Result of each command of an entry, in their order. */
+struct datafs_metad_results {
+	size_t n;
+	struct datafs_metad_result {
+		uint8_t *data;
+		size_t len;
+	} *r;
+};
+
+/*
+ * Opens the database, or makes it with an empty root (mode 0755, times 0).
+ * -EUCLEAN: it is damaged, or not of this format; -EINVAL: of another namespace; else what
+ * LevelDB met. Each with a line in the log; nothing is ever thrown away.
+ */
+int datafs_metad_open(const struct datafs_metad_options *opt,
+		      struct datafs_metad **res);
+/* No call may be under way. */
+void datafs_metad_close(struct datafs_metad *m);
+
+/*
+ * datafs_metad_apply - apply one entry of the Raft log
+ * @index:	above 0; those that Raft keeps to itself may be missing
+ * @term:	not below that of the entry before
+ * @entry:	a packed Entry
+ * @res:	NULL if nobody waits; else to be freed with
+ *		datafs_metad_results_free(), empty unless 0 is returned
+ *
+ * 0: applied. 1: it was applied before, and is passed over. An error: nothing of
+ * it is applied. -ENOMEM: may be tried again. -EINVAL: the caller's index or
+ * term. Anything else halts the member, with one line in the log, and is the
+ * answer to every later apply: -EPROTO for an entry it does not understand, -EUCLEAN
+ * for a damaged record, else what LevelDB met. Reads go on.
+ */
+int datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
+		       const void *entry, size_t len,
+		       struct datafs_metad_results *res);
+void datafs_metad_results_free(struct datafs_metad_results *res);
+
+/*
+ * Reads. -ESTALE: there is no such inode. -EUCLEAN: a damaged record, with a line
+ * in the log. -ENOMEM, -EIO.
+ */
+int datafs_metad_counts(struct datafs_metad *m, struct datafs_metad_counts *res);
+int datafs_metad_getattr(struct datafs_metad *m, uint64_t ino,
+			 struct datafs_metad_attr *res);
+/* -ENOENT, -ENOTDIR, -ENAMETOOLONG, -EINVAL (no name). */
+int datafs_metad_lookup(struct datafs_metad *m, uint64_t dir, const char *name,
+			size_t len, struct datafs_metad_attr *res);
+/* The directory that holds @dir (the root: itself; a removed one: the last). */
+int datafs_metad_parent(struct datafs_metad *m, uint64_t dir, uint64_t *res);
+/* @name is not NUL-terminated. Return non-zero to stop before this entry. */
+typedef int (*datafs_metad_entry_fn)(void *arg, uint64_t cookie,
+				     const char *name, size_t len,
+				     const struct datafs_metad_attr *attr);
+/*
+ * The entries after @cookie (0: all) in the order of their cookies, which start
+ * at DATAFS_FIRST_COOKIE. A name keeps its cookie, and a directory never gives one
+ * to another name. *@eof: @fn has taken the last one.
+ */
+int datafs_metad_readdir(struct datafs_metad *m, uint64_t dir, uint64_t cookie,
+			 datafs_metad_entry_fn fn, void *arg, bool *eof);
+/* The length; @buf has DATAFS_SYMLINK_MAX bytes, no NUL is added. -EINVAL. */
+ssize_t datafs_metad_readlink(struct datafs_metad *m, uint64_t ino, char *buf);
+/* As getxattr(2), listxattr(2): @size 0 asks for the length. -ENODATA, -ERANGE. */
+ssize_t datafs_metad_getxattr(struct datafs_metad *m, uint64_t ino,
+			      const char *name, size_t len, void *buf,
+			      size_t size);
+ssize_t datafs_metad_listxattr(struct datafs_metad *m, uint64_t ino, char *buf,
+			       size_t size);
+
+#endif

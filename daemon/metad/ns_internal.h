@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DATAFS_METAD_NS_INTERNAL_H
+#define DATAFS_METAD_NS_INTERNAL_H
+
+#include "schema.h"
+
+/*
+ * A member runs until it meets an entry that it cannot apply as the others do;
+ * there is no way back but a new start.
+ */
+enum metad_state { METAD_RUNS, METAD_HALTED };
+
+struct datafs_metad {
+	char *dir;
+	leveldb_t *db;
+	leveldb_options_t *opt;
+	leveldb_filterpolicy_t *filter;
+	leveldb_cache_t *block_cache;
+	leveldb_readoptions_t *ropt;
+	leveldb_writeoptions_t *wopt;
+
+	/* The rest is the applier's alone; reads take all from the database. */
+	struct rec_node n;	/* as it is in the database */
+	enum metad_state state;
+	int halted;		/* why, a negative errno */
+};
+
+#endif

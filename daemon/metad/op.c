@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "op.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+op_fn op_find(Metad__Command__OpCase op)
+{
+	static const struct {
+		Metad__Command__OpCase op;
+		op_fn fn;
+	} table[] = {
+		{ METAD__COMMAND__OP_NOOP, op_noop },
+		{ METAD__COMMAND__OP_FEATURE, op_feature },
+		{ METAD__COMMAND__OP_SESSION_OPEN, op_session_open },
+		{ METAD__COMMAND__OP_SESSION_RENEW, op_session_renew },
+		{ METAD__COMMAND__OP_SESSION_CLOSE, op_session_close },
+		{ METAD__COMMAND__OP_CREATE, op_create },
+		{ METAD__COMMAND__OP_MKDIR, op_mkdir },
+		{ METAD__COMMAND__OP_MKNOD, op_mknod },
+		{ METAD__COMMAND__OP_SYMLINK, op_symlink },
+		{ METAD__COMMAND__OP_LINK, op_link },
+		{ METAD__COMMAND__OP_UNLINK, op_unlink },
+		{ METAD__COMMAND__OP_RMDIR, op_rmdir },
+		{ METAD__COMMAND__OP_RENAME, op_rename },
+		{ METAD__COMMAND__OP_SETATTR, op_setattr },
+		{ METAD__COMMAND__OP_SETXATTR, op_setxattr },
+		{ METAD__COMMAND__OP_REMOVEXATTR, op_removexattr },
+		{ METAD__COMMAND__OP_HOLD, op_hold },
+		{ METAD__COMMAND__OP_RELEASE, op_release },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].op == op)
+			return table[i].fn;
+	return NULL;
+}
+
+int op_get(struct op *o, uint64_t ino, struct op_inode **res)
+{
+	struct op_inode *in;
+	int ret;
+
+	for (unsigned int i = 0; i < o->inodes; i++) {
+		if (o->in[i].r.a.ino != ino)
+			continue;
+		*res = &o->in[i];
+		return 0;
+	}
+	in = &o->in[o->inodes];
+	*in = (struct op_inode){ 0 };
+	ret = rec_inode_get(o->t, ino, &in->r);
+	if (ret <= 0)
+		return ret ? ret : -ESTALE;
+	o->inodes++;
+	*res = in;
+	return 0;
+}
+
+int op_get_dir(struct op *o, uint64_t ino, struct op_inode **res)
+{
+	int err = op_get(o, ino, res);
+
+	if (err)
+		return err;
+	if (!S_ISDIR((*res)->r.a.mode))
+		return -ENOTDIR;
+	return (*res)->r.a.nlink ? 0 : -ENOENT;
+}
+
+int op_new(struct op *o, uint32_t type, struct op_inode **res)
+{
+	struct op_inode *in = &o->in[o->inodes];
+	struct datafs_metad_attr *a = &in->r.a;
+
+	if (o->n->next_ino > DATAFS_METAD_INO_MAX)
+		return -ENOSPC;
+	o->inodes++;
+	*in = (struct op_inode){ .changed = true, .dirty = true };
+	a->ino = o->n->next_ino++;
+	a->mode = type;
+	a->atime = o->now;
+	a->mtime = o->now;
+	a->ctime = o->now;
+	a->btime = o->now;
+	if (S_ISDIR(type))
+		in->r.cookie = DATAFS_FIRST_COOKIE;
+	o->n->c.inodes++;
+	*res = in;
+	return 0;
+}
+
+void op_changed(struct op *o, struct op_inode *in)
+{
+	in->r.a.ctime = o->now;
+	in->changed = true;
+	in->dirty = true;
+}
+
+void op_modified(struct op *o, struct op_inode *in)
+{
+	in->r.a.mtime = o->now;
+	op_changed(o, in);
+}
+
+void op_flush(struct op *o)
+{
+	for (unsigned int i = 0; i < o->inodes; i++) {
+		struct op_inode *in = &o->in[i];
+
+		if (in->changed)
+			in->r.a.version++;
+		if (in->dirty && !in->gone)
+			rec_inode_put(o->t, &in->r);
+	}
+	o->inodes = 0;
+}
+
+int op_is_above(struct op *o, uint64_t above, uint64_t ino)
+{
+	struct key k = key_make('I', ino);
+	struct rec_inode in;
+	int ret;
+
+	/* A way to the root is shorter than there are inodes. */
+	for (uint64_t steps = 0; steps <= o->n->c.inodes; steps++) {
+		if (ino == above)
+			return 1;
+		if (ino == DATAFS_METAD_ROOT)
+			return 0;
+		ret = rec_inode_get(o->t, ino, &in);
+		if (ret < 0)
+			return ret;
+		k = key_make('I', ino);
+		if (!ret || !S_ISDIR(in.a.mode) || !in.a.nlink)
+			return txn_damaged(o->t, key_bytes(&k), "no directory above");
+		ino = in.parent;
+	}
+	return txn_damaged(o->t, key_bytes(&k), "directories in a circle");
+}
+
+int op_name_check(struct txn_bytes name)
+{
+	if (name.len > DATAFS_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!name.len || memchr(name.p, '/', name.len) ||
+	    memchr(name.p, '\0', name.len))
+		return -EINVAL;
+	return name.p[0] == '.' && (name.len == 1 ||
+	       (name.len == 2 && name.p[1] == '.')) ? -EINVAL : 0;
+}
+
+int op_lookup(struct op *o, const struct op_inode *dir, struct txn_bytes name,
+	      struct rec_dirent *de)
+{
+	int ret = op_name_check(name);
+
+	if (ret)
+		return ret;
+	ret = rec_dirent_get(o->t, dir->r.a.ino, name, de);
+	return ret < 0 ? ret : ret ? 0 : -ENOENT;
+}
+
+int op_get_named(struct op *o, const struct op_inode *dir,
+		 const struct rec_dirent *de, struct op_inode **res)
+{
+	struct key k = key_make('I', de->ino);
+	int err = op_get(o, de->ino, res);
+
+	if (err && err != -ESTALE)
+		return err;
+	if (err || !(*res)->r.a.nlink)
+		return txn_damaged(o->t, key_bytes(&k), "named, and not there");
+	k = key_make('I', dir->r.a.ino);
+	if (!dir->r.children ||
+	    (S_ISDIR((*res)->r.a.mode) && dir->r.a.nlink <= 2))
+		return txn_damaged(o->t, key_bytes(&k), "fewer children than names");
+	return 0;
+}
+
+int op_add_name(struct op *o, struct op_inode *dir, struct txn_bytes name,
+		struct op_inode *in)
+{
+	struct rec_dirent de = { in->r.a.ino, dir->r.cookie };
+	bool is_dir = S_ISDIR(in->r.a.mode);
+
+	if (is_dir && dir->r.a.nlink >= DATAFS_METAD_LINK_MAX)
+		return -EMLINK;
+	if (dir->r.cookie > INT64_MAX)
+		return -ENOSPC;
+	dir->r.cookie++;
+	dir->r.children++;
+	dir->r.a.nlink += is_dir;
+	op_modified(o, dir);
+	if (is_dir)
+		in->r.parent = dir->r.a.ino;
+	rec_dirent_put(o->t, dir->r.a.ino, name, &de);
+	return 0;
+}
+
+void op_del_name(struct op *o, struct op_inode *dir, struct txn_bytes name,
+		 const struct rec_dirent *de, const struct op_inode *in)
+{
+	dir->r.children--;
+	dir->r.a.nlink -= S_ISDIR(in->r.a.mode);
+	op_modified(o, dir);
+	rec_dirent_del(o->t, dir->r.a.ino, name, de);
+}
+
+static void del_xattrs(struct op *o, const struct op_inode *in)
+{
+	struct key prefix = key_make('X', in->r.a.ino);
+	struct txn_bytes key, val;
+	struct txn_scan s;
+
+	if (!in->r.xattrs)
+		return;
+	txn_scan_begin(&s, o->t, key_bytes(&prefix), key_bytes(&prefix));
+	while (txn_scan_next(&s, &key, &val) == 1)
+		txn_del(o->t, key);
+	txn_scan_end(&s);
+}
+
+static void gone(struct op *o, struct op_inode *in)
+{
+	struct key k = key_make('I', in->r.a.ino);
+
+	del_xattrs(o, in);
+	rec_del(o->t, &k);
+	o->n->c.inodes--;
+	if (S_ISREG(in->r.a.mode))
+		o->n->c.bytes -= in->r.a.size;
+	in->gone = true;
+}
+
+void op_unlinked(struct op *o, struct op_inode *in)
+{
+	struct key k = key_make('O', in->r.a.ino);
+
+	op_changed(o, in);
+	if (S_ISDIR(in->r.a.mode))
+		in->r.a.nlink = 0;
+	else
+		in->r.a.nlink--;
+	if (in->r.a.nlink)
+		return;
+	if (in->r.holders) {
+		rec_mark_put(o->t, &k);
+		o->n->c.orphans++;
+		return;
+	}
+	gone(o, in);
+}
+
+void op_let_go(struct op *o, struct op_inode *in)
+{
+	struct key k = key_make('O', in->r.a.ino);
+
+	in->r.holders--;
+	in->dirty = true;
+	if (in->r.a.nlink || in->r.holders)
+		return;
+	rec_del(o->t, &k);
+	o->n->c.orphans--;
+	gone(o, in);
+}

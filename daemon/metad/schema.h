@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys and records. Integers are big-endian in both, so that keys sort by number
+ * and a database is the same on every machine. Each value begins with a version
+ * byte. Documentation/metadata.rst has the layouts byte by byte.
+ *
+ *   I ino                  struct rec_inode
+ *   D parent name          struct rec_dirent: ino, cookie
+ *   C parent cookie        ino, the name
+ *   X ino name             an xattr's value
+ *   O ino                  an orphan: no name any more, but held
+ *   S session              struct rec_session
+ *   H session ino          the session holds the inode
+ *   R session request      an answered command's Result
+ *   N                      struct rec_node: this member
+ *
+ * What must hold between them (tests/unit/metad_check.c checks it):
+ *   - D and C mirror each other; a directory's cookie is above all of its names'
+ *   - a directory's children are its D records; its nlink is 2 and one for each
+ *     directory among them, 0 if it is removed; it has one name, in its parent
+ *   - another inode's nlink is the number of its D records
+ *   - holders is the number of H records of an inode; O is there just if nlink
+ *     is 0, and then holders is not; who has neither is gone, with its xattrs
+ *   - a session's counts are those of its R and H records
+ *
+ * A record that does not decode, or contradicts itself, is damage: one line in
+ * the log and -EUCLEAN, which sticks to the transaction.
+ */
+#ifndef DATAFS_METAD_SCHEMA_H
+#define DATAFS_METAD_SCHEMA_H
+
+#include "ns.h"
+#include "txn.h"
+
+#define REC_VERSION	1
+#define KEY_MAX		(1 + 8 + 8 + DATAFS_NAME_MAX)
+
+struct key {
+	uint8_t b[KEY_MAX];
+	size_t len;
+};
+
+static inline struct txn_bytes key_bytes(const struct key *k)
+{
+	return (struct txn_bytes){ k->b, k->len };
+}
+
+/* The format of "TYPE a", "TYPE a b" and "TYPE a name"; @len up to DATAFS_NAME_MAX. */
+struct key key_make(char type, uint64_t a);
+struct key key_make2(char type, uint64_t a, uint64_t b);
+struct key key_make_name(char type, uint64_t a, const void *name, size_t len);
+
+struct rec_inode {
+	struct datafs_metad_attr a;
+	uint32_t holders;	/* sessions */
+	uint32_t xattrs;	/* bytes of all names, each with a NUL */
+	/* of a directory */
+	uint64_t parent, children;
+	uint64_t cookie;	/* of its next name */
+	/* of a link: @a.size bytes */
+	const uint8_t *target;
+};
+
+struct rec_dirent {
+	uint64_t ino, cookie;
+};
+
+struct rec_session {
+	uint64_t lowest;	/* no answers below are wanted */
+	uint32_t answers, holds;
+	uint64_t opened, renewed;	/* times of entries */
+};
+
+struct rec_node {
+	uint8_t id[DATAFS_METAD_ID_LEN];
+	uint64_t next_ino;
+	struct datafs_metad_counts c;
+};
+
+/*
+ * Gets: 1, 0 (not there) or an error, which sticks. What they point to is good
+ * until txn_end().
+ */
+int rec_inode_get(struct txn *t, uint64_t ino, struct rec_inode *in);
+void rec_inode_put(struct txn *t, const struct rec_inode *in);
+int rec_dirent_get(struct txn *t, uint64_t dir, struct txn_bytes name,
+		   struct rec_dirent *de);
+/* Both of D and C. */
+void rec_dirent_put(struct txn *t, uint64_t dir, struct txn_bytes name,
+		    const struct rec_dirent *de);
+void rec_dirent_del(struct txn *t, uint64_t dir, struct txn_bytes name,
+		    const struct rec_dirent *de);
+/* What a scan over C has found. 0 or the error. */
+int rec_cookie_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		      uint64_t *cookie, uint64_t *ino, struct txn_bytes *name);
+int rec_session_get(struct txn *t, uint64_t id, struct rec_session *s);
+void rec_session_put(struct txn *t, uint64_t id, const struct rec_session *s);
+int rec_node_get(struct txn *t, struct rec_node *n);
+void rec_node_put(struct txn *t, const struct rec_node *n);
+
+/* Bytes behind a version byte: xattrs and answers; nothing: orphans and holds. */
+int rec_bytes_get(struct txn *t, const struct key *k, struct txn_bytes *val);
+void rec_bytes_put(struct txn *t, const struct key *k, struct txn_bytes val);
+void rec_mark_put(struct txn *t, const struct key *k);
+int rec_mark_get(struct txn *t, const struct key *k);
+void rec_del(struct txn *t, const struct key *k);
+
+#endif

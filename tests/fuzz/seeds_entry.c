@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Entries for fuzz_entry.c, whose namespace they know. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "fuzz.h"
+#include "metad_req.h"
+
+/* root: d (2), in it f (3) and e (4), g (5); sessions 1, which holds 3, and 2 */
+static const struct req reqs[] = {
+	{ OP(NOOP) },
+	{ OP(FEATURE), .level = 1 },
+	{ OP(SESSION_OPEN), .session = 3 },
+	{ OP(SESSION_RENEW) },
+	{ OP(CREATE), 1, "x", .mode = 0644, .umask = 022 },
+	{ OP(MKDIR), 2, "x", .mode = 0755 },
+	{ OP(MKNOD), 4, "x", .mode = S_IFCHR | 0600 },
+	{ OP(SYMLINK), 1, "x", .value = "d/f", .len = 3 },
+	{ OP(LINK), 3, .to = 1, .new_name = "hard" },
+	{ OP(UNLINK), 2, "f" },
+	{ OP(RMDIR), 2, "e" },
+	{ OP(RENAME), 2, "e", 1, "e2" },
+	{ OP(RENAME), 1, "d", 4, "x" },
+	{ OP(RENAME), 2, "f", 1, "g", .replace = true },
+	{ OP(RENAME), 2, "f", 1, "g", .create = true },
+	{ OP(SETATTR), 3, .set = { .has_mode = true, .mode = 0600, .has_size = true,
+				   .size = 77, .has_atime = true, .atime = 1 } },
+	{ OP(SETXATTR), 3, "user.x", .value = "v", .len = 1 },
+	{ OP(SETXATTR), 2, "system.posix_acl_default",
+	  .value = "\2\0\0\0\1\0\7\0\0\0\0\0\4\0\5\0\0\0\0\0\x20\0\1\0\0\0\0\0", .len = 28 },
+	{ OP(REMOVEXATTR), 3, "user.a" },
+	{ OP(HOLD), 5 },
+	{ OP(RELEASE), 3 },
+	{ OP(SESSION_CLOSE) },
+};
+
+#define N	(sizeof(reqs) / sizeof(reqs[0]))
+
+void seeds_entry(void)
+{
+	struct req all[N];
+	char name[20];
+	uint8_t *buf;
+	size_t len;
+
+	for (size_t i = 0; i < N; i++) {
+		all[i] = reqs[i];
+		if (!all[i].session)
+			all[i].session = 1;
+		all[i].request = all[i].lowest = 100 + i;
+		buf = req_pack(&all[i], 1, 5000000000, 0, &len);
+		snprintf(name, sizeof(name), "one%zu", i);
+		seed_save("entry", name, buf, len);
+		free(buf);
+	}
+	buf = req_pack(all, N, 5000000000, 1000, &len);
+	seed_save("entry", "all", buf, len);
+	free(buf);
+}

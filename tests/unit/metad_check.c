@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metad_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/util.h"
+#include "metad/ns_internal.h"
+
+/* An inode and what was counted of it. */
+struct seen {
+	struct rec_inode in;
+	uint64_t names, children, subdirs, holders, xattrs;
+	bool orphan;
+};
+
+struct seen_session {
+	uint64_t id;
+	struct rec_session s;
+	uint64_t answers, holds;
+};
+
+static struct {
+	struct txn t;
+	struct rec_node n;
+	struct seen *in;
+	struct seen_session *s;
+	size_t inodes, sessions, names, entries;
+	const char *why;
+} w;
+
+/* What does not hold is remembered. */
+#define HOLDS(cond)	((cond) || (w.why = #cond, false))
+
+static int by_ino(const void *a, const void *b)
+{
+	const uint64_t *ino = a;
+	const struct seen *s = b;
+
+	return (*ino > s->in.a.ino) - (*ino < s->in.a.ino);
+}
+
+static struct seen *inode(uint64_t ino)
+{
+	return bsearch(&ino, w.in, w.inodes, sizeof(*w.in), by_ino);
+}
+
+static struct seen_session *session(uint64_t id)
+{
+	for (size_t i = 0; i < w.sessions; i++)
+		if (w.s[i].id == id)
+			return &w.s[i];
+	return NULL;
+}
+
+static void *more(void *p, size_t n, size_t size)
+{
+	if (n & (n + 1) && n)
+		return p;
+	p = realloc(p, (n + 1) * 2 * size);
+	if (!p)
+		abort();
+	return p;
+}
+
+static const char *see_inode(struct txn_bytes key, struct txn_bytes val)
+{
+	struct seen *s;
+
+	(void)val;
+	if (!HOLDS(key.len == 9))
+		return w.why;
+	w.in = more(w.in, w.inodes, sizeof(*w.in));
+	s = &w.in[w.inodes++];
+	*s = (struct seen){ 0 };
+	if (!HOLDS(rec_inode_get(&w.t, datafs_get_be64(key.p + 1), &s->in) == 1))
+		return w.why;
+	if (!HOLDS(s->in.a.ino && s->in.a.ino < w.n.next_ino))
+		return w.why;
+	if (!HOLDS(s->in.a.version))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_session(struct txn_bytes key, struct txn_bytes val)
+{
+	struct seen_session *s;
+
+	(void)val;
+	if (!HOLDS(key.len == 9))
+		return w.why;
+	w.s = more(w.s, w.sessions, sizeof(*w.s));
+	s = &w.s[w.sessions++];
+	*s = (struct seen_session){ .id = datafs_get_be64(key.p + 1) };
+	if (!HOLDS(s->id && rec_session_get(&w.t, s->id, &s->s) == 1))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_name(struct txn_bytes key, struct txn_bytes val)
+{
+	struct seen *dir = inode(datafs_get_be64(key.p + 1)), *in;
+	struct txn_bytes name = { key.p + 9, key.len - 9 }, cval, cname;
+	uint64_t cookie, ino;
+	struct rec_dirent de;
+	struct key c;
+
+	(void)val;
+	if (!HOLDS(dir && S_ISDIR(dir->in.a.mode) && dir->in.a.nlink))
+		return w.why;
+	if (!HOLDS(rec_dirent_get(&w.t, dir->in.a.ino, name, &de) == 1))
+		return w.why;
+	if (!HOLDS(de.cookie >= DATAFS_FIRST_COOKIE && de.cookie < dir->in.cookie))
+		return w.why;
+	c = key_make2('C', dir->in.a.ino, de.cookie);
+	if (!HOLDS(txn_get(&w.t, key_bytes(&c), &cval) == 1))
+		return w.why;
+	if (!HOLDS(!rec_cookie_decode(&w.t, key_bytes(&c), cval, &cookie, &ino, &cname)))
+		return w.why;
+	if (!HOLDS(ino == de.ino && cname.len == name.len &&
+	      !memcmp(cname.p, name.p, name.len)))
+		return w.why;
+	in = inode(de.ino);
+	if (!HOLDS(in))
+		return w.why;
+	in->names++;
+	dir->children++;
+	if (S_ISDIR(in->in.a.mode)) {
+		dir->subdirs++;
+		if (!HOLDS(in->in.parent == dir->in.a.ino))
+			return w.why;
+	}
+	w.names++;
+	return NULL;
+}
+
+static const char *see_entry(struct txn_bytes key, struct txn_bytes val)
+{
+	(void)key, (void)val;
+	w.entries++;
+	return NULL;
+}
+
+static const char *see_xattr(struct txn_bytes key, struct txn_bytes val)
+{
+	struct seen *in = inode(datafs_get_be64(key.p + 1));
+
+	if (!HOLDS(in && val.len && key.len > 9))
+		return w.why;
+	in->xattrs += key.len - 8;
+	return NULL;
+}
+
+static const char *see_orphan(struct txn_bytes key, struct txn_bytes val)
+{
+	struct seen *in = inode(datafs_get_be64(key.p + 1));
+
+	if (!HOLDS(key.len == 9 && val.len == 1 && in))
+		return w.why;
+	in->orphan = true;
+	return NULL;
+}
+
+static const char *see_hold(struct txn_bytes key, struct txn_bytes val)
+{
+	struct seen_session *s = session(datafs_get_be64(key.p + 1));
+	struct seen *in = inode(datafs_get_be64(key.p + 9));
+
+	if (!HOLDS(key.len == 17 && val.len == 1 && s && in))
+		return w.why;
+	in->holders++;
+	s->holds++;
+	return NULL;
+}
+
+static const char *see_answer(struct txn_bytes key, struct txn_bytes val)
+{
+	struct seen_session *s = session(datafs_get_be64(key.p + 1));
+
+	if (!HOLDS(key.len == 17 && val.len > 1 && s))
+		return w.why;
+	if (!HOLDS(datafs_get_be64(key.p + 9) >= s->s.lowest))
+		return w.why;
+	s->answers++;
+	return NULL;
+}
+
+static const char *see_node(struct txn_bytes key, struct txn_bytes val)
+{
+	(void)val;
+	if (!HOLDS(key.len == 1))
+		return w.why;
+	return NULL;
+}
+
+/* In an order in which each finds what it needs. */
+static const struct {
+	char type;
+	const char *(*see)(struct txn_bytes key, struct txn_bytes val);
+} kinds[] = {
+	{ 'N', see_node }, { 'I', see_inode }, { 'S', see_session },
+	{ 'D', see_name }, { 'C', see_entry }, { 'X', see_xattr },
+	{ 'O', see_orphan }, { 'H', see_hold }, { 'R', see_answer },
+};
+
+static const char *scan(int kind)
+{
+	struct txn_bytes prefix = { (const uint8_t *)&kinds[kind].type, 1 };
+	struct txn_bytes key, val;
+	const char *why = NULL;
+	struct txn_scan s;
+
+	txn_scan_begin(&s, &w.t, prefix, prefix);
+	while (!why && txn_scan_next(&s, &key, &val) == 1)
+		why = key.len == 1 || key.len >= 9 ? kinds[kind].see(key, val) : "key";
+	txn_scan_end(&s);
+	return why;
+}
+
+static const char *keys_known(void)
+{
+	struct txn_bytes key, val, none = { 0 };
+	struct txn_scan s;
+	bool known = true;
+
+	txn_scan_begin(&s, &w.t, none, none);
+	while (known && txn_scan_next(&s, &key, &val) == 1)
+		known = key.len && memchr("NISDCXOHR", key.p[0], 9);
+	txn_scan_end(&s);
+	if (!HOLDS(known))
+		return w.why;
+	return NULL;
+}
+
+static const char *sum_inode(const struct seen *s)
+{
+	const struct rec_inode *in = &s->in;
+	uint64_t ino = in->a.ino, steps = 0;
+
+	if (!HOLDS(in->holders == s->holders && in->xattrs == s->xattrs))
+		return w.why;
+	if (!HOLDS(s->orphan == !in->a.nlink))
+		return w.why;
+	if (!HOLDS(in->a.nlink || in->holders))
+		return w.why;
+	if (!S_ISDIR(in->a.mode)) {
+		if (!HOLDS(in->a.nlink == s->names))
+			return w.why;
+		return NULL;
+	}
+	if (!HOLDS(in->children == s->children))
+		return w.why;
+	if (!HOLDS(in->a.nlink == (in->a.nlink ? 2 : 0) + s->subdirs))
+		return w.why;
+	if (!HOLDS(s->names == (in->a.nlink && ino != DATAFS_METAD_ROOT)))
+		return w.why;
+	while (in->a.nlink && ino != DATAFS_METAD_ROOT) {
+		if (!HOLDS(++steps <= w.inodes && inode(ino)))
+			return w.why;
+		ino = inode(ino)->in.parent;
+	}
+	return NULL;
+}
+
+static const char *sum(void)
+{
+	uint64_t bytes = 0, orphans = 0;
+	const char *why;
+
+	for (size_t i = 0; i < w.inodes; i++) {
+		why = sum_inode(&w.in[i]);
+		if (why)
+			return why;
+		if (S_ISREG(w.in[i].in.a.mode))
+			bytes += w.in[i].in.a.size;
+		orphans += w.in[i].orphan;
+	}
+	for (size_t i = 0; i < w.sessions; i++)
+		if (!HOLDS(w.s[i].answers == w.s[i].s.answers &&
+		      w.s[i].holds == w.s[i].s.holds))
+			return w.why;
+	if (!HOLDS(inode(DATAFS_METAD_ROOT)))
+		return w.why;
+	if (!HOLDS(w.names == w.entries))
+		return w.why;
+	if (!HOLDS(w.n.c.inodes == w.inodes && w.n.c.orphans == orphans))
+		return w.why;
+	if (!HOLDS(w.n.c.sessions == w.sessions && w.n.c.bytes == bytes))
+		return w.why;
+	return NULL;
+}
+
+static const char *check(void)
+{
+	const char *why;
+
+	if (!HOLDS(rec_node_get(&w.t, &w.n) == 1))
+		return w.why;
+	why = keys_known();
+	for (size_t i = 0; !why && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		why = scan((int)i);
+	if (!why)
+		why = sum();
+	if (!HOLDS(!txn_error(&w.t)))
+		return w.why;
+	return why;
+}
+
+const char *metad_check(struct datafs_metad *m)
+{
+	const char *why;
+
+	memset(&w, 0, sizeof(w));
+	txn_view(&w.t, m->db, m->dir);
+	why = check();
+	txn_end(&w.t);
+	free(w.in);
+	free(w.s);
+	return why;
+}
+
+uint8_t *metad_dump(struct datafs_metad *m, size_t *len)
+{
+	struct txn_bytes key, val, none = { 0 };
+	uint64_t lens[2];
+	uint8_t *buf = NULL;
+	struct txn_scan s;
+	struct txn t;
+
+	*len = 0;
+	txn_view(&t, m->db, m->dir);
+	txn_scan_begin(&s, &t, none, none);
+	while (txn_scan_next(&s, &key, &val) == 1) {
+		lens[0] = key.len;
+		lens[1] = val.len;
+		buf = realloc(buf, *len + sizeof(lens) + key.len + val.len);
+		if (!buf)
+			abort();
+		memcpy(buf + *len, lens, sizeof(lens));
+		*len += sizeof(lens);
+		memcpy(buf + *len, key.p, key.len);
+		*len += key.len;
+		memcpy(buf + *len, val.p, val.len);
+		*len += val.len;
+	}
+	txn_scan_end(&s);
+	if (txn_error(&t))
+		abort();
+	txn_end(&t);
+	return buf;
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metad_req.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+union op {
+	Metad__Noop noop;
+	Metad__Feature feature;
+	Metad__SessionOpen open;
+	Metad__SessionRenew renew;
+	Metad__SessionClose close;
+	Metad__Make make;
+	Metad__Symlink symlink;
+	Metad__Link link;
+	Metad__Remove remove;
+	Metad__Rename rename;
+	Metad__Setattr setattr;
+	Metad__Setxattr setxattr;
+	Metad__Removexattr removexattr;
+	Metad__Hold hold;
+};
+
+static ProtobufCBinaryData bytes(const void *p, size_t len)
+{
+	return (ProtobufCBinaryData){ len, (uint8_t *)p };
+}
+
+static ProtobufCBinaryData text(const char *s)
+{
+	return bytes(s, s ? strlen(s) : 0);
+}
+
+static void make(Metad__Make *m, const struct req *r)
+{
+	metad__make__init(m);
+	m->has_parent = m->has_name = m->has_mode = m->has_umask = true;
+	m->has_uid = m->has_gid = m->has_rdev_major = m->has_rdev_minor = true;
+	m->parent = r->ino;
+	m->name = text(r->name);
+	m->mode = r->mode;
+	m->umask = r->umask;
+	m->uid = r->uid;
+	m->gid = r->gid;
+	m->rdev_major = 8;
+	m->rdev_minor = 1;
+}
+
+static void rename_of(Metad__Rename *m, const struct req *r)
+{
+	metad__rename__init(m);
+	m->has_parent = m->has_name = m->has_new_parent = m->has_new_name = true;
+	m->has_noreplace = m->has_exchange = true;
+	m->parent = r->ino;
+	m->name = text(r->name);
+	m->new_parent = r->to;
+	m->new_name = text(r->new_name);
+	m->noreplace = r->create;
+	m->exchange = r->replace;
+}
+
+static void setxattr_of(Metad__Setxattr *m, const struct req *r)
+{
+	metad__setxattr__init(m);
+	m->has_ino = m->has_name = m->has_value = true;
+	m->has_create = m->has_replace = true;
+	m->ino = r->ino;
+	m->name = text(r->name);
+	m->value = bytes(r->value, r->len);
+	m->create = r->create;
+	m->replace = r->replace;
+}
+
+static void symlink_of(Metad__Symlink *m, const struct req *r)
+{
+	metad__symlink__init(m);
+	m->has_parent = m->has_name = m->has_target = m->has_uid = m->has_gid = true;
+	m->parent = r->ino;
+	m->name = text(r->name);
+	m->target = bytes(r->value, r->len);
+	m->uid = r->uid;
+	m->gid = r->gid;
+}
+
+static void setattr_of(Metad__Setattr *m, const struct req *r)
+{
+	ProtobufCMessage base;
+
+	metad__setattr__init(m);
+	base = m->base;
+	*m = r->set;
+	m->base = base;
+	m->has_atime_ns = m->has_atime;
+	m->has_mtime_ns = m->has_mtime;
+	m->has_guard_ns = m->has_guard;
+	m->has_ino = true;
+	m->ino = r->ino;
+}
+
+static void op_of(union op *u, const struct req *r)
+{
+	switch (r->op) {
+	case OP(CREATE):
+	case OP(MKDIR):
+	case OP(MKNOD):
+		make(&u->make, r);
+		break;
+	case OP(SYMLINK):
+		symlink_of(&u->symlink, r);
+		break;
+	case OP(LINK):
+		metad__link__init(&u->link);
+		u->link.has_ino = u->link.has_parent = u->link.has_name = true;
+		u->link.ino = r->ino;
+		u->link.parent = r->to;
+		u->link.name = text(r->new_name);
+		break;
+	case OP(UNLINK):
+	case OP(RMDIR):
+		metad__remove__init(&u->remove);
+		u->remove.has_parent = u->remove.has_name = true;
+		u->remove.parent = r->ino;
+		u->remove.name = text(r->name);
+		break;
+	case OP(RENAME):
+		rename_of(&u->rename, r);
+		break;
+	case OP(SETATTR):
+		setattr_of(&u->setattr, r);
+		break;
+	case OP(SETXATTR):
+		setxattr_of(&u->setxattr, r);
+		break;
+	case OP(REMOVEXATTR):
+		metad__removexattr__init(&u->removexattr);
+		u->removexattr.has_ino = u->removexattr.has_name = true;
+		u->removexattr.ino = r->ino;
+		u->removexattr.name = text(r->name);
+		break;
+	case OP(HOLD):
+	case OP(RELEASE):
+		metad__hold__init(&u->hold);
+		u->hold.has_ino = true;
+		u->hold.ino = r->ino;
+		break;
+	case OP(FEATURE):
+		metad__feature__init(&u->feature);
+		u->feature.has_level = true;
+		u->feature.level = r->level;
+		break;
+	case OP(SESSION_OPEN):
+		metad__session_open__init(&u->open);
+		break;
+	case OP(SESSION_RENEW):
+		metad__session_renew__init(&u->renew);
+		break;
+	case OP(SESSION_CLOSE):
+		metad__session_close__init(&u->close);
+		u->close.has_session = r->ino;
+		u->close.session = r->ino;
+		break;
+	default:
+		metad__noop__init(&u->noop);
+	}
+}
+
+uint8_t *req_pack(const struct req *r, size_t n, uint64_t time,
+		  uint64_t first_ino, size_t *len)
+{
+	Metad__Entry e = METAD__ENTRY__INIT;
+	Metad__Command *c = calloc(n + 1, sizeof(*c)), **cp = calloc(n + 1, sizeof(*cp));
+	union op *u = calloc(n + 1, sizeof(*u));
+	uint8_t *buf;
+
+	if (!c || !cp || !u)
+		abort();
+	for (size_t i = 0; i < n; i++) {
+		metad__command__init(&c[i]);
+		op_of(&u[i], &r[i]);
+		c[i].has_session = c[i].has_request = c[i].has_lowest = true;
+		c[i].session = r[i].session;
+		c[i].request = r[i].request;
+		c[i].lowest = r[i].lowest;
+		c[i].op_case = r[i].op;
+		c[i].noop = &u[i].noop;
+		cp[i] = &c[i];
+	}
+	e.has_time = e.has_first_ino = e.has_feature_level = true;
+	e.time = time;
+	e.first_ino = first_ino;
+	e.feature_level = 1;
+	e.n_commands = n;
+	e.commands = cp;
+	*len = metad__entry__get_packed_size(&e);
+	buf = malloc(*len);
+	if (!buf)
+		abort();
+	metad__entry__pack(&e, buf);
+	free(c);
+	free(cp);
+	free(u);
+	return buf;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands of the metadata quorum, as a line of a table says them. */
+#ifndef DATAFS_TEST_METAD_REQ_H
+#define DATAFS_TEST_METAD_REQ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "meta.pb-c.h"
+
+/* What a line does not say is 0. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
+/* METAD__COMMAND__OP_X, but shorter */
+#define OP(x) METAD__COMMAND__OP_ ## x
+
+struct req {
+	Metad__Command__OpCase op;
+	uint64_t ino;		/* or the parent */
+	const char *name;
+	uint64_t to;		/* the new parent */
+	const char *new_name;
+	uint32_t mode, umask, uid, gid, level;
+	const void *value;	/* of xattrs, links */
+	size_t len;
+	bool create, replace;	/* of rename: noreplace, exchange */
+	Metad__Setattr set;	/* all but its ino */
+	uint64_t session, request, lowest;
+};
+
+/* A packed entry, to be freed. Aborts without memory. */
+uint8_t *req_pack(const struct req *r, size_t n, uint64_t time,
+		  uint64_t first_ino, size_t *len);
+
+#endif

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Commands at random, many in an entry, some sent twice, against a model; a second
+ * member gets the same entries, a third the same commands packed otherwise.
+ */
+#define _GNU_SOURCE
+#include "metad_fixture.h"
+
+#include <time.h>
+
+#include "metad_model.h"
+#include "tmpdir.h"
+
+#define ROUNDS	4
+#define BATCHES	160
+#define BATCH	64
+
+static struct model w;
+static struct datafs_metad *same, *other;
+static char same_dir[4096], other_dir[4096];
+static uint64_t same_index, other_index, sent[MODEL_SESSIONS + 1];
+static char names[8][8] = { "a", "b", "c", "d", "e", "f", "g", "h" };
+static char xattrs[MODEL_XATTRS][8] = { "user.0", "user.1", "user.2" };
+static const char targets[] = "abcdefghij";
+
+static uint64_t rnd(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	*x ^= *x << 17;
+	return *x;
+}
+
+/* Mostly one that is there; what was there lately, too. */
+static uint64_t some_inode(uint64_t *x, bool want_dir)
+{
+	uint64_t ino = 1;
+
+	for (int i = 0; i < 40; i++) {
+		ino = 1 + rnd(x) % w.next;
+		if (!(rnd(x) % 50))
+			break;
+		if (w.in[ino].mode && S_ISDIR(w.in[ino].mode) == want_dir)
+			break;
+		ino = 1;
+	}
+	return ino;
+}
+
+static struct req some_req(uint64_t *x)
+{
+	static const struct {
+		Metad__Command__OpCase op;
+		int weight;
+	} ops[] = {
+		{ OP(CREATE), 6 }, { OP(MKDIR), 5 }, { OP(MKNOD), 1 }, { OP(SYMLINK), 1 },
+		{ OP(LINK), 3 }, { OP(UNLINK), 6 }, { OP(RMDIR), 4 }, { OP(RENAME), 10 },
+		{ OP(SETATTR), 3 }, { OP(SETXATTR), 3 }, { OP(REMOVEXATTR), 2 },
+		{ OP(HOLD), 4 }, { OP(RELEASE), 2 }, { OP(NOOP), 1 },
+	};
+	int at = (int)(rnd(x) % 51), i = 0;
+	struct req r = { 0 };
+
+	while ((at -= ops[i].weight) >= 0)
+		i++;
+	r.op = ops[i].op;
+	r.ino = some_inode(x, r.op < OP(LINK) || (r.op > OP(LINK) && r.op <= OP(RENAME)));
+	if (r.op >= OP(SETATTR) && rnd(x) % 2)
+		r.ino = some_inode(x, true);
+	r.to = some_inode(x, true);
+	r.name = r.op == OP(SETXATTR) || r.op == OP(REMOVEXATTR) ?
+		xattrs[rnd(x) % MODEL_XATTRS] : names[rnd(x) % 8];
+	r.new_name = names[rnd(x) % 8];
+	r.mode = (uint32_t)(rnd(x) % 010000);
+	if (r.op == OP(MKNOD))
+		r.mode |= rnd(x) % 2 ? S_IFIFO : S_IFREG;
+	r.umask = (uint32_t)(rnd(x) % 0100);
+	r.uid = (uint32_t)(rnd(x) % 3);
+	r.gid = (uint32_t)(rnd(x) % 3);
+	r.value = targets + rnd(x) % 9;
+	r.len = 1;
+	r.create = !(rnd(x) % 5);
+	r.replace = !(rnd(x) % 4);
+	r.set = (struct Metad__Setattr){
+		.has_mode = rnd(x) % 2, .mode = (uint32_t)(rnd(x) % 010000),
+		.has_uid = rnd(x) % 2, .uid = 4, .has_gid = rnd(x) % 2, .gid = 5,
+		.has_size = rnd(x) % 2, .size = rnd(x) % 1000,
+		.has_mtime = rnd(x) % 2, .mtime = -3, .mtime_ns = 7,
+		.has_guard = !(rnd(x) % 4), .guard = w.in[r.ino].ctime.tv_sec,
+		.guard_ns = (uint32_t)w.in[r.ino].ctime.tv_nsec,
+	};
+	r.session = 1 + rnd(x) % MODEL_SESSIONS;
+	return r;
+}
+
+static void number(struct req *r, uint64_t *x)
+{
+	uint64_t *last = &sent[r->session];
+
+	r->request = ++*last;
+	r->lowest = *last > 20 ? *last - 1 - rnd(x) % 20 : 1;
+}
+
+static void apply_to(struct datafs_metad *to, uint64_t index, const struct req *r,
+		     size_t n, struct datafs_metad_results *res)
+{
+	size_t len;
+	uint8_t *buf = req_pack(r, n, entry_time, 0, &len);
+
+	assert_int_equal(datafs_metad_apply(to, index, 1, buf, len, res), 0);
+	free(buf);
+}
+
+static void compare_inode(uint64_t ino)
+{
+	const struct model_inode *in = &w.in[ino];
+	struct datafs_metad_attr a;
+	char buf[8];
+	int ret = datafs_metad_getattr(m, ino, &a);
+
+	if (!in->mode) {
+		assert_int_equal(ret, -ESTALE);
+		return;
+	}
+	assert_int_equal(ret, 0);
+	assert_int_equal(a.mode, in->mode);
+	assert_int_equal(a.nlink, model_nlink(&w, ino));
+	assert_true(a.uid == in->uid && a.gid == in->gid && a.size == in->size);
+	assert_int_equal(a.version, in->version);
+	assert_memory_equal(&a.atime, &in->atime, sizeof(a.atime));
+	assert_memory_equal(&a.mtime, &in->mtime, sizeof(a.atime));
+	assert_memory_equal(&a.ctime, &in->ctime, sizeof(a.atime));
+	assert_memory_equal(&a.btime, &in->btime, sizeof(a.atime));
+	for (int i = 0; i < MODEL_XATTRS; i++) {
+		ret = (int)datafs_metad_getxattr(m, ino, xattrs[i], 6, buf, 8);
+		assert_int_equal(ret, in->xattr[i] ? 1 : -ENODATA);
+		if (ret == 1)
+			assert_int_equal(*buf, in->xattr[i]);
+	}
+}
+
+static void compare_dir(uint64_t ino)
+{
+	char want[4096] = "";
+
+	for (int i = 0; i < w.names; i++)
+		if (w.name[i].ino && w.name[i].dir == ino)
+			snprintf(want + strlen(want), sizeof(want) - strlen(want), "%s%s",
+				 *want ? " " : "", w.name[i].name);
+	assert_string_equal(names_in(ino), want);
+}
+
+static void compare(void)
+{
+	struct datafs_metad_counts n;
+	uint64_t orphans = 0, inodes = 0;
+	const char *why = metad_check(m);
+
+	if (why)
+		print_error("does not hold: %s\n", why);
+	assert_null(why);
+	for (uint64_t i = 1; i < w.next; i++) {
+		compare_inode(i);
+		inodes += !!w.in[i].mode;
+		orphans += w.in[i].mode && !model_nlink(&w, i);
+		if (S_ISDIR(w.in[i].mode))
+			compare_dir(i);
+	}
+	assert_int_equal(datafs_metad_counts(m, &n), 0);
+	assert_int_equal(n.inodes, inodes);
+	assert_int_equal(n.orphans, orphans);
+}
+
+static void assert_same(struct datafs_metad *a, struct datafs_metad *b)
+{
+	size_t alen, blen;
+	uint8_t *abuf = metad_dump(a, &alen), *bbuf = metad_dump(b, &blen);
+
+	assert_int_equal(alen, blen);
+	assert_memory_equal(abuf, bbuf, alen);
+	free(abuf);
+	free(bbuf);
+}
+
+/* The same entry for all three. */
+static void apply_all(const struct req *r, struct datafs_metad_results *res)
+{
+	apply_to(m, ++entry_index, r, 1, res);
+	apply_to(same, ++same_index, r, 1, NULL);
+	other_index = entry_index * 1000;
+	apply_to(other, other_index, r, 1, NULL);
+}
+
+/* What the model says; and what was sent twice, @twice of the last, is answered alike. */
+static void check_results(const struct req *r, size_t n, size_t twice,
+			  const int *errors, const struct datafs_metad_results *res)
+{
+	for (size_t i = 0; i < n; i++) {
+		Metad__Result *one = metad__result__unpack(NULL, res->r[i].len, res->r[i].data);
+
+		assert_non_null(one);
+		if ((int)one->error != -errors[i])
+			print_error("op %d: %u, not %d\n", r[i].op, one->error, -errors[i]);
+		assert_int_equal(one->error, -errors[i]);
+		result_free(one);
+	}
+	/* What was sent twice is answered from R, unless it is below the lowest. */
+	for (size_t i = 0; i < twice; i++) {
+		struct datafs_metad_result *a = &res->r[n - twice + i], *b = &res->r[n + i];
+		Metad__Result *one = metad__result__unpack(NULL, b->len, b->data);
+
+		if (one->error != EALREADY) {
+			assert_int_equal(a->len, b->len);
+			assert_memory_equal(a->data, b->data, a->len);
+		}
+		result_free(one);
+	}
+}
+
+/* An entry of commands, some of which come again in it or later. */
+static void batch(uint64_t *x, struct req *old)
+{
+	struct req r[BATCH + BATCH / 8];
+	struct datafs_metad_results res, again;
+	size_t n = 1 + rnd(x) % BATCH, twice = rnd(x) % (BATCH / 8), at;
+	int errors[BATCH];
+
+	entry_time += rnd(x) % 3000000000;
+	w.now = (struct timespec){ (time_t)(entry_time / 1000000000),
+				   (long)(entry_time % 1000000000) };
+	/* A second time follows from the same state, so the model is asked once. */
+	for (size_t i = 0; i < n; i++) {
+		r[i] = some_req(x);
+		number(&r[i], x);
+		errors[i] = model_do(&w, &r[i]);
+	}
+	if (twice > n)
+		twice = n;
+	for (size_t i = 0; i < twice; i++) {
+		r[n + i] = r[n - twice + i];
+		r[n + i].lowest = 0;
+	}
+	apply_to(m, ++entry_index, r, n + twice, &res);
+	apply_to(same, ++same_index, r, n + twice, NULL);
+	for (at = 0; at < n + twice;) {
+		size_t some = 1 + rnd(x) % (n + twice - at);
+
+		/* The last one has the index that it has elsewhere. */
+		other_index = at + some == n + twice ? entry_index * 1000 : other_index + 1;
+		apply_to(other, other_index, r + at, some, NULL);
+		at += some;
+	}
+	check_results(r, n, twice, errors, &res);
+	if (!(rnd(x) % 8))
+		reopen();
+	*old = r[n - 1];
+	old->lowest = 0;
+	apply_all(old, &again);
+	assert_int_equal(again.r[0].len, res.r[n - 1].len);
+	assert_memory_equal(again.r[0].data, res.r[n - 1].data, again.r[0].len);
+	datafs_metad_results_free(&again);
+	datafs_metad_results_free(&res);
+}
+
+static void sessions_open(uint64_t first, uint64_t last)
+{
+	for (uint64_t s = first; s <= last; s++) {
+		struct req r = { OP(SESSION_OPEN), .session = s, .request = ++sent[s] };
+
+		apply_all(&r, NULL);
+	}
+}
+
+static void session_end(uint64_t s)
+{
+	struct req r = { OP(SESSION_CLOSE), .session = s, .request = ++sent[s] };
+
+	assert_int_equal(model_do(&w, &r), 0);
+	apply_all(&r, NULL);
+}
+
+static void one_more_index(void)
+{
+	struct req r = { OP(NOOP) };
+
+	/* The members must not differ by their indexes. */
+	entry_index = same_index = other_index = other_index + 1;
+	apply_to(m, entry_index, &r, 1, NULL);
+	apply_to(same, same_index, &r, 1, NULL);
+	apply_to(other, other_index, &r, 1, NULL);
+	assert_same(m, same);
+	assert_same(m, other);
+}
+
+static void random_commands(void **state)
+{
+	const char *env = getenv("DATAFS_SEED");
+	uint64_t seed = env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL), first;
+	struct req old, r = { OP(SESSION_CLOSE), .ino = SESSION };
+
+	(void)state;
+	print_message("DATAFS_SEED=%llu\n", (unsigned long long)seed);
+	seed = seed * 0x9e3779b97f4a7c15ull | 1;
+	same = open_other(same_dir, sizeof(same_dir));
+	other = open_other(other_dir, sizeof(other_dir));
+	apply_to(m, ++entry_index, &r, 1, NULL);
+	model_init(&w);
+	memset(sent, 0, sizeof(sent));
+	sessions_open(1, MODEL_SESSIONS);
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int i = 0; i < BATCHES; i++) {
+			batch(&seed, &old);
+			if (!(i % 32))
+				compare();
+		}
+		first = 1 + rnd(&seed) % MODEL_SESSIONS;
+		session_end(first);
+		compare();
+		sessions_open(first, first);
+		one_more_index();
+	}
+	datafs_metad_close(same);
+	datafs_metad_close(other);
+	tmpdir_remove(same_dir);
+	tmpdir_remove(other_dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		METAD_TEST(random_commands),
+	};
+
+	return cmocka_run_group_tests_name("metad_random", tests, NULL, NULL);
+}
