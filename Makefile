@@ -21,7 +21,7 @@ endif
 
 CC ?= gcc
 CXX ?= g++
-PKGS := liburing libnl-genl-3.0 inih
+PKGS := liburing libnl-genl-3.0 inih raft libuv
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 DATAFS_CFLAGS := -std=gnu11 -DDATAFS_VERSION='"$(VERSION)"' \

@@ -258,5 +258,6 @@ int main(int argc, char **argv)
 	replies();
 	requests();
 	options();
+	raft_seeds(dir);
 	return 0;
 }
