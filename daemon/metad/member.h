@@ -125,7 +125,8 @@ struct datafs_raft_io {
 
 /*
  * The disk of a log. What is asked is done in the order in which it is asked. The
- * first three are durable when they return. -ECANCELED to done: it was closed.
+ * first three are durable when they return. -ECANCELED to done: it was closed, and the
+ * member, which halts, is closed next.
  */
 struct datafs_raft_disk {
 	void *ctx;

@@ -232,7 +232,9 @@ static void snap_stored(struct datafs_raft_io *io, int err)
 	struct datafs_member *m = w->m;
 
 	w->active = false;
-	if (err == -ECANCELED || m->halted)
+	if (err == -ECANCELED)
+		m->halted = -EIO;
+	if (m->halted)
 		return;
 	if (!err) {
 		snap_adopt(m);

@@ -90,6 +90,7 @@ struct sim_member {
 	struct sim_fsm *fsm;
 	bool used, gone;		/* gone: removed, and shall not come back */
 	bool paused;
+	bool stopped;			/* its clock: its time is never up */
 	unsigned int life;		/* counts its starts */
 };
 

@@ -55,6 +55,9 @@ static void begin_op(struct sim *s, unsigned int i, bool last)
 		c->busy = false;
 		return;
 	}
+	/* at times it asks somebody who may not know that others lead */
+	if (!last && !sim_pick(s, 4))
+		c->member = 1 + sim_pick(s, s->next_id - 1);
 	c->busy = true;
 	c->last = last;
 	c->tries = 0;

@@ -28,6 +28,7 @@ struct session {
 struct sim_fsm {
 	char root[4200], snapshots[4300], db_path[4300];
 	unsigned int generation;	/* of the database's directory: a new one when restored */
+	unsigned int checkpoints;
 	struct fault_env *disk;
 	struct datafs_env *env;
 	leveldb_t *db;
@@ -50,7 +51,7 @@ struct sim_fsm *sim_fsm_new(struct sim *s, const char *dir, uint64_t seed)
 	snprintf(f->root, sizeof(f->root), "%s", dir);
 	assert(!mkdir(f->root, 0700));
 	f->disk = fault_env_new(f->root, seed);
-	snprintf(f->snapshots, sizeof(f->snapshots), "%s/snapshots", f->root);
+	snprintf(f->snapshots, sizeof(f->snapshots), "%s.snapshots", f->root);
 	assert(!mkdir(f->snapshots, 0700));
 	f->write = leveldb_writeoptions_create();
 	f->read = leveldb_readoptions_create();
@@ -212,14 +213,6 @@ static int apply(void *ctx, uint64_t index, uint64_t term, struct datafs_raft_co
 	return err ? -EIO : 0;
 }
 
-static int checkpoint(void *ctx, const char *dir)
-{
-	struct sim_fsm *f = ctx;
-
-	++*f->snapshots_n;
-	return datafs_checkpoint(f->env, f->db_path, dir);
-}
-
 static void copy_file(const char *from, const char *to)
 {
 	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0600);
@@ -233,28 +226,53 @@ static void copy_file(const char *from, const char *to)
 	close(out);
 }
 
+static void copy_dir(const char *from_dir, const char *to_dir)
+{
+	char from[4800], to[4800];
+	struct dirent *e;
+	DIR *d;
+
+	assert(!mkdir(to_dir, 0700));
+	d = opendir(from_dir);
+	assert(d);
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(from, sizeof(from), "%s/%s", from_dir, e->d_name);
+		snprintf(to, sizeof(to), "%s/%s", to_dir, e->d_name);
+		copy_file(from, to);
+	}
+	closedir(d);
+}
+
+/*
+ * The disk that loses power must not have anything removed from it by others: so
+ * the member's directories are beside it, and what is in them is durable.
+ */
+static int checkpoint(void *ctx, const char *dir)
+{
+	struct sim_fsm *f = ctx;
+	char path[4300];
+	int err;
+
+	++*f->snapshots_n;
+	snprintf(path, sizeof(path), "%s/cp-%u", f->root, ++f->checkpoints);
+	err = datafs_checkpoint(f->env, f->db_path, path);
+	if (!err)
+		copy_dir(path, dir);
+	return err;
+}
+
 static int restore(void *ctx, const char *dir)
 {
 	struct sim_fsm *f = ctx;
-	char path[4400], from[4800], to[4800];
-	struct dirent *e;
-	DIR *d;
+	char path[4400];
 
 	++*f->restores_n;
 	close_db(f);
 	f->generation++;
 	snprintf(path, sizeof(path), "%s/db-%u", f->root, f->generation);
-	assert(!mkdir(path, 0700));
-	d = opendir(dir);
-	assert(d);
-	while ((e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(from, sizeof(from), "%s/%s", dir, e->d_name);
-		snprintf(to, sizeof(to), "%s/%s", path, e->d_name);
-		copy_file(from, to);
-	}
-	closedir(d);
+	copy_dir(dir, path);
 	open_db(f);
 	return 0;
 }

@@ -61,8 +61,13 @@ static void partition(struct sim *s)
 	unsigned int part = sim_pick(s, 1u << SIM_MEMBERS), lone = sim_leader(s);
 	bool one_way = !sim_pick(s, 4);
 
-	if (lone && sim_pick(s, 2))
+	if (lone && sim_pick(s, 2)) {
 		part = 1u << (lone - 1);
+		/* one that does not see how long it is alone */
+		s->members[lone].stopped = sim_pick(s, 2);
+		sim_event(s, 500 + sim_pick(s, 1500),
+			  (struct sim_event) { .kind = SIM_RESUME, .to = lone });
+	}
 	for (unsigned int a = 1; a <= SIM_MEMBERS; a++)
 		for (unsigned int b = 1; b <= SIM_MEMBERS; b++) {
 			bool out = part >> (a - 1) & 1, in = part >> (b - 1) & 1;

@@ -146,7 +146,7 @@ void sim_member_start(struct sim *s, unsigned int id)
 	cfg.address = address;
 	places[id] = (struct place) { s, id };
 	m->life++;
-	m->paused = false;
+	m->paused = m->stopped = false;
 	sim_fsm_open(m->fsm);
 	assert(!datafs_member_open(&cfg, &m->m));
 	if (datafs_member_start(m->m))
@@ -243,7 +243,7 @@ static void do_event(struct sim *s, struct sim_event *e)
 			sim_member_start(s, e->to);
 		break;
 	case SIM_RESUME:
-		m->paused = false;
+		m->paused = m->stopped = false;
 		break;
 	case SIM_HEAL:
 		sim_heal(s);
@@ -273,7 +273,8 @@ static void step(struct sim *s)
 
 	for (unsigned int id = 1; id <= SIM_MEMBERS; id++) {
 		struct sim_member *m = &s->members[id];
-		uint64_t deadline = m->m && !m->paused ? datafs_member_deadline(m->m) : UINT64_MAX;
+		uint64_t deadline = m->m && !m->paused && !m->stopped ?
+					    datafs_member_deadline(m->m) : UINT64_MAX;
 
 		if (deadline < s->now)
 			deadline = s->now;
@@ -336,7 +337,7 @@ static void calm_down(struct sim *s)
 	s->drop = s->twice = 0;
 	sim_heal(s);
 	for (unsigned int id = 1; id <= SIM_MEMBERS; id++) {
-		s->members[id].paused = false;
+		s->members[id].paused = s->members[id].stopped = false;
 		if (!s->members[id].m && !s->members[id].gone && s->members[id].life)
 			sim_member_start(s, id);
 	}
@@ -448,12 +449,14 @@ const char *sim_run(const struct sim_options *opt, uint64_t seed, const char *di
 
 void sim_free(struct sim *s)
 {
+	unsigned int crashes = s->crashes;
+
 	for (unsigned int id = 1; id <= SIM_MEMBERS; id++) {
 		struct sim_member *m = &s->members[id];
 
-		sim_member_crash(s, id);
 		if (!m->used)
 			continue;
+		sim_member_crash(s, id);
 		sim_disk_free(m->disk);
 		sim_fsm_free(m->fsm);
 	}
@@ -462,4 +465,5 @@ void sim_free(struct sim *s)
 	free(s->heap);
 	s->heap = NULL;
 	s->n = 0;
+	s->crashes = crashes;
 }

@@ -140,7 +140,7 @@ static void finds(int plant, bool twice, const char *what)
 
 	planted = plant;
 	sim_fsm_apply_twice = twice;
-	while (!bad && n < 100)
+	while (!bad && n < 400)
 		bad = run_one(&opt, seed + n++);
 	planted = -1;
 	sim_fsm_apply_twice = false;
