@@ -149,7 +149,7 @@ struct datafs_member_config {
 	const char *address;	/* its own, as in the configuration */
 	const char *snapshots;	/* a directory for them, on the state's filesystem */
 	uint32_t seed;		/* of the timeouts */
-	/* Entries applied after a snapshot that make the next; kept behind it. */
+	/* Entries applied after a snapshot that make the next; kept before it. Not 0. */
 	unsigned int threshold, trailing;
 	struct datafs_raft_fsm fsm;
 	struct datafs_raft_net net;
@@ -158,7 +158,10 @@ struct datafs_member_config {
 	void *ctx;
 };
 
-/* Everything in the config is copied, but what its pointers point to. */
+/*
+ * Everything in the config is copied, but what its pointers point to; the address
+ * is. 0, -ENOMEM, -EINVAL.
+ */
 int datafs_member_open(const struct datafs_member_config *cfg, struct datafs_member **res);
 
 /*
@@ -269,16 +272,5 @@ long datafs_member_piece(struct datafs_member *m, const struct datafs_raft_piece
 /* The answer to datafs_raft_net's fetch; an old token is ignored. */
 void datafs_member_fetched(struct datafs_member *m, uint64_t token, int err,
 			   const void *buf, size_t len);
-
-/*
- * The first configuration of a quorum, all of it voters: each of its members has
- * it as the first entry of its log. 0, -ENOMEM, -EINVAL.
- */
-struct datafs_member_peer {
-	uint64_t id;
-	const char *address;
-};
-int datafs_member_first(const struct datafs_member_peer *peers, unsigned int n,
-			struct raft_configuration *res);
 
 #endif

@@ -7,37 +7,6 @@
 
 #include "base/log.h"
 
-int datafs_member_copy_conf(const struct raft_configuration *from,
-			    struct raft_configuration *to)
-{
-	raft_configuration_init(to);
-	for (unsigned int i = 0; i < from->n; i++) {
-		const struct raft_server *s = &from->servers[i];
-
-		if (raft_configuration_add(to, s->id, s->address, s->role)) {
-			raft_configuration_close(to);
-			return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
-int datafs_member_first(const struct datafs_member_peer *peers, unsigned int n,
-			struct raft_configuration *res)
-{
-	raft_configuration_init(res);
-	for (unsigned int i = 0; i < n; i++) {
-		int rv = strlen(peers[i].address) > DATAFS_RAFT_ADDRESS_MAX ? RAFT_INVALID :
-			raft_configuration_add(res, peers[i].id, peers[i].address, RAFT_VOTER);
-
-		if (rv) {
-			raft_configuration_close(res);
-			return rv == RAFT_NOMEM ? -ENOMEM : -EINVAL;
-		}
-	}
-	return n && n <= DATAFS_RAFT_SERVERS_MAX ? 0 : -EINVAL;
-}
-
 static struct raft_server *find(struct datafs_member *m, uint64_t id)
 {
 	for (unsigned int i = 0; i < m->raft.configuration.n; i++)

@@ -2,11 +2,13 @@
 /*
  * Between the files of a member. Each owns a part of struct datafs_member:
  *
- *	member.c	events, steps of the protocol, what they ask to be done
+ *	member.c	events, one after the other; begin and end
+ *	member_step.c	a step of the protocol, and what it wants done
  *	member_log.c	the log in memory
  *	member_apply.c	operations: queued, packed, proposed, applied, answered
  *	member_read.c	reads
- *	member_snap.c	snapshots: taken, fetched, installed
+ *	member_snap.c	snapshots: taken, installed
+ *	member_fetch.c	their files: from others, and to them
  *	member_change.c	who is in the quorum
  *
  * What happens is queued as an event, and datafs_member_run() takes one after the
@@ -175,6 +177,9 @@ struct datafs_member {
 	struct datafs_member_change *change, *change_done;
 };
 
+void datafs_append_free(struct append *a);
+int datafs_raft_error(int rv);	/* of libraft, as a negative errno */
+
 void datafs_member_run(struct datafs_member *m);
 /* Queues it. NULL: no memory, and the member has halted. */
 struct event *datafs_member_event(struct datafs_member *m, enum event_kind kind);
@@ -215,20 +220,28 @@ bool datafs_member_answer_reads(struct datafs_member *m);
 /* member_snap.c */
 int datafs_member_snap_load(struct datafs_member *m, struct raft_snapshot *snapshot);
 void datafs_member_snap_free(struct datafs_member *m);
-/* A frame with a snapshot: takes it. */
-void datafs_member_snap_offer(struct datafs_member *m, uint64_t from,
-			      struct datafs_raft_frame *frame);
 void datafs_member_snap_install(struct datafs_member *m, struct raft_update *update);
 void datafs_member_snap_restore(struct datafs_member *m);
 /* Takes one if it is time; gives up a fetch that does not go on. */
 void datafs_member_snaps(struct datafs_member *m);
 int datafs_member_snap_fill(struct datafs_member *m, struct raft_install_snapshot *s);
 
+/* "snap-INDEX-TERM" and @tail, below the directory of snapshots. */
+#define DATAFS_SNAP_PATH	4096
+int datafs_snap_path(const struct datafs_member *m, uint64_t index, uint64_t term,
+		     const char *tail, char *path);
+/* A directory of files, if it is there. */
+void datafs_snap_remove(const char *path);
+
+/* member_fetch.c */
+/* A frame with a snapshot: takes it. */
+void datafs_member_snap_offer(struct datafs_member *m, uint64_t from,
+			      struct datafs_raft_frame *frame);
+void datafs_member_fetch_end(struct datafs_member *m);
+
 /* member_change.c */
 void datafs_member_changes(struct datafs_member *m);
 void datafs_member_drop_change(struct datafs_member *m, int err);
 bool datafs_member_answer_change(struct datafs_member *m);
-int datafs_member_copy_conf(const struct raft_configuration *from,
-			    struct raft_configuration *to);
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metad/raft_conf.h"
+
 #define WIRE_VERSION	1
 
 /* Where bytes are put. Without a buffer they are only counted. */
@@ -209,7 +211,7 @@ static int get_entry(struct in *in, struct raft_entry *e, bool first)
 	case RAFT_BARRIER:
 		return 0;
 	case RAFT_CHANGE:
-		return first ? datafs_raft_configuration_check(e->buf.base, e->buf.len) :
+		return first ? datafs_raft_conf_check(e->buf.base, e->buf.len) :
 			       -EBADMSG;
 	default:
 		return -EBADMSG;
@@ -494,43 +496,4 @@ void datafs_raft_frame_free(struct datafs_raft_frame *frame)
 	default:
 		break;
 	}
-}
-
-static uint64_t get_le64(struct in *in)
-{
-	return __builtin_bswap64(get(in, 8));
-}
-
-int datafs_raft_configuration_check(const void *buf, size_t len)
-{
-	struct raft_buffer whole = { .base = (void *)buf, .len = len };
-	struct in in = { .p = buf, .left = len };
-	struct raft_configuration conf;
-	uint64_t n;
-	int rv;
-
-	if (get(&in, 1) != 1)
-		return -EBADMSG;
-	n = get_le64(&in);
-	if (in.bad || !n || n > DATAFS_RAFT_SERVERS_MAX)
-		return -EBADMSG;
-	while (n--) {
-		uint64_t id = get_le64(&in);
-		const uint8_t *end = in.left ? memchr(in.p, 0, in.left) : NULL;
-
-		if (in.bad || !id || !end || end - in.p > (long)DATAFS_RAFT_ADDRESS_MAX)
-			return -EBADMSG;
-		get_bytes(&in, (size_t)(end - in.p) + 1);
-		if (get(&in, 1) > RAFT_SPARE)
-			return -EBADMSG;
-	}
-	/* padded to a multiple of 8 */
-	if (in.bad || len % 8 || in.left >= 8)
-		return -EBADMSG;
-	/* now it can be trusted with it: it finds what is there twice */
-	rv = raft_configuration_decode(&whole, &conf);
-	if (rv)
-		return rv == RAFT_NOMEM ? -ENOMEM : -EBADMSG;
-	raft_configuration_close(&conf);
-	return 0;
 }

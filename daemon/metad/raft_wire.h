@@ -32,12 +32,12 @@
 
 #include <raft.h>
 
+#include "metad/raft_conf.h"
+
 #define DATAFS_RAFT_ENTRY_MAX	(1u << 20)	/* bytes of one entry */
 #define DATAFS_RAFT_ENTRIES_MAX	1024u		/* entries in a frame */
 #define DATAFS_RAFT_BATCH_MAX	(4u << 20)	/* bytes of all entries in a frame */
 #define DATAFS_RAFT_MANIFEST_MAX	(1u << 20)
-#define DATAFS_RAFT_SERVERS_MAX	32u
-#define DATAFS_RAFT_ADDRESS_MAX	255u
 /* No frame is longer. */
 #define DATAFS_RAFT_FRAME_MAX	(DATAFS_RAFT_BATCH_MAX + 16 * DATAFS_RAFT_ENTRIES_MAX + 64)
 
@@ -75,11 +75,5 @@ int datafs_raft_decode(const void *buf, size_t len, struct datafs_raft_frame *re
 
 /* What datafs_raft_decode() allocated, if libraft has not taken it. */
 void datafs_raft_frame_free(struct datafs_raft_frame *frame);
-
-/*
- * Is it a configuration as libraft encodes one? Its own decoder trusts the
- * number of servers.
- */
-int datafs_raft_configuration_check(const void *buf, size_t len);
 
 #endif

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * daemon/metad/raft_wire.c against arbitrary bytes, which lie at the end of an
- * allocation of their exact size. What it lets through must be within its
- * bounds, and is the only encoding of what it says.
+ * daemon/metad/raft_wire.c and manifest.c against arbitrary bytes, which lie at
+ * the end of an allocation of their exact size. What they let through must be
+ * within their bounds, and is the only encoding of what it says.
  */
 #include "fuzz.h"
 
 #include <string.h>
 
+#include "base/crc32c.h"
+#include "metad/manifest.h"
 #include "metad/raft_wire.h"
 
 static void append_holds(const struct raft_append_entries *a)
@@ -38,6 +40,28 @@ static void snapshot_holds(const struct raft_install_snapshot *s)
 	MUST(s->data.base && s->data.len <= DATAFS_RAFT_MANIFEST_MAX);
 }
 
+/* With the checksum that it needs to be looked at. */
+static void fuzz_manifest(uint8_t *buf, size_t len)
+{
+	struct datafs_manifest m;
+	uint32_t crc;
+	void *again;
+
+	if (len < 4)
+		return;
+	crc = __builtin_bswap32(datafs_crc32c(buf, len - 4));
+	memcpy(buf + len - 4, &crc, 4);
+	if (datafs_manifest_decode(buf, len, &m))
+		return;
+	MUST(m.n <= DATAFS_MANIFEST_FILES_MAX);
+	for (unsigned int i = 0; i < m.n; i++)
+		MUST(datafs_manifest_name(m.files[i].name) && !strchr(m.files[i].name, '/'));
+	MUST(datafs_manifest_encode(&m, &again) == (long)len);
+	MUST(!memcmp(again, buf, len));
+	free(again);
+	datafs_manifest_free(&m);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct datafs_raft_frame frame;
@@ -56,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		free(again);
 		datafs_raft_frame_free(&frame);
 	}
+	fuzz_manifest(body, size);
 	free(body);
 	return 0;
 }

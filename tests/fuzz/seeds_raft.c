@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Seeds of raft_message: one frame of each kind. */
+/* Seeds of raft_message: one frame of each kind, and a manifest. */
 #include <err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +18,16 @@ static void save_frame(const char *dir, unsigned int kind, const void *buf, size
 		err(1, "%s", path);
 }
 
+/* Its checksum is made by the fuzzer. */
+static const unsigned char manifest[] =
+	"DFSM\0\0\0\1\0\0\0\0\0\0\0\14\0\0\0\0\0\0\0\3\0\0\0\2"
+	"\0\0\0\0\0\0\0\20\1\2\3\4\7CURRENT"
+	"\0\0\0\0\0\0\1\0\5\6\7\10\12" "000005.ldb"
+	"crc!";
+
 void raft_seeds(const char *dir)
 {
+	save_frame(dir, 0, manifest, sizeof(manifest) - 1);
 	for (unsigned int kind = 1; kind < DATAFS_RAFT_KIND_END; kind++) {
 		struct raft_entry entries[SAMPLE_ENTRIES];
 		struct raft_configuration conf;

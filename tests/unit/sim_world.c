@@ -307,7 +307,7 @@ static void new_member(struct sim *s, unsigned int id)
 
 static void begin(struct sim *s, const struct sim_options *opt)
 {
-	struct datafs_member_peer peers[SIM_MEMBERS];
+	struct datafs_raft_peer peers[SIM_MEMBERS];
 	static const char *const names[] = { "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8" };
 	struct raft_configuration conf;
 
@@ -317,8 +317,8 @@ static void begin(struct sim *s, const struct sim_options *opt)
 	s->drop = sim_pick(s, 80);
 	s->twice = sim_pick(s, 80);
 	for (unsigned int i = 0; i < opt->members; i++)
-		peers[i] = (struct datafs_member_peer) { i + 1, names[i] };
-	assert(!datafs_member_first(peers, opt->members, &conf));
+		peers[i] = (struct datafs_raft_peer) { i + 1, names[i] };
+	assert(!datafs_raft_conf_first(peers, opt->members, &conf));
 	for (unsigned int id = 1; id <= SIM_MEMBERS; id++)
 		new_member(s, id);
 	for (unsigned int id = 1; id <= opt->members; id++) {

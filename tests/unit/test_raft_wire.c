@@ -213,16 +213,16 @@ static void configurations(void **state)
 	(void)state;
 	assert_int_equal(sample_configuration(&conf, &buf), 0);
 	p = buf.base;
-	assert_int_equal(datafs_raft_configuration_check(p, buf.len), 0);
-	assert_int_equal(datafs_raft_configuration_check(p, buf.len - 8), -EBADMSG);
+	assert_int_equal(datafs_raft_conf_check(p, buf.len), 0);
+	assert_int_equal(datafs_raft_conf_check(p, buf.len - 8), -EBADMSG);
 	p[1] = 200;
-	assert_int_equal(datafs_raft_configuration_check(p, buf.len), -EBADMSG);
+	assert_int_equal(datafs_raft_conf_check(p, buf.len), -EBADMSG);
 	p[1] = 4;
-	assert_int_equal(datafs_raft_configuration_check(p, buf.len), -EBADMSG);
+	assert_int_equal(datafs_raft_conf_check(p, buf.len), -EBADMSG);
 	p[1] = 3;
 	/* the second server's id as the first one's */
 	p[9 + 8 + 7 + 1] = 1;
-	assert_int_equal(datafs_raft_configuration_check(p, buf.len), -EBADMSG);
+	assert_int_equal(datafs_raft_conf_check(p, buf.len), -EBADMSG);
 	raft_free(buf.base);
 	raft_configuration_close(&conf);
 }

@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "metad/raft_conf.h"
 #include "metad/raft_uv.h"
 #include "sim.h"
 #include "tmpdir.h"
@@ -158,7 +159,7 @@ static void node_start(unsigned int id)
 
 static void first_start(unsigned int id, unsigned int members)
 {
-	static const struct datafs_member_peer peers[] = { { 1, "m1" }, { 2, "m2" }, { 3, "m3" } };
+	static const struct datafs_raft_peer peers[] = { { 1, "m1" }, { 2, "m2" }, { 3, "m3" } };
 	struct raft_configuration conf;
 	struct node *n = &nodes[id];
 	char path[4200];
@@ -169,7 +170,7 @@ static void first_start(unsigned int id, unsigned int members)
 	sim_fsm_open(n->fsm);
 	assert_int_equal(mkdir(log_dir(id), 0700), 0);
 	assert_int_equal(datafs_raft_uv_open(&loop, log_dir(id), id, true, &n->uv), 0);
-	assert_int_equal(datafs_member_first(peers, members, &conf), 0);
+	assert_int_equal(datafs_raft_conf_first(peers, members, &conf), 0);
 	assert_int_equal(datafs_raft_uv_bootstrap(n->uv, &conf), 0);
 	raft_configuration_close(&conf);
 	node_start(id);
@@ -381,13 +382,13 @@ static void three_members(void **state)
 static void whose_disk(void **state)
 {
 	struct raft_configuration conf;
-	struct datafs_member_peer peer = { 1, "m1" };
+	struct datafs_raft_peer peer = { 1, "m1" };
 	struct datafs_raft_uv *uv;
 	char empty[4200];
 
 	(void)state;
 	first_start(1, 1);
-	assert_int_equal(datafs_member_first(&peer, 1, &conf), 0);
+	assert_int_equal(datafs_raft_conf_first(&peer, 1, &conf), 0);
 	assert_int_equal(datafs_raft_uv_bootstrap(nodes[1].uv, &conf), -EEXIST);
 	raft_configuration_close(&conf);
 	node_stop(1);
