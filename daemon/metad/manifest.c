@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +19,22 @@
 #define HEAD	28u	/* bytes before the files */
 #define FILE_MIN	14u	/* bytes of one */
 
-int datafs_manifest_name(const char *name)
+static bool name_char(char c)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789.-_";
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '.' || c == '-' || c == '_';
+}
+
+bool datafs_manifest_name(const char *name)
+{
 	size_t len = strlen(name);
 
-	return len && len <= DATAFS_MANIFEST_NAME_MAX && name[0] != '.' &&
-	       strspn(name, allowed) == len;
+	if (!len || len > DATAFS_MANIFEST_NAME_MAX || name[0] == '.')
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!name_char(name[i]))
+			return false;
+	return true;
 }
 
 void datafs_manifest_free(struct datafs_manifest *m)
@@ -109,7 +116,8 @@ static int list(DIR *d, struct datafs_manifest *res)
 			res->files = files;
 		}
 		memset(&res->files[res->n], 0, sizeof(*res->files));
-		snprintf(res->files[res->n++].name, sizeof(res->files->name), "%s", e->d_name);
+		/* it fits: the name was looked at */
+		memcpy(res->files[res->n++].name, e->d_name, strlen(e->d_name));
 	}
 	return 0;
 }

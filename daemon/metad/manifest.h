@@ -11,6 +11,7 @@
 #ifndef DATAFS_MANIFEST_H
 #define DATAFS_MANIFEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +31,7 @@ struct datafs_manifest {
 };
 
 /* May it be a file of a snapshot? Letters, digits, '.', '-', '_'; no leading dot. */
-int datafs_manifest_name(const char *name);
+bool datafs_manifest_name(const char *name);
 
 /*
  * Of the files of @dir, which are read, but the tables (*.ldb) that @old, which

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/util.h"
 
 void datafs_member_halt(struct datafs_member *m, int err, const char *what)
 {
@@ -89,6 +90,31 @@ static bool plausible(struct datafs_member *m, uint64_t from, const struct raft_
 	}
 }
 
+/*
+ * What the snapshot covers is committed, so any leader's log has the same there.
+ * libraft does not take that into account: it would refuse entries that begin
+ * before it, for ever, or append them at its log's end. So they begin behind it.
+ */
+static void skip_snapshot(struct datafs_member *m, struct raft_append_entries *a)
+{
+	uint64_t index = m->log.snap_index;
+	unsigned int n;
+
+	if (a->prev_log_index >= index || datafs_log_term(&m->log, a->prev_log_index))
+		return;
+	n = (unsigned int)DATAFS_MIN(a->n_entries, index - a->prev_log_index);
+	a->prev_log_index = index;
+	a->prev_log_term = m->log.snap_term;
+	a->n_entries -= n;
+	if (a->n_entries) {
+		memmove(a->entries, a->entries + n, a->n_entries * sizeof(*a->entries));
+	} else if (n) {
+		raft_free(a->entries[0].batch);
+		raft_free(a->entries);
+		a->entries = NULL;
+	}
+}
+
 static void do_receive(struct datafs_member *m, struct event *e)
 {
 	struct raft_message *msg = &e->frame.raft;
@@ -98,6 +124,9 @@ static void do_receive(struct datafs_member *m, struct event *e)
 
 	if (!plausible(m, e->from, msg))
 		return;
+	if (msg->type == RAFT_APPEND_ENTRIES &&
+	    msg->append_entries.term >= raft_current_term(&m->raft))
+		skip_snapshot(m, &msg->append_entries);
 	entries = msg->type == RAFT_APPEND_ENTRIES ? msg->append_entries.entries : NULL;
 	msg->server_id = e->from;
 	/* only to be given back with messages, which go by the id */

@@ -220,13 +220,14 @@ static size_t choose(struct datafs_member *m, struct proposal *p, uint32_t *n)
 
 static void *pack(const struct proposal *p, uint32_t n, size_t len)
 {
-	uint8_t *buf = raft_calloc(1, len), *pos = buf + ENTRY_HEAD;
+	uint8_t *buf = raft_calloc(1, len), *pos;
 	struct datafs_member_op *op;
 
 	if (!buf)
 		return NULL;
 	put32(buf, ENTRY_VERSION);
 	put32(buf + 4, n);
+	pos = buf + ENTRY_HEAD;
 	TAILQ_FOREACH(op, &p->ops, next) {
 		put32(pos, (uint32_t)op->len);
 		if (op->len)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fuzz.h"
+#include "metad/manifest.h"
 #include "raft_samples.h"
 
 static void save_frame(const char *dir, unsigned int kind, const void *buf, size_t len)
@@ -18,16 +19,24 @@ static void save_frame(const char *dir, unsigned int kind, const void *buf, size
 		err(1, "%s", path);
 }
 
-/* Its checksum is made by the fuzzer. */
-static const unsigned char manifest[] =
-	"DFSM\0\0\0\1\0\0\0\0\0\0\0\14\0\0\0\0\0\0\0\3\0\0\0\2"
-	"\0\0\0\0\0\0\0\20\1\2\3\4\7CURRENT"
-	"\0\0\0\0\0\0\1\0\5\6\7\10\12" "000005.ldb"
-	"crc!";
+static void save_manifest(const char *dir)
+{
+	struct datafs_manifest_file files[] = {
+		{ "000005.ldb", 4096, 0x12345678 }, { "CURRENT", 16, 1 }, { "MANIFEST-000004", 0, 0 },
+	};
+	struct datafs_manifest m = { .index = 12, .term = 3, .files = files, .n = 3 };
+	void *buf;
+	long len = datafs_manifest_encode(&m, &buf);
+
+	if (len < 0)
+		errx(1, "no memory");
+	save_frame(dir, 0, buf, (size_t)len);
+	free(buf);
+}
 
 void raft_seeds(const char *dir)
 {
-	save_frame(dir, 0, manifest, sizeof(manifest) - 1);
+	save_manifest(dir);
 	for (unsigned int kind = 1; kind < DATAFS_RAFT_KIND_END; kind++) {
 		struct raft_entry entries[SAMPLE_ENTRIES];
 		struct raft_configuration conf;

@@ -28,7 +28,7 @@ static inline int sample_configuration(struct raft_configuration *conf,
 static inline void sample_append(struct raft_message *m, struct raft_entry *entries,
 				 struct raft_buffer conf)
 {
-	static char data[2][8] = { "some", "more" };
+	static uint8_t data[2][8] = { { 1, 2 }, { 3 } };
 
 	memset(entries, 0, SAMPLE_ENTRIES * sizeof(*entries));
 	entries[0].term = 2;
@@ -81,7 +81,7 @@ static inline int sample_frame(unsigned int kind, struct datafs_raft_frame *f,
 			       struct raft_configuration *conf, struct raft_buffer *buf,
 			       struct raft_entry *entries)
 {
-	static char manifest[] = "a manifest";
+	static uint8_t manifest[12] = { 1, 2, 3 };
 
 	memset(f, 0, sizeof(*f));
 	if (sample_configuration(conf, buf))

@@ -296,8 +296,10 @@ char *sim_fsm_dump(struct sim_fsm *f, size_t *len)
 		const char *key = leveldb_iter_key(it, &klen);
 		const char *val = leveldb_iter_value(it, &vlen);
 
-		buf = realloc(buf, *len + klen + vlen);
-		assert(buf);
+		char *more = realloc(buf, *len + klen + vlen);
+
+		assert(more);
+		buf = more;
 		memcpy(buf + *len, key, klen);
 		memcpy(buf + *len + klen, val, vlen);
 		*len += klen + vlen;

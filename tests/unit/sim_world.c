@@ -419,6 +419,25 @@ static const char *halted(struct sim *s)
 	return NULL;
 }
 
+/* Where each one is, for who reads a failure. */
+static void report(struct sim *s)
+{
+	for (unsigned int id = 1; id < s->next_id; id++) {
+		struct datafs_member_status st;
+
+		if (!s->members[id].m) {
+			fprintf(stderr, "sim: %u is down\n", id);
+			continue;
+		}
+		datafs_member_status(s->members[id].m, &st);
+		fprintf(stderr, "sim: %u %s%s role %d term %llu leader %llu snapshot %llu applied %llu commit %llu last %llu halted %d\n",
+			id, st.leads ? "leads" : "follows", st.ready ? " ready" : "", st.role,
+			(unsigned long long)st.term, (unsigned long long)st.leader,
+			(unsigned long long)st.snapshot, (unsigned long long)st.applied,
+			(unsigned long long)st.commit, (unsigned long long)st.last, st.halted);
+	}
+}
+
 const char *sim_run(const struct sim_options *opt, uint64_t seed, const char *dir,
 		    struct sim *s)
 {
@@ -442,6 +461,8 @@ const char *sim_run(const struct sim_options *opt, uint64_t seed, const char *di
 		step(s);
 		bad = bad ? bad : halted(s);
 	}
+	if (bad)
+		report(s);
 	if (!bad)
 		bad = states_equal(s);
 	return bad ? bad : sim_history_check(s);
