@@ -21,7 +21,7 @@ endif
 
 CC ?= gcc
 CXX ?= g++
-PKGS := liburing libnl-genl-3.0 inih libcrypto libprotobuf-c
+PKGS := liburing libnl-genl-3.0 inih libcrypto libprotobuf-c raft libuv
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 DATAFS_CFLAGS := -std=gnu11 -DDATAFS_VERSION='"$(VERSION)"' \
@@ -117,8 +117,13 @@ endef
 $(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
 	$(call fixture,$(patsubst tests/unit/%_fixture.c,%,$f))))
 
+# The checker of histories, and the simulation of a quorum, which uses it.
+$(filter $(B)/tests/test_lin_% $(B)/tests/test_sim_%,$(test_bin)): \
+	$(call obj,tests/unit/lin_check.c)
+$(filter $(B)/tests/test_sim_%,$(test_bin)): $(call obj,$(sort $(wildcard tests/unit/sim_*.c)))
+
 # A disk that loses power.
-$(filter $(B)/tests/test_env_%,$(test_bin)): \
+$(filter $(B)/tests/test_env_% $(B)/tests/test_sim_%,$(test_bin)): \
 	$(call obj,$(sort $(wildcard tests/unit/fault_*.cc)))
 
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(util_lib) $(daemon_lib)

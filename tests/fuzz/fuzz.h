@@ -39,4 +39,7 @@ void seeds_entry(void);
 ssize_t __real_write(int fd, const void *buf, size_t len);
 ssize_t __wrap_write(int fd, const void *buf, size_t len);
 
+/* seeds_raft.c: those of raft_message. */
+void raft_seeds(const char *dir);
+
 #endif

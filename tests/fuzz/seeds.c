@@ -352,5 +352,6 @@ int main(int argc, char **argv)
 	frames();
 	key_texts();
 	seeds_entry();
+	raft_seeds(dir);
 	return 0;
 }

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lin_check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What was tried, and led nowhere: a set of operations and a state. */
+struct seen {
+	struct seen *next;
+	uint64_t hash;
+	/* the set's words, then the state */
+	uint64_t words[];
+};
+
+/* One step of the way: which operation was taken, and the state before it. */
+struct taken {
+	unsigned int op;
+	void *before;
+};
+
+struct search {
+	const struct lin_model *model;
+	const struct lin_op *ops;	/* by their begin */
+	unsigned int n, words;
+	unsigned int must;		/* operations left whose end is known */
+	uint64_t *set;			/* those taken */
+	void *state;
+	struct taken *way;
+	unsigned int depth;
+	struct seen **table;
+	size_t buckets;
+};
+
+static void *must_alloc(size_t n)
+{
+	void *p = calloc(1, n ? n : 1);
+
+	if (!p) {
+		fprintf(stderr, "lin_check: no memory\n");
+		abort();
+	}
+	return p;
+}
+
+static bool in_set(const struct search *s, unsigned int i)
+{
+	return s->set[i / 64] >> i % 64 & 1;
+}
+
+/* True if it is new. */
+static bool remember(struct search *s)
+{
+	size_t bytes = s->words * sizeof(uint64_t);
+	uint64_t hash = s->model->hash(s->state);
+	struct seen *e, **head;
+
+	for (unsigned int i = 0; i < s->words; i++)
+		hash = (hash ^ s->set[i]) * 0x9e3779b97f4a7c15ull;
+	head = &s->table[(hash >> 20) % s->buckets];
+	for (e = *head; e; e = e->next)
+		if (e->hash == hash && !memcmp(e->words, s->set, bytes) &&
+		    s->model->equal(e->words + s->words, s->state))
+			return false;
+	e = must_alloc(sizeof(*e) + bytes + s->model->size);
+	e->hash = hash;
+	memcpy(e->words, s->set, bytes);
+	memcpy(e->words + s->words, s->state, s->model->size);
+	e->next = *head;
+	*head = e;
+	return true;
+}
+
+/* All before it are taken. */
+static unsigned int first_left(const struct search *s)
+{
+	unsigned int w = 0;
+
+	while (w < s->words - 1 && s->set[w] == UINT64_MAX)
+		w++;
+	return w * 64;
+}
+
+/* What began after this had to wait for one that ended here. */
+static uint64_t first_end(const struct search *s)
+{
+	uint64_t end = LIN_MAYBE;
+
+	for (unsigned int i = first_left(s); i < s->n; i++) {
+		if (s->ops[i].begin > end)
+			break;
+		if (!in_set(s, i) && s->ops[i].end < end)
+			end = s->ops[i].end;
+	}
+	return end;
+}
+
+/* Takes the first operation from @from on that fits. False: none does. */
+static bool take(struct search *s, unsigned int from, unsigned long *steps)
+{
+	uint64_t end = first_end(s);
+	void *before = s->way[s->depth].before;
+
+	memcpy(before, s->state, s->model->size);
+	for (unsigned int i = from; i < s->n && s->ops[i].begin <= end && *steps; i++) {
+		bool maybe = s->ops[i].end == LIN_MAYBE;
+
+		if (in_set(s, i))
+			continue;
+		--*steps;
+		s->set[i / 64] |= 1ull << i % 64;
+		if (s->model->step(s->state, s->ops[i].what, maybe) && remember(s)) {
+			s->way[s->depth++].op = i;
+			s->must -= !maybe;
+			return true;
+		}
+		s->set[i / 64] &= ~(1ull << i % 64);
+		memcpy(s->state, before, s->model->size);
+	}
+	return false;
+}
+
+/* Takes the last one back; where to go on from. */
+static unsigned int take_back(struct search *s)
+{
+	struct taken *t = &s->way[--s->depth];
+
+	s->set[t->op / 64] &= ~(1ull << t->op % 64);
+	memcpy(s->state, t->before, s->model->size);
+	s->must += s->ops[t->op].end != LIN_MAYBE;
+	return t->op + 1;
+}
+
+static enum lin_result run(struct search *s, unsigned long steps)
+{
+	unsigned int from = 0;
+
+	s->model->init(s->state);
+	while (s->must) {
+		if (take(s, from, &steps)) {
+			from = 0;
+			continue;
+		}
+		if (!steps)
+			return LIN_TOO_HARD;
+		if (!s->depth)
+			return LIN_BAD;
+		from = take_back(s);
+	}
+	return LIN_OK;
+}
+
+static int by_begin(const void *a, const void *b)
+{
+	const struct lin_op *x = a, *y = b;
+
+	if (x->begin != y->begin)
+		return x->begin < y->begin ? -1 : 1;
+	return x->end < y->end ? -1 : x->end > y->end;
+}
+
+static void search_end(struct search *s)
+{
+	for (size_t i = 0; i < s->buckets; i++) {
+		struct seen *e = s->table[i];
+
+		while (e) {
+			struct seen *next = e->next;
+
+			free(e);
+			e = next;
+		}
+	}
+	for (unsigned int i = 0; i <= s->n; i++)
+		free(s->way[i].before);
+	free(s->table);
+	free(s->way);
+	free(s->state);
+	free(s->set);
+	free((void *)s->ops);
+}
+
+enum lin_result lin_check(const struct lin_model *model, const struct lin_op *ops,
+			  unsigned int n, unsigned long steps)
+{
+	struct lin_op *sorted = must_alloc(n * sizeof(*sorted));
+	struct search s = {
+		.model = model, .ops = sorted, .n = n, .words = n / 64 + 1,
+		.buckets = 4096,
+	};
+	enum lin_result res;
+
+	if (n)
+		memcpy(sorted, ops, n * sizeof(*sorted));
+	qsort(sorted, n, sizeof(*sorted), by_begin);
+	for (unsigned int i = 0; i < n; i++)
+		s.must += sorted[i].end != LIN_MAYBE;
+	s.set = must_alloc(s.words * sizeof(*s.set));
+	s.state = must_alloc(model->size);
+	s.way = must_alloc((n + 1) * sizeof(*s.way));
+	for (unsigned int i = 0; i <= n; i++)
+		s.way[i].before = must_alloc(model->size);
+	s.table = must_alloc(s.buckets * sizeof(*s.table));
+	res = run(&s, steps);
+	search_end(&s);
+	return res;
+}
