@@ -29,21 +29,19 @@ static void call_forget(struct datafs_call *call)
 	call->conn = NULL;
 }
 
-/* The other side need not answer; it uses the slot no longer than until then. */
-static void call_give_up(struct datafs_call *call)
-{
-	struct datafs_conn *conn = call->conn;
-
-	call_forget(call);
-	conn_must_queue(conn, DATAFS_FRAME_CANCEL, call->id, NULL, 0);
-}
-
 static void call_late(struct datafs_deadline *d)
 {
 	struct datafs_call *call = (void *)((char *)d -
 				offsetof(struct datafs_call, deadline));
 
-	call_give_up(call);
+	/*
+	 * The other side need not answer; it uses the slot no longer than until
+	 * then. If that ends the connection, the call has failed with it, before
+	 * down(), and may be gone.
+	 */
+	if (conn_must_queue(call->conn, DATAFS_FRAME_CANCEL, call->id, NULL, 0))
+		return;
+	call_forget(call);
 	call->fn(call, -ETIMEDOUT, NULL, 0);
 }
 
@@ -84,8 +82,13 @@ int datafs_conn_call(struct datafs_conn *conn, struct datafs_call *call,
 
 void datafs_call_cancel(struct datafs_call *call)
 {
-	if (call->conn)
-		call_give_up(call);
+	struct datafs_conn *conn = call->conn;
+
+	if (!conn)
+		return;
+	/* First: if there is no room for the CANCEL all others fail. */
+	call_forget(call);
+	conn_must_queue(conn, DATAFS_FRAME_CANCEL, call->id, NULL, 0);
 }
 
 int datafs_conn_reply(struct datafs_conn *conn, uint64_t id, const void *body,

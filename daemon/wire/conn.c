@@ -99,6 +99,8 @@ void datafs_conn_end(struct datafs_conn *conn, int err)
 		conn->peer = NULL;
 		wire_lost(peer, err, why, conn->heard_frame);
 	}
+	/* Who keeps its memory does not keep it open for the other side. */
+	shutdown(conn->fd, SHUT_RDWR);
 	datafs_conn_put(conn);
 }
 

@@ -115,7 +115,10 @@ int conn_new(struct datafs_wire *wire, int fd, struct datafs_peer *peer,
 void conn_connected(struct datafs_event *ev, int res);
 void conn_sent(struct datafs_event *ev, int res);
 
-/* queue.c: 0, -EAGAIN (more than @limit bytes wait), or the encoder's error. */
+/*
+ * queue.c: 0, -EAGAIN (more than @limit bytes wait), -ENOTCONN (dead), or the
+ * encoder's error.
+ */
 int conn_queue(struct datafs_conn *conn, const struct datafs_frame *f,
 	       size_t limit);
 /* Of what must not be left out: the connection ends if it cannot be queued. */

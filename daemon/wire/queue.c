@@ -66,6 +66,9 @@ int conn_queue(struct datafs_conn *conn, const struct datafs_frame *f,
 	size_t n;
 	int err;
 
+	/* A call that fails may cancel others. What is freed is on no list. */
+	if (conn->state == CONN_DEAD)
+		return -ENOTCONN;
 	err = datafs_frame_allowed(conn->enc.self, f->type, f->flags, f->len);
 	if (err)
 		return err;

@@ -449,13 +449,128 @@ static void loss(void **state)
 	assert_int_equal(a.downs, 1);
 }
 
+/* Calls whose owner gives up all the others when one has failed. */
+static void give_up_others(struct datafs_call *c, int err, const void *body,
+			   uint32_t len)
+{
+	(void)body;
+	(void)len;
+	wrong += err != -ECONNRESET;
+	resets++;
+	for (unsigned int i = 0; i < 3; i++)
+		if (&pool[i].call != c)
+			datafs_call_cancel(&pool[i].call);
+}
+
+static void make_three(void)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		pool[i].call.fn = give_up_others;
+		assert_int_equal(datafs_conn_call(a.conn, &pool[i].call, NULL, 0,
+						  600000), 0);
+	}
+}
+
+static bool b_has_three(void)
+{
+	return b.kept == 3;
+}
+
+static void end_b(void)
+{
+	datafs_conn_end(b.conn, -EIO);
+}
+
+/* Nothing is queued any more in a connection that is failing its calls. */
+static void cancel_while_failing(void **state)
+{
+	(void)state;
+	both();
+	on_loop(make_three);
+	until(b_has_three);
+	on_loop(end_b);
+	until(up_again);
+	assert_int_equal(resets, 1);
+}
+
+#define LATE	60
+
+static unsigned int n_late;
+
+/* Also not after down(), when nobody expects it. */
+static void late(struct datafs_call *c, int err, const void *body, uint32_t len)
+{
+	(void)c;
+	(void)body;
+	(void)len;
+	wrong += a.downs || !a.conn;
+	timeouts += err == -ETIMEDOUT;
+	resets += err == -ECONNRESET;
+}
+
+/* As many at once as the queue takes. */
+static bool make_late(void)
+{
+	while (n_late < LATE) {
+		pool[n_late].call.fn = late;
+		if (datafs_conn_call(a.conn, &pool[n_late].call, NULL, 0, 1000))
+			return false;
+		n_late++;
+	}
+	return true;
+}
+
+static void sleep_on(void)
+{
+	usleep(1200000);
+}
+
+/* The CANCEL of one of them is what the queue has no room for. */
+static void end_by_cancel(void **state)
+{
+	(void)state;
+	n_late = 0;
+	a.conf.limits.queue = 512;
+	both();
+	until(make_late);
+	on_loop(sleep_on);
+	until(up_again);
+	assert_true(timeouts > 0);
+	assert_true(resets > 0);
+	assert_int_equal(timeouts + resets, LATE);
+	assert_int_equal(wrong, 0);
+}
+
+static void keep_and_hang_up(void)
+{
+	old = datafs_conn_get(a.conn);
+	hang_up();
+}
+
+static void put_old(void)
+{
+	datafs_conn_put(old);
+}
+
+/* Who keeps a connection does not keep it open. */
+static void kept(void **state)
+{
+	(void)state;
+	both();
+	on_loop(keep_and_hang_up);
+	until(both_down);
+	on_loop(put_old);
+	assert_int_equal(b.err, -ECONNRESET);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, messenger_teardown)
 	const struct CMUnitTest tests[] = {
 		T(up_and_down), T(over_ipv6), T(wrong_key),
 		T(authentication_off), T(both_off), T(restart), T(frames),
-		T(chaos), T(loss),
+		T(chaos), T(loss), T(cancel_while_failing), T(end_by_cancel),
+		T(kept),
 	};
 
 	return cmocka_run_group_tests_name("wire_messenger_calls", tests, NULL,
