@@ -68,6 +68,7 @@ enum sim_kind {
 	SIM_REQUEST,		/* of a client arrives at a member */
 	SIM_ANSWER,
 	SIM_CLIENT,		/* a client's time is up */
+	SIM_CRASH,
 	SIM_RESTART,
 	SIM_RESUME,
 	SIM_HEAL,
@@ -145,6 +146,8 @@ const char *sim_history_check(struct sim *s);
 /* sim_trouble.c */
 void sim_trouble(struct sim *s);
 void sim_heal(struct sim *s);
+/* It comes back, soon or late. */
+void sim_crash(struct sim *s, unsigned int id);
 
 /* sim.c */
 void sim_member_start(struct sim *s, unsigned int id);

@@ -23,14 +23,18 @@ static unsigned int some_member(struct sim *s)
 	return 0;
 }
 
-static void crash(struct sim *s)
+void sim_crash(struct sim *s, unsigned int id)
 {
-	unsigned int id = sim_pick(s, 2) ? sim_leader(s) : some_member(s);
-
-	if (!id)
+	if (!id || !s->members[id].m)
 		return;
 	sim_member_crash(s, id);
-	sim_event(s, 20 + sim_pick(s, 1500), (struct sim_event) { .kind = SIM_RESTART, .to = id });
+	sim_event(s, sim_pick(s, 3) ? 20 + sim_pick(s, 1500) : 1 + sim_pick(s, 5),
+		  (struct sim_event) { .kind = SIM_RESTART, .to = id });
+}
+
+static void crash(struct sim *s)
+{
+	sim_crash(s, sim_pick(s, 2) ? sim_leader(s) : some_member(s));
 }
 
 /* Power fails everywhere. */

@@ -104,10 +104,21 @@ struct place {
 
 static struct place places[SIM_MEMBERS + 1];
 
+/* Who has just promised something may go down: did it keep the promise? */
+static void maybe_crash(struct sim *s, unsigned int id, unsigned int kind)
+{
+	unsigned int one_of = kind == RAFT_REQUEST_VOTE_RESULT ? 15 :
+			      kind == RAFT_APPEND_ENTRIES_RESULT ? 600 : 0;
+
+	if (!s->calm && one_of && !sim_pick(s, one_of))
+		sim_event(s, 0, (struct sim_event) { .kind = SIM_CRASH, .to = id });
+}
+
 static void net_send(void *ctx, uint64_t to, const void *buf, size_t len)
 {
 	const struct place *p = ctx;
 
+	maybe_crash(p->s, p->id, ((const uint8_t *)buf)[1]);
 	assert(to && to <= SIM_MEMBERS && to != p->id);
 	transmit(p->s, (struct sim_event) {
 		.kind = SIM_MESSAGE, .from = p->id, .to = (unsigned int)to
@@ -237,6 +248,9 @@ static void do_event(struct sim *s, struct sim_event *e)
 	case SIM_ANSWER:
 	case SIM_CLIENT:
 		sim_client_event(s, e);
+		break;
+	case SIM_CRASH:
+		sim_crash(s, e->to);
 		break;
 	case SIM_RESTART:
 		if (!m->m && !m->gone)
@@ -463,7 +477,7 @@ const char *sim_run(const struct sim_options *opt, uint64_t seed, const char *di
 	}
 	if (bad)
 		report(s);
-	if (!bad)
+	else
 		bad = states_equal(s);
 	return bad ? bad : sim_history_check(s);
 }
