@@ -115,6 +115,7 @@ struct sim {
 	unsigned int drop, twice;	/* of 1000 messages */
 	bool calm;			/* no more trouble, no new operations */
 	bool changes;			/* membership too */
+	bool isolate;			/* no trouble but leaders that are cut off */
 	unsigned int threshold;
 
 	struct sim_client clients[SIM_CLIENTS];
@@ -158,7 +159,7 @@ unsigned int sim_leader(struct sim *s);
 struct sim_options {
 	unsigned int members;	/* 3 or 5 */
 	uint64_t ms;		/* of trouble */
-	bool changes;
+	bool changes, isolate;
 	unsigned int threshold;	/* of snapshots */
 };
 /*

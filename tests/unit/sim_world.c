@@ -110,7 +110,7 @@ static void maybe_crash(struct sim *s, unsigned int id, unsigned int kind)
 	unsigned int one_of = kind == RAFT_REQUEST_VOTE_RESULT ? 15 :
 			      kind == RAFT_APPEND_ENTRIES_RESULT ? 600 : 0;
 
-	if (!s->calm && one_of && !sim_pick(s, one_of))
+	if (!s->calm && !s->isolate && one_of && !sim_pick(s, one_of))
 		sim_event(s, 0, (struct sim_event) { .kind = SIM_CRASH, .to = id });
 }
 
@@ -151,10 +151,7 @@ void sim_member_start(struct sim *s, unsigned int id)
 		.net = { &places[id], net_send, net_fetch }, .disk = sim_disk_ops(m->disk),
 		.now = now_of, .ctx = &places[id],
 	};
-	char address[16];
 
-	snprintf(address, sizeof(address), "m%u", id);
-	cfg.address = address;
 	places[id] = (struct place) { s, id };
 	m->life++;
 	m->paused = m->stopped = false;
@@ -328,6 +325,7 @@ static void begin(struct sim *s, const struct sim_options *opt)
 	s->first_members = opt->members;
 	s->threshold = opt->threshold;
 	s->changes = opt->changes;
+	s->isolate = opt->isolate;
 	s->drop = sim_pick(s, 80);
 	s->twice = sim_pick(s, 80);
 	for (unsigned int i = 0; i < opt->members; i++)
@@ -439,16 +437,12 @@ static void report(struct sim *s)
 	for (unsigned int id = 1; id < s->next_id; id++) {
 		struct datafs_member_status st;
 
-		if (!s->members[id].m) {
-			fprintf(stderr, "sim: %u is down\n", id);
+		if (!s->members[id].m)
 			continue;
-		}
 		datafs_member_status(s->members[id].m, &st);
-		fprintf(stderr, "sim: %u %s%s role %d term %llu leader %llu snapshot %llu applied %llu commit %llu last %llu halted %d\n",
-			id, st.leads ? "leads" : "follows", st.ready ? " ready" : "", st.role,
-			(unsigned long long)st.term, (unsigned long long)st.leader,
-			(unsigned long long)st.snapshot, (unsigned long long)st.applied,
-			(unsigned long long)st.commit, (unsigned long long)st.last, st.halted);
+		fprintf(stderr, "sim: %u leads %d role %d term %ju snapshot %ju applied %ju commit %ju last %ju halted %d\n",
+			id, st.leads + st.ready, st.role, st.term, st.snapshot, st.applied,
+			st.commit, st.last, st.halted);
 	}
 }
 

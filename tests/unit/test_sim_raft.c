@@ -133,7 +133,10 @@ static void changes(void **state)
 /* The fault is found in one of so many runs. */
 static void finds(int plant, bool twice, const char *what)
 {
-	const struct sim_options opt = { .members = 3, .ms = 6000, .threshold = 1000000 };
+	const struct sim_options opt = {
+		.members = 3, .ms = 10000, .threshold = 1000000,
+		.isolate = plant == DATAFS_PLANT_STALE_READ
+	};
 	uint64_t seed = first_seed();
 	const char *bad = NULL;
 	unsigned int n = 0;
