@@ -3,7 +3,7 @@
 #include "sim.h"
 
 #include <assert.h>
-#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -440,7 +440,7 @@ static void report(struct sim *s)
 		if (!s->members[id].m)
 			continue;
 		datafs_member_status(s->members[id].m, &st);
-		fprintf(stderr, "sim: %u leads %d role %d term %ju snapshot %ju applied %ju commit %ju last %ju halted %d\n",
+		fprintf(stderr, "sim: %u leads %d role %d term %" PRIu64 " snapshot %" PRIu64 " applied %" PRIu64 " commit %" PRIu64 " last %" PRIu64 " halted %d\n",
 			id, st.leads + st.ready, st.role, st.term, st.snapshot, st.applied,
 			st.commit, st.last, st.halted);
 	}
