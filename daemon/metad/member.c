@@ -115,6 +115,24 @@ static void skip_snapshot(struct datafs_member *m, struct raft_append_entries *a
 	}
 }
 
+/*
+ * A rejection that was overtaken by an answer. libraft would go back before what
+ * the follower is known to have, and then never send it an entry again. False: it
+ * says nothing.
+ */
+static bool fresh_rejection(struct datafs_member *m, uint64_t from,
+			    struct raft_append_entries_result *a)
+{
+	raft_index match;
+
+	if (!a->rejected || a->term != raft_current_term(&m->raft) ||
+	    raft_match_index(&m->raft, from, &match))
+		return true;
+	if (a->last_log_index < match)
+		a->last_log_index = match;
+	return a->rejected > match;
+}
+
 static void do_receive(struct datafs_member *m, struct event *e)
 {
 	struct raft_message *msg = &e->frame.raft;
@@ -123,6 +141,9 @@ static void do_receive(struct datafs_member *m, struct event *e)
 	int err;
 
 	if (!plausible(m, e->from, msg))
+		return;
+	if (msg->type == RAFT_APPEND_ENTRIES_RESULT &&
+	    !fresh_rejection(m, e->from, &msg->append_entries_result))
 		return;
 	if (msg->type == RAFT_APPEND_ENTRIES &&
 	    msg->append_entries.term >= raft_current_term(&m->raft))

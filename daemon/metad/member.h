@@ -242,8 +242,8 @@ struct datafs_member_change {
 /*
  * One at a time. 0: done will be called. -EREMOTE, -EIO; -EBUSY: another is under
  * way, or this leader has not committed its barrier yet; -EINVAL: it would leave
- * no voter, or the kind and the role do not fit; -EEXIST, -ENOENT: that id;
- * -EALREADY: it is so.
+ * no voter, or it is the leader itself that goes (transfer first), or the kind and
+ * the role do not fit; -EEXIST, -ENOENT: that id; -EALREADY: it is so.
  */
 int datafs_member_change(struct datafs_member *m, struct datafs_member_change *change);
 

@@ -29,6 +29,13 @@ static int check(struct datafs_member *m, const struct datafs_member_change *c)
 	}
 	if (!s)
 		return -ENOENT;
+	/*
+	 * A member that is not in the last configuration of its log refuses to vote
+	 * (libraft). A leader that goes down with its own removal in its log alone
+	 * could so be missed by the others for ever.
+	 */
+	if (s->id == m->cfg.id && c->kind != DATAFS_CHANGE_PROMOTE)
+		return -EINVAL;
 	switch (c->kind) {
 	case DATAFS_CHANGE_PROMOTE:
 		return voter ? -EALREADY : 0;

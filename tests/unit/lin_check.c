@@ -15,7 +15,7 @@ struct seen {
 
 /* One step of the way: which operation was taken, and the state before it. */
 struct taken {
-	unsigned int op;
+	unsigned int op, place;
 	void *before;
 };
 
@@ -95,27 +95,47 @@ static uint64_t first_end(const struct search *s)
 	return end;
 }
 
-/* Takes the first operation from @from on that fits. False: none does. */
+/* Takes operation @i, if it fits. */
+static bool try_one(struct search *s, unsigned int i, unsigned int place)
+{
+	bool maybe = s->ops[i].end == LIN_MAYBE;
+
+	s->set[i / 64] |= 1ull << i % 64;
+	if (s->model->step(s->state, s->ops[i].what, maybe) && remember(s)) {
+		s->way[s->depth].op = i;
+		s->way[s->depth++].place = place;
+		s->must -= !maybe;
+		return true;
+	}
+	s->set[i / 64] &= ~(1ull << i % 64);
+	memcpy(s->state, s->way[s->depth].before, s->model->size);
+	return false;
+}
+
+/*
+ * Takes the first operation from place @from on that fits. False: none does. Those
+ * whose end is known have the places 0 to n - 1, and come first: most of the
+ * others never mattered.
+ */
 static bool take(struct search *s, unsigned int from, unsigned long *steps)
 {
 	uint64_t end = first_end(s);
-	void *before = s->way[s->depth].before;
 
-	memcpy(before, s->state, s->model->size);
-	for (unsigned int i = from; i < s->n && s->ops[i].begin <= end && *steps; i++) {
+	memcpy(s->way[s->depth].before, s->state, s->model->size);
+	for (unsigned int place = from; place < 2 * s->n && *steps; place++) {
+		unsigned int i = place % s->n;
 		bool maybe = s->ops[i].end == LIN_MAYBE;
 
-		if (in_set(s, i))
+		if (s->ops[i].begin > end) {
+			/* and so do all behind it */
+			place = place < s->n ? s->n - 1 : 2 * s->n;
+			continue;
+		}
+		if (maybe != (place >= s->n) || in_set(s, i))
 			continue;
 		--*steps;
-		s->set[i / 64] |= 1ull << i % 64;
-		if (s->model->step(s->state, s->ops[i].what, maybe) && remember(s)) {
-			s->way[s->depth++].op = i;
-			s->must -= !maybe;
+		if (try_one(s, i, place))
 			return true;
-		}
-		s->set[i / 64] &= ~(1ull << i % 64);
-		memcpy(s->state, before, s->model->size);
 	}
 	return false;
 }
@@ -128,7 +148,7 @@ static unsigned int take_back(struct search *s)
 	s->set[t->op / 64] &= ~(1ull << t->op % 64);
 	memcpy(s->state, t->before, s->model->size);
 	s->must += s->ops[t->op].end != LIN_MAYBE;
-	return t->op + 1;
+	return t->place + 1;
 }
 
 static enum lin_result run(struct search *s, unsigned long steps)
@@ -186,7 +206,7 @@ enum lin_result lin_check(const struct lin_model *model, const struct lin_op *op
 	struct lin_op *sorted = must_alloc(n * sizeof(*sorted));
 	struct search s = {
 		.model = model, .ops = sorted, .n = n, .words = n / 64 + 1,
-		.buckets = 4096,
+		.buckets = 1 << 16,
 	};
 	enum lin_result res;
 

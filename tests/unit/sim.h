@@ -68,6 +68,7 @@ enum sim_kind {
 	SIM_REQUEST,		/* of a client arrives at a member */
 	SIM_ANSWER,
 	SIM_CLIENT,		/* a client's time is up */
+	SIM_CRASH,
 	SIM_RESTART,
 	SIM_RESUME,
 	SIM_HEAL,
@@ -114,6 +115,7 @@ struct sim {
 	unsigned int drop, twice;	/* of 1000 messages */
 	bool calm;			/* no more trouble, no new operations */
 	bool changes;			/* membership too */
+	bool isolate;			/* no trouble but leaders that are cut off */
 	unsigned int threshold;
 
 	struct sim_client clients[SIM_CLIENTS];
@@ -145,6 +147,8 @@ const char *sim_history_check(struct sim *s);
 /* sim_trouble.c */
 void sim_trouble(struct sim *s);
 void sim_heal(struct sim *s);
+/* It comes back, soon or late. */
+void sim_crash(struct sim *s, unsigned int id);
 
 /* sim.c */
 void sim_member_start(struct sim *s, unsigned int id);
@@ -155,7 +159,7 @@ unsigned int sim_leader(struct sim *s);
 struct sim_options {
 	unsigned int members;	/* 3 or 5 */
 	uint64_t ms;		/* of trouble */
-	bool changes;
+	bool changes, isolate;
 	unsigned int threshold;	/* of snapshots */
 };
 /*

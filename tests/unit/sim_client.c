@@ -13,7 +13,7 @@
 
 #define TRIES	12u
 #define WAIT_MS	400u
-#define STEPS	400000ul	/* of the check of one register's history */
+#define STEPS	5000000ul	/* of the check of one register's history */
 
 /* A request at a member. */
 struct call {

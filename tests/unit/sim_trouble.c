@@ -23,14 +23,18 @@ static unsigned int some_member(struct sim *s)
 	return 0;
 }
 
-static void crash(struct sim *s)
+void sim_crash(struct sim *s, unsigned int id)
 {
-	unsigned int id = sim_pick(s, 2) ? sim_leader(s) : some_member(s);
-
-	if (!id)
+	if (!id || !s->members[id].m)
 		return;
 	sim_member_crash(s, id);
-	sim_event(s, 20 + sim_pick(s, 1500), (struct sim_event) { .kind = SIM_RESTART, .to = id });
+	sim_event(s, sim_pick(s, 3) ? 20 + sim_pick(s, 1500) : 1 + sim_pick(s, 5),
+		  (struct sim_event) { .kind = SIM_RESTART, .to = id });
+}
+
+static void crash(struct sim *s)
+{
+	sim_crash(s, sim_pick(s, 2) ? sim_leader(s) : some_member(s));
 }
 
 /* Power fails everywhere. */
@@ -61,10 +65,10 @@ static void partition(struct sim *s)
 	unsigned int part = sim_pick(s, 1u << SIM_MEMBERS), lone = sim_leader(s);
 	bool one_way = !sim_pick(s, 4);
 
-	if (lone && sim_pick(s, 2)) {
+	if (lone && (s->isolate || sim_pick(s, 2))) {
 		part = 1u << (lone - 1);
 		/* one that does not see how long it is alone */
-		s->members[lone].stopped = sim_pick(s, 2);
+		s->members[lone].stopped = s->isolate || sim_pick(s, 2);
 		sim_event(s, 500 + sim_pick(s, 1500),
 			  (struct sim_event) { .kind = SIM_RESUME, .to = lone });
 	}
@@ -130,6 +134,9 @@ static bool choose_change(struct sim *s, unsigned int leader)
 		s->change.kind = sim_pick(s, 3) ? DATAFS_CHANGE_REMOVE : DATAFS_CHANGE_DEMOTE;
 		s->change.role = RAFT_STANDBY;
 		s->change.id = voter->id;
+		/* a leader hands over before it goes */
+		if (voter->id == leader)
+			return false;
 	} else if (s->next_id <= SIM_MEMBERS) {
 		s->change.kind = DATAFS_CHANGE_ADD;
 		s->change.role = RAFT_STANDBY;
@@ -157,7 +164,7 @@ void sim_trouble(struct sim *s)
 {
 	if (s->calm)
 		return;
-	switch (sim_pick(s, s->changes ? 16 : 10)) {
+	switch (s->isolate ? 6 : sim_pick(s, s->changes ? 16 : 10)) {
 	case 0:
 	case 1:
 	case 2:
@@ -184,5 +191,6 @@ void sim_trouble(struct sim *s)
 	default:
 		change(s);
 	}
-	sim_event(s, 30 + sim_pick(s, 500), (struct sim_event) { .kind = SIM_TROUBLE });
+	sim_event(s, 30 + sim_pick(s, s->isolate ? 3000 : 500),
+		  (struct sim_event) { .kind = SIM_TROUBLE });
 }

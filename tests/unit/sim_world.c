@@ -3,7 +3,7 @@
 #include "sim.h"
 
 #include <assert.h>
-#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,10 +104,21 @@ struct place {
 
 static struct place places[SIM_MEMBERS + 1];
 
+/* Who has just promised something may go down: did it keep the promise? */
+static void maybe_crash(struct sim *s, unsigned int id, unsigned int kind)
+{
+	unsigned int one_of = kind == RAFT_REQUEST_VOTE_RESULT ? 15 :
+			      kind == RAFT_APPEND_ENTRIES_RESULT ? 600 : 0;
+
+	if (!s->calm && !s->isolate && one_of && !sim_pick(s, one_of))
+		sim_event(s, 0, (struct sim_event) { .kind = SIM_CRASH, .to = id });
+}
+
 static void net_send(void *ctx, uint64_t to, const void *buf, size_t len)
 {
 	const struct place *p = ctx;
 
+	maybe_crash(p->s, p->id, ((const uint8_t *)buf)[1]);
 	assert(to && to <= SIM_MEMBERS && to != p->id);
 	transmit(p->s, (struct sim_event) {
 		.kind = SIM_MESSAGE, .from = p->id, .to = (unsigned int)to
@@ -140,10 +151,7 @@ void sim_member_start(struct sim *s, unsigned int id)
 		.net = { &places[id], net_send, net_fetch }, .disk = sim_disk_ops(m->disk),
 		.now = now_of, .ctx = &places[id],
 	};
-	char address[16];
 
-	snprintf(address, sizeof(address), "m%u", id);
-	cfg.address = address;
 	places[id] = (struct place) { s, id };
 	m->life++;
 	m->paused = m->stopped = false;
@@ -238,6 +246,9 @@ static void do_event(struct sim *s, struct sim_event *e)
 	case SIM_CLIENT:
 		sim_client_event(s, e);
 		break;
+	case SIM_CRASH:
+		sim_crash(s, e->to);
+		break;
 	case SIM_RESTART:
 		if (!m->m && !m->gone)
 			sim_member_start(s, e->to);
@@ -314,6 +325,7 @@ static void begin(struct sim *s, const struct sim_options *opt)
 	s->first_members = opt->members;
 	s->threshold = opt->threshold;
 	s->changes = opt->changes;
+	s->isolate = opt->isolate;
 	s->drop = sim_pick(s, 80);
 	s->twice = sim_pick(s, 80);
 	for (unsigned int i = 0; i < opt->members; i++)
@@ -425,16 +437,12 @@ static void report(struct sim *s)
 	for (unsigned int id = 1; id < s->next_id; id++) {
 		struct datafs_member_status st;
 
-		if (!s->members[id].m) {
-			fprintf(stderr, "sim: %u is down\n", id);
+		if (!s->members[id].m)
 			continue;
-		}
 		datafs_member_status(s->members[id].m, &st);
-		fprintf(stderr, "sim: %u %s%s role %d term %llu leader %llu snapshot %llu applied %llu commit %llu last %llu halted %d\n",
-			id, st.leads ? "leads" : "follows", st.ready ? " ready" : "", st.role,
-			(unsigned long long)st.term, (unsigned long long)st.leader,
-			(unsigned long long)st.snapshot, (unsigned long long)st.applied,
-			(unsigned long long)st.commit, (unsigned long long)st.last, st.halted);
+		fprintf(stderr, "sim: %u leads %d role %d term %" PRIu64 " snapshot %" PRIu64 " applied %" PRIu64 " commit %" PRIu64 " last %" PRIu64 " halted %d\n",
+			id, st.leads + st.ready, st.role, st.term, st.snapshot, st.applied,
+			st.commit, st.last, st.halted);
 	}
 }
 
@@ -463,7 +471,7 @@ const char *sim_run(const struct sim_options *opt, uint64_t seed, const char *di
 	}
 	if (bad)
 		report(s);
-	if (!bad)
+	else
 		bad = states_equal(s);
 	return bad ? bad : sim_history_check(s);
 }

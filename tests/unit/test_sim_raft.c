@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -133,7 +134,10 @@ static void changes(void **state)
 /* The fault is found in one of so many runs. */
 static void finds(int plant, bool twice, const char *what)
 {
-	const struct sim_options opt = { .members = 3, .ms = 6000, .threshold = 1000000 };
+	const struct sim_options opt = {
+		.members = 3, .ms = 10000, .threshold = 1000000,
+		.isolate = plant == DATAFS_PLANT_STALE_READ
+	};
 	uint64_t seed = first_seed();
 	const char *bad = NULL;
 	unsigned int n = 0;
@@ -175,9 +179,84 @@ static void seed_decides(void **state)
 	}
 }
 
+/* One member alone, with the disks of the simulation; what it sends is kept. */
+static void one_alone(const char *dir)
+{
+	static const struct datafs_raft_peer peers[] = { { 1, "m1" }, { 2, "m2" }, { 3, "m3" } };
+	struct sim_member *m = &sim.members[1];
+	struct raft_configuration conf;
+	char path[4200];
+
+	memset(&sim, 0, sizeof(sim));
+	sim.random = 1;
+	sim.now = 1000;
+	sim.threshold = 1000;
+	sim.calm = true;
+	snprintf(path, sizeof(path), "%s/m1", dir);
+	m->fsm = sim_fsm_new(&sim, path, 1);
+	m->disk = sim_disk_new(&sim, 1);
+	m->used = true;
+	assert_int_equal(datafs_raft_conf_first(peers, 3, &conf), 0);
+	sim_disk_bootstrap(m->disk, &conf);
+	raft_configuration_close(&conf);
+	sim_member_start(&sim, 1);
+}
+
+/* Does it vote for @candidate? */
+static bool votes_for(uint64_t term, unsigned int candidate)
+{
+	struct datafs_raft_frame ask = { .kind = RAFT_REQUEST_VOTE }, answer;
+	size_t sent = sim.n;
+	bool granted;
+	void *buf;
+	long len;
+
+	ask.raft.type = RAFT_REQUEST_VOTE;
+	ask.raft.request_vote = (struct raft_request_vote) {
+		.term = term, .candidate_id = candidate, .last_log_index = 1, .last_log_term = 1,
+	};
+	len = datafs_raft_encode(&ask, &buf);
+	assert_true(len > 0);
+	datafs_member_receive(sim.members[1].m, candidate, buf, (size_t)len);
+	free(buf);
+	assert_int_equal(sim.n, sent + 1);
+	/* only one event is new: the one with the highest number */
+	for (size_t i = 0; i < sim.n; i++)
+		if (sim.heap[i].order == sim.order)
+			sent = i;
+	assert_int_equal(sim.heap[sent].to, candidate);
+	assert_int_equal(datafs_raft_decode(sim.heap[sent].buf, sim.heap[sent].len, &answer), 0);
+	assert_int_equal(answer.kind, RAFT_REQUEST_VOTE_RESULT);
+	granted = answer.raft.request_vote_result.vote_granted;
+	datafs_raft_frame_free(&answer);
+	return granted;
+}
+
+/* A vote outlives a crash, also one right after it was given a second time. */
+static void one_vote_a_term(void **state)
+{
+	char dir[4096];
+
+	(void)state;
+	assert_int_equal(tmpdir_make(dir, sizeof(dir), "sim"), 0);
+	one_alone(dir);
+	assert_true(votes_for(5, 2));
+	assert_false(votes_for(5, 3));
+	for (int i = 0; i < 2; i++) {
+		sim_member_crash(&sim, 1);
+		sim_member_start(&sim, 1);
+		assert_false(votes_for(5, 3));
+		assert_true(votes_for(5, 2));
+	}
+	assert_true(votes_for(6, 3));
+	sim_free(&sim);
+	assert_int_equal(tmpdir_remove(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_vote_a_term),
 		cmocka_unit_test(three),
 		cmocka_unit_test(five),
 		cmocka_unit_test(snapshots),
