@@ -242,17 +242,16 @@ static void do_handle(void)
 	close(dir);
 }
 
-static void put(const char *file, const char *what)
+static bool put(const char *file, const char *what)
 {
 	int fd = open(file, O_WRONLY | O_CLOEXEC);
+	bool res;
 
 	if (fd < 0)
-		return;
-	if (write(fd, what, strlen(what)) < 0) {
-		close(fd);
-		return;
-	}
+		return false;
+	res = write(fd, what, strlen(what)) >= 0;
 	close(fd);
+	return res;
 }
 
 static void do_drop(void)
@@ -315,9 +314,10 @@ void fail_allocations(bool on)
 {
 	static bool now;		/* children have it from their parent, as the kernel's */
 
-	if (faults && on != now)
-		put("/proc/self/make-it-fail", on ? "1" : "0");
-	now = on;
+	/* What ends it needs memory itself. */
+	while (faults && on != now)
+		if (put("/proc/self/make-it-fail", on ? "1" : "0"))
+			now = on;
 }
 
 static NORETURN void life(unsigned int i)
