@@ -108,6 +108,7 @@ $(B)/obj/%.o: %.cc Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(DATAFS_CXXFLAGS) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
+$(B)/tests/test_metad_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
 # What the tests test_X_*.c share is in X_fixture.c and other X_*.c.
@@ -123,7 +124,7 @@ $(filter $(B)/tests/test_lin_% $(B)/tests/test_sim_%,$(test_bin)): \
 $(filter $(B)/tests/test_sim_%,$(test_bin)): $(call obj,$(sort $(wildcard tests/unit/sim_*.c)))
 
 # A disk that loses power.
-$(filter $(B)/tests/test_env_% $(B)/tests/test_sim_%,$(test_bin)): \
+$(filter $(B)/tests/test_env_% $(B)/tests/test_sim_% $(B)/tests/test_metad_crash,$(test_bin)): \
 	$(call obj,$(sort $(wildcard tests/unit/fault_*.cc)))
 
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(util_lib) $(daemon_lib)

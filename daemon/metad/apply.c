@@ -108,11 +108,12 @@ static void pack(struct op *o, const Metad__Command *c, int err,
 		attr[i] = told(o->told[i]);
 		*field[i] = &attr[i];
 	}
-	res->len = metad__result__get_packed_size(&r);
-	p = txn_alloc(o->t, res->len);
+	r.has_more = o->more && !err;
+	r.more = r.has_more;
+	*res = (struct txn_bytes){ 0 };
+	p = txn_alloc(o->t, metad__result__get_packed_size(&r));
 	if (p)
-		metad__result__pack(&r, p);
-	res->p = p;
+		*res = (struct txn_bytes){ p, metad__result__pack(&r, p) };
 }
 
 /* 0: the command may be tried. 1: @res is the answer that it had. Else a refusal. */
@@ -135,6 +136,8 @@ static int begin(struct op *o, const Metad__Command *c, struct txn_bytes *res)
 		return c->op_case == METAD__COMMAND__OP_SESSION_OPEN ||
 		       c->op_case == METAD__COMMAND__OP_SESSION_CLOSE ? 0 : -ENOTCONN;
 	}
+	if (o->s->closing)
+		return c->op_case == METAD__COMMAND__OP_SESSION_CLOSE ? 0 : -ENOTCONN;
 	o->opened = true;
 	op_forget_answers(o, c->lowest);
 	rec_session_put(o->t, c->session, o->s);
@@ -159,14 +162,14 @@ static void remember(struct op *o, const Metad__Command *c, struct txn_bytes res
 }
 
 /* Its answer is in @res; only the transaction can fail. */
-static void run(struct txn *t, struct rec_node *n, const Metad__Entry *e,
-		const Metad__Command *c, struct txn_bytes *res)
+static void run(struct txn *t, struct rec_node *n, const Metad__Command *c,
+		struct txn_bytes *res)
 {
 	struct rec_node n_was = *n;
 	struct rec_session s = { 0 }, s_was;
 	struct op o = {
-		.t = t, .n = n, .s = &s, .session = c->session, .time = e->time,
-		.now = { (time_t)(e->time / DATAFS_SEC), (long)(e->time % DATAFS_SEC) },
+		.t = t, .n = n, .s = &s, .session = c->session, .time = n->time,
+		.now = { (time_t)(n->time / DATAFS_SEC), (long)(n->time % DATAFS_SEC) },
 	};
 	int ret = begin(&o, c, res);
 
@@ -217,8 +220,9 @@ static int apply(struct datafs_metad *m, struct txn *t, struct rec_node *n,
 	}
 	if (e->first_ino > n->next_ino)
 		n->next_ino = DATAFS_MIN(e->first_ino, (uint64_t)DATAFS_METAD_INO_MAX + 1);
+	n->time = DATAFS_MAX(e->time, n->time);
 	for (size_t i = 0; i < e->n_commands && !txn_error(t); i++) {
-		run(t, n, e, e->commands[i], &b);
+		run(t, n, e->commands[i], &b);
 		if (res && !txn_error(t) && keep_result(res, b))
 			txn_fail(t, -ENOMEM);
 	}

@@ -27,13 +27,20 @@
  *   EALREADY   its id is below the session's lowest: it was answered once
  *   EBUSY      DATAFS_METAD_ANSWERS_MAX answers are kept: nothing was done,
  *              send it again with a higher lowest
- *   ENOTCONN   there is no such session
+ *   ENOTCONN   there is no such session, or it is ending
  *   EINVAL     no id, or a lowest above it
  *
  * None of these four is remembered. To close a session that is not there is no error.
  *
+ * An ended session's answers are gone, so its id must never be opened again, not
+ * by a copy of its session_open that comes late: ids of new sessions are above
+ * those of all that have ended (ESTALE), and not so far above that no more can
+ * follow (EINVAL). To close a session is bounded work: while its answer says "more"
+ * the session is ending, does nothing else, and is to be closed again.
+ *
  * Times, after POSIX.1-2017 ("shall mark for update", XSH), and Linux where
- * POSIX leaves it open (*). "now" is the entry's time.
+ * POSIX leaves it open (*). "now" is the entry's time, or the latest of an entry
+ * before it: it does not go back with the clock of another leader.
  *
  *   command               the inode         its directories   another inode
  *   create, mkdir, mknod  atime mtime ctime mtime ctime
@@ -74,6 +81,9 @@
 #define DATAFS_METAD_ANSWERS_MAX	4096	/* answered requests kept of a session */
 #define DATAFS_METAD_HOLDS_MAX	(1u << 20)	/* inodes that a session holds */
 #define DATAFS_METAD_SESSIONS_MAX	65536
+#define DATAFS_METAD_CLOSE_STEP	4096	/* inodes that one session_close lets go */
+/* How far the id of a new session may be above those that have ended. */
+#define DATAFS_METAD_SESSION_AHEAD	(1ull << 48)
 
 struct datafs_metad;
 
@@ -101,7 +111,8 @@ struct datafs_metad_counts {
 	uint64_t index, term;	/* of the last entry applied; 0: none */
 	uint64_t inodes;	/* with orphans */
 	uint64_t orphans;	/* without a name, held by a session */
-	uint64_t sessions;
+	uint64_t sessions;	/* with those that are ending */
+	uint64_t session_ended;	/* the highest id of one that has ended; 0: none */
 	uint64_t bytes;		/* sizes of all regular files, modulo 2^64 */
 	uint32_t feature_level;
 };

@@ -211,13 +211,13 @@ void op_del_name(struct op *o, struct op_inode *dir, struct txn_bytes name,
 static void del_xattrs(struct op *o, const struct op_inode *in)
 {
 	struct key prefix = key_make('X', in->r.a.ino);
-	struct txn_bytes key, val;
+	struct txn_bytes key;
 	struct txn_scan s;
 
 	if (!in->r.xattrs)
 		return;
 	txn_scan_begin(&s, o->t, key_bytes(&prefix), key_bytes(&prefix));
-	while (txn_scan_next(&s, &key, &val) == 1)
+	while (txn_scan_next(&s, &key, NULL) == 1)
 		txn_del(o->t, key);
 	txn_scan_end(&s);
 }

@@ -34,8 +34,9 @@ struct op {
 	struct rec_session *s;	/* NULL: the leader's own command */
 	uint64_t session;
 	bool opened;		/* the session is there: it was before, or is now */
-	uint64_t time;		/* of the entry */
+	uint64_t time;		/* of the entry, or a later one before it */
 	struct timespec now;	/* the same */
+	bool more;		/* it is not done: to be sent again */
 	unsigned int inodes;
 	struct op_inode in[OP_INODES];
 	struct op_inode *told[TOLD_NR];

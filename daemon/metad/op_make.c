@@ -125,13 +125,14 @@ int op_link(struct op *o, const Metad__Command *c)
 
 	if (err)
 		return err;
+	/* In the order of Linux: what is at the new name, then what the old one is. */
+	err = free_name(o, c->link->parent, name, &dir);
+	if (err)
+		return err;
 	if (S_ISDIR(in->r.a.mode))
 		return -EPERM;
 	if (!in->r.a.nlink)
 		return -ENOENT;
-	err = free_name(o, c->link->parent, name, &dir);
-	if (err)
-		return err;
 	if (in->r.a.nlink >= DATAFS_METAD_LINK_MAX)
 		return -EMLINK;
 	in->r.a.nlink++;

@@ -14,6 +14,8 @@ int op_noop(struct op *o, const Metad__Command *c)
 /* One above ours has halted the member already. */
 int op_feature(struct op *o, const Metad__Command *c)
 {
+	if (o->session)
+		return -EPERM;
 	if (c->feature->level < o->n->c.feature_level)
 		return -EINVAL;
 	o->n->c.feature_level = c->feature->level;
@@ -25,6 +27,11 @@ int op_session_open(struct op *o, const Metad__Command *c)
 	(void)c;
 	if (o->opened)
 		return -EEXIST;
+	/* A late copy of what opened a session must not make one that has ended. */
+	if (o->session <= o->n->c.session_ended)
+		return -ESTALE;
+	if (o->session - o->n->c.session_ended > DATAFS_METAD_SESSION_AHEAD)
+		return -EINVAL;
 	if (o->n->c.sessions >= DATAFS_METAD_SESSIONS_MAX)
 		return -EUSERS;
 	o->n->c.sessions++;
@@ -41,29 +48,47 @@ int op_session_renew(struct op *o, const Metad__Command *c)
 	return 0;
 }
 
-/* Deletes what begins with this; of holds the inodes are let go. */
-static void close_records(struct op *o, struct key prefix, bool holds)
+/* Lets go what the session holds, up to a bound. Is there more? */
+static bool let_go_some(struct op *o, uint64_t id, struct rec_session *s)
 {
-	struct txn_bytes key, val;
+	struct key prefix = key_make('H', id), from = key_make2('H', id, s->closing);
 	struct op_inode *in;
+	struct txn_scan scan;
+	struct txn_bytes key;
+	uint64_t ino;
+	int n = 0, ret;
+
+	txn_scan_begin(&scan, o->t, key_bytes(&prefix), key_bytes(&from));
+	while (txn_scan_next(&scan, &key, NULL) == 1 && n++ < DATAFS_METAD_CLOSE_STEP) {
+		if (key.len != 17 || !s->holds) {
+			txn_damaged(o->t, key, "a hold that is not counted");
+			break;
+		}
+		ino = datafs_get_be64(key.p + 9);
+		ret = op_get(o, ino, &in);
+		if (!txn_error(o->t) && (ret || !in->r.holders))
+			txn_damaged(o->t, key, "not held");
+		if (txn_error(o->t))
+			break;
+		txn_del(o->t, key);
+		op_let_go(o, in);
+		op_flush(o);
+		s->holds--;
+		s->closing = ino + 1;
+	}
+	txn_scan_end(&scan);
+	return n > DATAFS_METAD_CLOSE_STEP;
+}
+
+static void del_answers(struct op *o, uint64_t id)
+{
+	struct key prefix = key_make('R', id);
+	struct txn_bytes key;
 	struct txn_scan s;
 
 	txn_scan_begin(&s, o->t, key_bytes(&prefix), key_bytes(&prefix));
-	while (txn_scan_next(&s, &key, &val) == 1) {
-		if (key.len != 17) {
-			txn_damaged(o->t, key, "no such key");
-			break;
-		}
+	while (txn_scan_next(&s, &key, NULL) == 1)
 		txn_del(o->t, key);
-		if (!holds)
-			continue;
-		if (op_get(o, datafs_get_be64(key.p + 9), &in) || !in->r.holders) {
-			txn_damaged(o->t, key, "not held");
-			break;
-		}
-		op_let_go(o, in);
-		op_flush(o);
-	}
 	txn_scan_end(&s);
 }
 
@@ -79,11 +104,18 @@ int op_session_close(struct op *o, const Metad__Command *c)
 	ret = rec_session_get(o->t, id, &s);
 	if (ret <= 0)
 		return ret;
-	close_records(o, key_make('H', id), true);
-	close_records(o, key_make('R', id), false);
+	if (!s.closing)
+		s.closing = DATAFS_METAD_ROOT;
+	o->opened = false;
+	o->more = let_go_some(o, id, &s);
+	if (o->more) {
+		rec_session_put(o->t, id, &s);
+		return 0;
+	}
+	del_answers(o, id);
 	rec_del(o->t, &k);
 	o->n->c.sessions--;
-	o->opened = false;
+	o->n->c.session_ended = DATAFS_MAX(o->n->c.session_ended, id);
 	return 0;
 }
 
@@ -133,13 +165,13 @@ void op_forget_answers(struct op *o, uint64_t lowest)
 {
 	struct key prefix = key_make('R', o->session);
 	struct key from = key_make2('R', o->session, o->s->lowest);
-	struct txn_bytes key, val;
+	struct txn_bytes key;
 	struct txn_scan s;
 
 	if (lowest <= o->s->lowest)
 		return;
 	txn_scan_begin(&s, o->t, key_bytes(&prefix), key_bytes(&from));
-	while (txn_scan_next(&s, &key, &val) == 1) {
+	while (txn_scan_next(&s, &key, NULL) == 1) {
 		if (key.len != 17 || !o->s->answers) {
 			txn_damaged(o->t, key, "an answer that is not counted");
 			break;

@@ -188,11 +188,11 @@ ssize_t datafs_metad_getxattr(struct datafs_metad *m, uint64_t ino,
 static ssize_t list_xattrs(struct txn *t, struct txn_scan *s, char *buf,
 			   size_t size)
 {
-	struct txn_bytes key, val;
+	struct txn_bytes key;
 	size_t at = 0, len;
 	int ret;
 
-	while ((ret = txn_scan_next(s, &key, &val)) == 1) {
+	while ((ret = txn_scan_next(s, &key, NULL)) == 1) {
 		len = key.len - 9;
 		if (at + len + 1 > DATAFS_METAD_LIST_MAX)
 			return txn_damaged(t, key, "too many xattrs");

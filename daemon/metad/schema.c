@@ -274,6 +274,8 @@ int rec_cookie_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
 	return 0;
 }
 
+#define SESSION_LEN	41
+
 int rec_session_get(struct txn *t, uint64_t id, struct rec_session *s)
 {
 	struct key k = key_make('S', id);
@@ -283,13 +285,14 @@ int rec_session_get(struct txn *t, uint64_t id, struct rec_session *s)
 
 	if (ret <= 0)
 		return ret;
-	if (val.len != 33 || *val.p != REC_VERSION)
+	if (val.len != SESSION_LEN || *val.p != REC_VERSION)
 		return txn_damaged(t, key_bytes(&k), "session");
 	p = get64(val.p + 1, &s->lowest);
 	p = get32(p, &s->answers);
 	p = get32(p, &s->holds);
 	p = get64(p, &s->opened);
-	get64(p, &s->renewed);
+	p = get64(p, &s->renewed);
+	get64(p, &s->closing);
 	if (s->answers > DATAFS_METAD_ANSWERS_MAX ||
 	    s->holds > DATAFS_METAD_HOLDS_MAX)
 		return txn_damaged(t, key_bytes(&k), "session's counts");
@@ -299,17 +302,18 @@ int rec_session_get(struct txn *t, uint64_t id, struct rec_session *s)
 void rec_session_put(struct txn *t, uint64_t id, const struct rec_session *s)
 {
 	struct key k = key_make('S', id);
-	uint8_t val[33] = { REC_VERSION }, *p;
+	uint8_t val[SESSION_LEN] = { REC_VERSION }, *p;
 
 	p = put64(val + 1, s->lowest);
 	p = put32(p, s->answers);
 	p = put32(p, s->holds);
 	p = put64(p, s->opened);
-	put64(p, s->renewed);
+	p = put64(p, s->renewed);
+	put64(p, s->closing);
 	txn_put(t, key_bytes(&k), (struct txn_bytes){ val, sizeof(val) });
 }
 
-#define NODE_LEN	(1 + DATAFS_METAD_ID_LEN + 4 + 7 * 8)
+#define NODE_LEN	(1 + DATAFS_METAD_ID_LEN + 4 + 9 * 8)
 
 int rec_node_get(struct txn *t, struct rec_node *n)
 {
@@ -329,7 +333,9 @@ int rec_node_get(struct txn *t, struct rec_node *n)
 	p = get64(p, &n->c.inodes);
 	p = get64(p, &n->c.orphans);
 	p = get64(p, &n->c.sessions);
-	get64(p, &n->c.bytes);
+	p = get64(p, &n->c.bytes);
+	p = get64(p, &n->c.session_ended);
+	get64(p, &n->time);
 	if (n->next_ino <= DATAFS_METAD_ROOT || !n->c.inodes ||
 	    n->c.inodes >= n->next_ino || n->c.orphans >= n->c.inodes ||
 	    n->c.sessions > DATAFS_METAD_SESSIONS_MAX)
@@ -349,7 +355,9 @@ void rec_node_put(struct txn *t, const struct rec_node *n)
 	p = put64(p, n->c.inodes);
 	p = put64(p, n->c.orphans);
 	p = put64(p, n->c.sessions);
-	put64(p, n->c.bytes);
+	p = put64(p, n->c.bytes);
+	p = put64(p, n->c.session_ended);
+	put64(p, n->time);
 	txn_put(t, key_bytes(&node_key), (struct txn_bytes){ val, sizeof(val) });
 }
 

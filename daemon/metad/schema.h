@@ -69,11 +69,14 @@ struct rec_session {
 	uint64_t lowest;	/* no answers below are wanted */
 	uint32_t answers, holds;
 	uint64_t opened, renewed;	/* times of entries */
+	/* 0: it is open. Else it ends; what it held below this inode is let go. */
+	uint64_t closing;
 };
 
 struct rec_node {
 	uint8_t id[DATAFS_METAD_ID_LEN];
 	uint64_t next_ino;
+	uint64_t time;		/* the latest "now" of an entry: never goes back */
 	struct datafs_metad_counts c;
 };
 

@@ -313,7 +313,12 @@ int txn_commit(struct txn *t, leveldb_writeoptions_t *wopt)
 	twalk_r(t->items, into_batch, batch);
 	leveldb_write(t->db, wopt, batch, &said);
 	leveldb_writebatch_destroy(batch);
-	return said ? failed_below(t, said) : 0;
+	if (!said)
+		return 0;
+	/* What failed while it was written may be there: it must not be tried again. */
+	if (failed_below(t, said) == -ENOMEM)
+		t->err = -EIO;
+	return t->err;
 }
 
 void txn_scan_begin(struct txn_scan *s, struct txn *t, struct txn_bytes prefix,
@@ -351,7 +356,7 @@ static int scan_take(struct txn_scan *s, struct txn_bytes *key,
 	size_t len;
 	const char *p = leveldb_iter_value(s->it, &len);
 
-	if (copy(s->t, key, key->p, key->len) || copy(s->t, val, p, len))
+	if (copy(s->t, key, key->p, key->len) || (val && copy(s->t, val, p, len)))
 		return s->t->err;
 	s->at = *key;
 	s->past = true;
@@ -385,7 +390,8 @@ int txn_scan_next(struct txn_scan *s, struct txn_bytes *key,
 			break;
 	}
 	*key = item->key;
-	*val = item->val;
+	if (val)
+		*val = item->val;
 	return 1;
 }
 

@@ -70,7 +70,7 @@ void txn_save(struct txn *t);
 void txn_keep(struct txn *t);
 void txn_drop(struct txn *t);
 
-/* All changes as one WriteBatch. 0, or the error. */
+/* All changes as one WriteBatch. 0, or the error; -ENOMEM: nothing was written. */
 int txn_commit(struct txn *t, leveldb_writeoptions_t *wopt);
 
 /*
@@ -87,7 +87,7 @@ struct txn_scan {
 /* From @from on, which begins with the prefix. Both are copied. */
 void txn_scan_begin(struct txn_scan *s, struct txn *t, struct txn_bytes prefix,
 		    struct txn_bytes from);
-/* 1: the next, good until txn_end(). 0: no more. Or the error. */
+/* 1: the next, good until txn_end(). 0: no more. Or the error. @val NULL: keys only. */
 int txn_scan_next(struct txn_scan *s, struct txn_bytes *key,
 		  struct txn_bytes *val);
 void txn_scan_end(struct txn_scan *s);

@@ -131,13 +131,13 @@ static int link_to(struct model *w, const struct req *r)
 
 	if (!there(w, r->ino))
 		return -ESTALE;
-	if (is_dir(w, r->ino))
-		return -EPERM;
-	if (!model_nlink(w, r->ino))
-		return -ENOENT;
 	err = usable(w, r->to);
 	if (!err && find(w, r->to, r->new_name))
 		err = -EEXIST;
+	if (!err && is_dir(w, r->ino))
+		err = -EPERM;
+	if (!err && !model_nlink(w, r->ino))
+		err = -ENOENT;
 	if (err)
 		return err;
 	add(w, r->to, r->new_name, r->ino);

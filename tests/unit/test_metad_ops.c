@@ -58,6 +58,7 @@ static const struct {
 	{ EPERM, { OP(LINK), DIR_, .to = ROOT, .new_name = "x" } },
 	{ ENOENT, { OP(LINK), GONE_FILE, .to = ROOT, .new_name = "x" } },
 	{ EEXIST, { OP(LINK), FILE_, .to = ROOT, .new_name = "dir" } },
+	{ EEXIST, { OP(LINK), DIR_, .to = ROOT, .new_name = "file" } },
 	{ ENOTDIR, { OP(LINK), FILE_, .to = FILE_, .new_name = "x" } },
 	{ ENOENT, { OP(UNLINK), ROOT, "x" } },
 	{ EISDIR, { OP(UNLINK), ROOT, "dir" } },
@@ -104,7 +105,7 @@ static const struct {
 	{ ESTALE, { OP(HOLD), NONE } },
 	{ EBADF, { OP(RELEASE), FILE_ } },
 	{ EEXIST, { OP(SESSION_OPEN) } },
-	{ EINVAL, { OP(FEATURE), .level = 0 } },
+	{ EPERM, { OP(FEATURE), .level = 1 } },
 };
 
 static void each_error(void **state)

@@ -19,6 +19,8 @@ static struct model w;
 static struct datafs_metad *same, *other;
 static char same_dir[4096], other_dir[4096];
 static uint64_t same_index, other_index, sent[MODEL_SESSIONS + 1];
+/* Their ids, which change when one is opened again. */
+static uint64_t ids[MODEL_SESSIONS + 1], last_id;
 static char names[8][8] = { "a", "b", "c", "d", "e", "f", "g", "h" };
 static char xattrs[MODEL_XATTRS][8] = { "user.0", "user.1", "user.2" };
 static const char targets[] = "abcdefghij";
@@ -104,8 +106,15 @@ static void number(struct req *r, uint64_t *x)
 static void apply_to(struct datafs_metad *to, uint64_t index, const struct req *r,
 		     size_t n, struct datafs_metad_results *res)
 {
+	struct req named[BATCH + BATCH / 8];
 	size_t len;
-	uint8_t *buf = req_pack(r, n, entry_time, 0, &len);
+	uint8_t *buf;
+
+	for (size_t i = 0; i < n; i++) {
+		named[i] = r[i];
+		named[i].session = ids[r[i].session];
+	}
+	buf = req_pack(named, n, entry_time, 0, &len);
 
 	assert_int_equal(datafs_metad_apply(to, index, 1, buf, len, res), 0);
 	free(buf);
@@ -267,6 +276,7 @@ static void sessions_open(uint64_t first, uint64_t last)
 	for (uint64_t s = first; s <= last; s++) {
 		struct req r = { OP(SESSION_OPEN), .session = s, .request = ++sent[s] };
 
+		ids[s] = ++last_id;
 		apply_all(&r, NULL);
 	}
 }
@@ -306,6 +316,7 @@ static void random_commands(void **state)
 	apply_to(m, ++entry_index, &r, 1, NULL);
 	model_init(&w);
 	memset(sent, 0, sizeof(sent));
+	last_id = SESSION;
 	sessions_open(1, MODEL_SESSIONS);
 	for (int round = 0; round < ROUNDS; round++) {
 		for (int i = 0; i < BATCHES; i++) {
