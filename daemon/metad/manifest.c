@@ -142,20 +142,6 @@ int datafs_manifest_make(const char *dir, uint64_t index, uint64_t term,
 	return err;
 }
 
-static void put32(uint8_t *p, uint32_t v)
-{
-	v = __builtin_bswap32(v);
-	memcpy(p, &v, 4);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, 4);
-	return __builtin_bswap32(v);
-}
-
 long datafs_manifest_encode(const struct datafs_manifest *m, void **res)
 {
 	size_t len = HEAD + 4;
@@ -166,23 +152,23 @@ long datafs_manifest_encode(const struct datafs_manifest *m, void **res)
 	buf = malloc(len);
 	if (!buf)
 		return -ENOMEM;
-	put32(buf, MAGIC);
-	put32(buf + 4, VERSION);
+	datafs_put_be32(buf, MAGIC);
+	datafs_put_be32(buf + 4, VERSION);
 	datafs_put_be64(buf + 8, m->index);
 	datafs_put_be64(buf + 16, m->term);
-	put32(buf + 24, m->n);
+	datafs_put_be32(buf + 24, m->n);
 	p = buf + HEAD;
 	for (unsigned int i = 0; i < m->n; i++) {
 		const struct datafs_manifest_file *f = &m->files[i];
 		size_t n = strlen(f->name);
 
 		datafs_put_be64(p, f->size);
-		put32(p + 8, f->crc);
+		datafs_put_be32(p + 8, f->crc);
 		p[12] = (uint8_t)n;
 		memcpy(p + 13, f->name, n);
 		p += 13 + n;
 	}
-	put32(p, datafs_crc32c(buf, (size_t)(p - buf)));
+	datafs_put_be32(p, datafs_crc32c(buf, (size_t)(p - buf)));
 	*res = buf;
 	return (long)len;
 }
@@ -195,7 +181,7 @@ static int decode_file(const uint8_t **p, const uint8_t *end, struct datafs_mani
 	if (end - *p < (long)FILE_MIN - 1)
 		return -EBADMSG;
 	f->size = datafs_get_be64(*p);
-	f->crc = get32(*p + 8);
+	f->crc = datafs_get_be32(*p + 8);
 	n = (*p)[12];
 	*p += 13;
 	if (n > DATAFS_MANIFEST_NAME_MAX || (size_t)(end - *p) < n || memchr(*p, 0, n))
@@ -215,12 +201,12 @@ int datafs_manifest_decode(const void *buf, size_t len, struct datafs_manifest *
 	if (len < HEAD + 4)
 		return -EBADMSG;
 	end = p + len - 4;
-	if (get32(end) != datafs_crc32c(buf, len - 4) || get32(p) != MAGIC ||
-	    get32(p + 4) != VERSION)
+	if (datafs_get_be32(end) != datafs_crc32c(buf, len - 4) || datafs_get_be32(p) != MAGIC ||
+	    datafs_get_be32(p + 4) != VERSION)
 		return -EBADMSG;
 	res->index = datafs_get_be64(p + 8);
 	res->term = datafs_get_be64(p + 16);
-	n = get32(p + 24);
+	n = datafs_get_be32(p + 24);
 	p += HEAD;
 	if (n > DATAFS_MANIFEST_FILES_MAX || n > (size_t)(end - p) / (FILE_MIN - 1))
 		return -EBADMSG;

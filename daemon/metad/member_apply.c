@@ -16,20 +16,6 @@
 #define ENTRY_HEAD	8u
 #define ENTRY_OPS	1024u
 
-static void put32(uint8_t *p, uint32_t v)
-{
-	v = __builtin_bswap32(v);
-	memcpy(p, &v, 4);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, 4);
-	return __builtin_bswap32(v);
-}
-
 static void op_end(struct datafs_member *m, struct datafs_member_op *op, int err)
 {
 	op->err = err;
@@ -104,9 +90,9 @@ static long unpack(const struct log_bytes *b, struct datafs_raft_command *cmds)
 	size_t pos = ENTRY_HEAD;
 	uint32_t n;
 
-	if (b->len < ENTRY_HEAD || get32(b->data) != ENTRY_VERSION)
+	if (b->len < ENTRY_HEAD || datafs_get_be32(b->data) != ENTRY_VERSION)
 		return -EBADMSG;
-	n = get32(b->data + 4);
+	n = datafs_get_be32(b->data + 4);
 	if (n > ENTRY_OPS)
 		return -EBADMSG;
 	for (uint32_t i = 0; i < n; i++) {
@@ -114,7 +100,7 @@ static long unpack(const struct log_bytes *b, struct datafs_raft_command *cmds)
 
 		if (b->len - pos < 4)
 			return -EBADMSG;
-		len = get32(b->data + pos);
+		len = datafs_get_be32(b->data + pos);
 		pos += 4;
 		if (b->len - pos < len)
 			return -EBADMSG;
@@ -225,11 +211,11 @@ static void *pack(const struct proposal *p, uint32_t n, size_t len)
 
 	if (!buf)
 		return NULL;
-	put32(buf, ENTRY_VERSION);
-	put32(buf + 4, n);
+	datafs_put_be32(buf, ENTRY_VERSION);
+	datafs_put_be32(buf + 4, n);
 	pos = buf + ENTRY_HEAD;
 	TAILQ_FOREACH(op, &p->ops, next) {
-		put32(pos, (uint32_t)op->len);
+		datafs_put_be32(pos, (uint32_t)op->len);
 		if (op->len)
 			memcpy(pos + 4, op->buf, op->len);
 		pos += 4 + op->len;
