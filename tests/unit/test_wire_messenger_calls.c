@@ -497,13 +497,11 @@ static void cancel_while_failing(void **state)
 
 static unsigned int n_late;
 
-/* Also not after down(), when nobody expects it. */
 static void late(struct datafs_call *c, int err, const void *body, uint32_t len)
 {
 	(void)c;
 	(void)body;
 	(void)len;
-	wrong += a.downs || !a.conn;
 	timeouts += err == -ETIMEDOUT;
 	resets += err == -ECONNRESET;
 }
@@ -525,8 +523,13 @@ static void sleep_on(void)
 	usleep(1200000);
 }
 
-/* The CANCEL of one of them is what the queue has no room for. */
-static void end_by_cancel(void **state)
+static bool all_late(void)
+{
+	return timeouts == LATE && b.cancels == LATE;
+}
+
+/* Their CANCELs are more than the queue has room for, which is not asked. */
+static void many_cancels(void **state)
 {
 	(void)state;
 	n_late = 0;
@@ -534,11 +537,139 @@ static void end_by_cancel(void **state)
 	both();
 	until(make_late);
 	on_loop(sleep_on);
-	until(up_again);
-	assert_true(timeouts > 0);
-	assert_true(resets > 0);
-	assert_int_equal(timeouts + resets, LATE);
+	until(all_late);
+	assert_int_equal(resets, 0);
+	assert_int_equal(a.downs, 0);
+}
+
+/* Bodies of calls in flight: so many bytes, and then one gets -EAGAIN. */
+#define LONG_CALLS	(DATAFS_CALLS_BYTES / DATAFS_FRAME_MAX_CALL)
+
+static unsigned int n_long, readies_seen;
+
+static int long_call(struct a_call *x, uint32_t len)
+{
+	x->call.fn = late;
+	return datafs_conn_call(a.conn, &x->call, big, len, 600000);
+}
+
+/* As many as the queue takes, which is less: it also has heads. */
+static bool make_long(void)
+{
+	while (n_long < LONG_CALLS &&
+	       !long_call(&pool[n_long], DATAFS_FRAME_MAX_CALL))
+		n_long++;
+	return n_long == LONG_CALLS;
+}
+
+static bool b_has_long(void)
+{
+	return b.kept == LONG_CALLS && !datafs_conn_queued(a.conn);
+}
+
+static void one_too_long(void)
+{
+	readies_seen = a.readies;
+	assert_int_equal(long_call(&pool[n_long], DATAFS_FRAME_MAX_CALL + 1),
+			 -EMSGSIZE);
+	assert_int_equal(long_call(&pool[n_long], 1), -EAGAIN);
+	/* Without a body there is room. */
+	assert_int_equal(long_call(&pool[n_long], 0), 0);
+}
+
+static void answer_first(void)
+{
+	assert_int_equal(datafs_conn_reply(b.conn, b.ids[0], NULL, 0), 0);
+}
+
+static bool told_ready(void)
+{
+	return a.readies == readies_seen + 1;
+}
+
+static void call_again(void)
+{
+	assert_false(pool[0].call.conn);
+	assert_int_equal(long_call(&pool[0], DATAFS_FRAME_MAX_CALL), 0);
+}
+
+static bool b_has_all_long(void)
+{
+	return b.kept == LONG_CALLS + 2;
+}
+
+static void long_calls(void **state)
+{
+	(void)state;
+	n_long = 0;
+	big = calloc(1, DATAFS_FRAME_MAX_CALL);
+	both();
+	until(make_long);
+	until(b_has_long);
+	on_loop(one_too_long);
+	on_loop(answer_first);
+	until(told_ready);
+	on_loop(call_again);
+	until(b_has_all_long);
+	assert_int_equal(a.downs, 0);
+	free(big);
+}
+
+/*
+ * Both call each other, and answer at once, more than any queue takes: whose
+ * replies wait has to go on hearing those of the other side.
+ */
+#define MUTUAL	100
+
+static struct datafs_call mutual[2][MUTUAL];
+
+static void answer_long(struct datafs_conn *conn, uint64_t id, const void *body,
+			uint32_t len)
+{
+	(void)body;
+	(void)len;
+	wrong += datafs_conn_reply(conn, id, big, DATAFS_FRAME_MAX_CALL) != 0;
+}
+
+static void mutual_done(struct datafs_call *c, int err, const void *body,
+			uint32_t len)
+{
+	(void)c;
+	(void)body;
+	wrong += err || len != DATAFS_FRAME_MAX_CALL;
+	replies++;
+}
+
+static void call_each_other(void)
+{
+	struct datafs_conn *conns[2] = { a.conn, b.conn };
+
+	for (unsigned int side = 0; side < 2; side++)
+		for (unsigned int i = 0; i < MUTUAL; i++) {
+			mutual[side][i].fn = mutual_done;
+			assert_int_equal(datafs_conn_call(conns[side],
+							  &mutual[side][i], big,
+							  1000, 600000), 0);
+		}
+}
+
+static bool all_mutual(void)
+{
+	return replies == 2 * MUTUAL;
+}
+
+static void each_other(void **state)
+{
+	(void)state;
+	big = calloc(1, DATAFS_FRAME_MAX_CALL);
+	a.answer = answer_long;
+	b.answer = answer_long;
+	both();
+	on_loop(call_each_other);
+	until(all_mutual);
+	assert_int_equal(a.downs + b.downs, 0);
 	assert_int_equal(wrong, 0);
+	free(big);
 }
 
 static void keep_and_hang_up(void)
@@ -569,7 +700,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(up_and_down), T(over_ipv6), T(wrong_key),
 		T(authentication_off), T(both_off), T(restart), T(frames),
-		T(chaos), T(loss), T(cancel_while_failing), T(end_by_cancel),
+		T(chaos), T(loss), T(cancel_while_failing), T(many_cancels),
+		T(long_calls), T(each_other),
 		T(kept),
 	};
 
