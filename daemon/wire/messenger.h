@@ -69,7 +69,7 @@ struct datafs_wire_ops {
 
 struct datafs_wire_conf {
 	struct datafs_loop *loop;
-	struct datafs_handshake_conf self;	/* its keys must live as long */
+	struct datafs_handshake_conf self;	/* its keys are copied */
 	struct datafs_wire_limits limits;
 	const struct datafs_wire_ops *ops;
 	void *arg;
@@ -82,6 +82,18 @@ int datafs_wire_new(const struct datafs_wire_conf *conf,
  * Runs the loop for a moment, so not from a callback of the messenger.
  */
 void datafs_wire_free(struct datafs_wire *wire);
+/*
+ * Other keys for the handshakes to come: of the same cluster and holder, and
+ * with authentication on or off as before; else -EINVAL after a line in the log,
+ * and nothing changes. Connections go on with the keys they have; those of a key
+ * that is not live any more go down with -EKEYREVOKED, and connect again.
+ */
+int datafs_wire_rekey(struct datafs_wire *wire, const struct datafs_keys *keys);
+/*
+ * The same from a key file, for a program that is told so (SIGHUP). May block on
+ * the disk. 0, -EINVAL as above, or the error of datafs_keys_load().
+ */
+int datafs_wire_reload(struct datafs_wire *wire, const char *path);
 /* Once. -EADDRINUSE and the like, after a line in the log. */
 int datafs_wire_listen(struct datafs_wire *wire, const struct sockaddr *addr,
 		       socklen_t len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the messenger share: messenger.c (listening, connecting
- * again), conn.c (a connection's life), queue.c (what it sends), calls.c.
+ * again), rekey.c (other keys), conn.c (a connection's life), queue.c (what it sends), calls.c.
  */
 #ifndef DATAFS_WIRE_MESSENGER_INTERNAL_H
 #define DATAFS_WIRE_MESSENGER_INTERNAL_H
@@ -109,6 +109,7 @@ struct datafs_peer {
 
 struct datafs_wire {
 	struct datafs_wire_conf conf;
+	struct datafs_keys keys;	/* of conf.self */
 	struct datafs_deadlines *deadlines;
 	TAILQ_HEAD(, datafs_conn) conns, dirty;
 	TAILQ_HEAD(, datafs_peer) peers;

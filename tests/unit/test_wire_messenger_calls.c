@@ -92,6 +92,8 @@ static void over_ipv6(void **state)
 static void right_key(void)
 {
 	a.keys.key[0].key[0] ^= 1;
+	if (a.wire)
+		assert_int_equal(datafs_wire_rekey(a.wire, &a.keys), 0);
 }
 
 static unsigned int looks;
