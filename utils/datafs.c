@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "datafs_abi.h"
+#include "key.h"
 #include "report.h"
 #include "upgrade.h"
 
@@ -29,6 +30,8 @@ static const struct command commands[] = {
 	  datafs_report_events },
 	{ "daemon", "upgrade [--instance NAME]",
 	  "another version in the place of one that runs", datafs_daemon_command },
+	{ "key", "COMMAND FILE...", "files with which nodes know each other",
+	  datafs_key_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };
