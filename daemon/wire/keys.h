@@ -103,8 +103,8 @@ int datafs_keys_add(struct datafs_keys *keys);
 /* Without key @id: -ENOENT (there is none), -EBUSY (there is no other). */
 int datafs_keys_retire(struct datafs_keys *keys, uint32_t id);
 /*
- * Writes @path as a whole and durably, mode 0600. With @replace it takes the
- * place, the owner and the group of what is there; else -EEXIST. @keys are not off.
+ * Writes @path as a whole and durably, mode 0600, owned by who does it. With
+ * @replace it takes the place of what is there; else -EEXIST. @keys are not off.
  */
 int datafs_keys_store(const struct datafs_keys *keys, const char *path,
 		      bool replace);

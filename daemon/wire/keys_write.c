@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -93,19 +92,6 @@ static size_t format(const struct datafs_keys *keys, char *text)
 	return p - text;
 }
 
-/* Who may read what is there now may go on doing so: no more than its owner. */
-static int keep_owner(int fd, const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st))
-		return errno == ENOENT ? 0 : -errno;
-	if ((st.st_uid != geteuid() || st.st_gid != getegid()) &&
-	    fchown(fd, st.st_uid, st.st_gid))
-		return -errno;
-	return 0;
-}
-
 static int sync_dir_of(const char *path)
 {
 	char copy[PATH_MAX];
@@ -134,11 +120,9 @@ int datafs_keys_store(const struct datafs_keys *keys, const char *path,
 	if (fd < 0)
 		return -errno;
 	len = format(keys, text);
-	if (replace)
-		err = keep_owner(fd, path);
 	errno = EIO;	/* of a short write */
-	if (!err && (write(fd, text, len) != (ssize_t)len || fsync(fd) ||
-		     (replace ? rename(tmp, path) : link(tmp, path))))
+	if (write(fd, text, len) != (ssize_t)len || fsync(fd) ||
+	    (replace ? rename(tmp, path) : link(tmp, path)))
 		err = -errno;
 	close(fd);
 	if (err || !replace)

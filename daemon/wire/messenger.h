@@ -118,7 +118,7 @@ void datafs_conn_end(struct datafs_conn *conn, int err);
 
 /*
  * Queues a RAFT or BULK frame; the body is copied. 0, -EAGAIN, -ENOTCONN (down),
- * -EPROTO, -EMSGSIZE, -ENOMEM.
+ * -EPROTO, -EMSGSIZE, -ENOMEM, -EIO (libcrypto).
  */
 int datafs_conn_send(struct datafs_conn *conn, const struct datafs_frame *f);
 

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "loop_wrap.h"
 #include "wire/deadline.h"
 
 #define N	500
@@ -20,10 +21,6 @@ static unsigned int n_wanted, n_fired;
 static int64_t last;
 static bool no_read;
 
-int __real_datafs_loop_read(struct datafs_loop *loop, struct datafs_event *ev,
-			    int fd, void *buf, size_t len);
-int __wrap_datafs_loop_read(struct datafs_loop *loop, struct datafs_event *ev,
-			    int fd, void *buf, size_t len);
 int __wrap_datafs_loop_read(struct datafs_loop *loop, struct datafs_event *ev,
 			    int fd, void *buf, size_t len)
 {

@@ -356,26 +356,6 @@ static void stored(void **state)
 	assert_int_equal(datafs_keys_store(&keys, path, false), -ENOENT);
 }
 
-static void store_keeps_owner(void **state)
-{
-	struct datafs_keys keys;
-	struct stat st;
-
-	(void)state;
-	if (geteuid()) {
-		skip();
-		return;
-	}
-	assert_int_equal(datafs_keys_new(&keys), 0);
-	assert_int_equal(datafs_keys_store(&keys, path, false), 0);
-	assert_int_equal(chown(path, 12345, 54321), 0);
-	assert_int_equal(datafs_keys_store(&keys, path, true), 0);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_uid, 12345);
-	assert_int_equal(st.st_gid, 54321);
-	assert_int_equal(st.st_mode & 07777, 0600);
-}
-
 static void rotation(void **state)
 {
 	struct datafs_keys keys, first;
@@ -411,7 +391,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(good), T(bad), T(names_line), T(modes), T(files), T(owners),
 		T(derived), T(pairs), T(peer_pairs), T(stored),
-		T(store_keeps_owner), T(rotation),
+		T(rotation),
 	};
 
 	return cmocka_run_group_tests_name("wire_keys", tests, NULL, NULL);
