@@ -277,14 +277,16 @@ static void conn_received(struct datafs_event *ev, int res)
 		datafs_conn_put(conn);
 		return;
 	}
-	if (res <= 0) {
+	if (res <= 0 && res != -EAGAIN && res != -EINTR) {
 		datafs_conn_end(conn, res ? res : -ECONNRESET);
 		datafs_conn_put(conn);
 		return;
 	}
-	conn->heard = datafs_now();
-	conn->asked = 0;
-	datafs_decoder_came(&conn->dec, res);
+	if (res > 0) {
+		conn->heard = datafs_now();
+		conn->asked = 0;
+		datafs_decoder_came(&conn->dec, res);
+	}
 	while (conn_listens(conn)) {
 		err = datafs_decoder_next(&conn->dec, &f);
 		if (!err)
