@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "datafs_abi.h"
+#include "invalidate.h"
 #include "key.h"
 #include "report.h"
 #include "upgrade.h"
@@ -30,6 +31,9 @@ static const struct command commands[] = {
 	  datafs_report_events },
 	{ "daemon", "upgrade [--instance NAME]",
 	  "another version in the place of one that runs", datafs_daemon_command },
+	{ "invalidate", "[--all] PATH...",
+	  "what changed in the source is seen now, whatever sync_interval says",
+	  datafs_invalidate_command },
 	{ "key", "COMMAND FILE...", "files with which nodes know each other",
 	  datafs_key_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
