@@ -48,7 +48,7 @@ static void usage(FILE *f)
 
 	fputs("usage: datafs COMMAND\n", f);
 	for (i = 0; i < NCOMMANDS; i++)
-		fprintf(f, "  %-8s%-32s%s\n", commands[i].name, commands[i].args,
+		fprintf(f, "  %-11s%-32s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
 }
 
