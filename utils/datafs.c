@@ -9,6 +9,7 @@
 
 #include "datafs_abi.h"
 #include "invalidate.h"
+#include "key.h"
 #include "report.h"
 #include "upgrade.h"
 
@@ -33,6 +34,8 @@ static const struct command commands[] = {
 	{ "invalidate", "[--all] PATH...",
 	  "what changed in the source is seen now, whatever sync_interval says",
 	  datafs_invalidate_command },
+	{ "key", "COMMAND FILE...", "files with which nodes know each other",
+	  datafs_key_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };
@@ -45,7 +48,7 @@ static void usage(FILE *f)
 
 	fputs("usage: datafs COMMAND\n", f);
 	for (i = 0; i < NCOMMANDS; i++)
-		fprintf(f, "  %-8s%-32s%s\n", commands[i].name, commands[i].args,
+		fprintf(f, "  %-11s%-32s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
 }
 
