@@ -636,7 +636,8 @@ u64 datafs_until(const struct datafs_mount *mnt, const struct datafs_policy *pol
 		 u32 valid_ms, u64 seq, u64 when);
 /*
  * Is it not later than @until? Without a daemon what has expired still answers:
- * nobody can say better. What never was to answer (0) does not.
+ * nobody can say better. What never was to answer (0) does not, nor what was
+ * invalidated: somebody did say better.
  */
 bool datafs_is_valid(const struct datafs_mount *mnt,
 		     const struct datafs_policy *policy, u64 until);

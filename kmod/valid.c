@@ -53,10 +53,10 @@ bool datafs_is_valid(const struct datafs_mount *mnt,
 
 	if (!until || !READ_ONCE(policy->max_ms))
 		return false;
-	if (!datafs_mount_is_live(mnt))
-		return true;
 	if ((until ^ datafs_generation(policy)) >> DATAFS_UNTIL_BITS)
 		return false;
+	if (!datafs_mount_is_live(mnt))
+		return true;
 	return time == DATAFS_UNTIL_FOREVER ||
 	       time_before64(get_jiffies_64(), time);
 }

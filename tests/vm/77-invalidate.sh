@@ -89,6 +89,23 @@ check "another daemon comes" until_true 60 eval \
 	'[ -n "$(daemons)" ] && [ "$(daemons)" != "$kill_daemon" ]'
 is "it looks at what its predecessor was told of" "$(cat "$MNT/b/file")" = three
 
+# Without a daemon too: what has changed waits, what has not answers.
+check "a file is known" cat "$MNT/a/file"
+echo four > "$SRC/b/file"
+check "the whole mount, and the daemon goes" datafs invalidate --all "$MNT"
+cat "$MNT/a/file" > /dev/null
+guards | xargs -r kill -STOP
+kill -KILL "$(daemons)"
+check "it is gone" until_true 30 grep -q grace /sys/fs/datafs/*/state
+is "what was asked for since answers" "$(cat "$MNT/a/file")" = "two, and longer"
+cat "$MNT/b/file" > /run/late 2>&1 &
+reader=$!
+check "the other one waits" until_true 30 eval \
+	'[ "$(cat /sys/fs/datafs/*/requests_pending/* | paste -sd+ | bc)" -ge 1 ]'
+guards | xargs -r kill -CONT
+wait $reader
+is "for the next daemon" "$(cat /run/late)" = four
+
 # The contract.
 check "items that break it are refused" invalidate bad "$MNT"
 check "a path elsewhere is refused" eval '! datafs invalidate /proc 2> /run/err && grep -q "not in a mount" /run/err'
