@@ -96,7 +96,7 @@ check "the whole mount, and the daemon goes" datafs invalidate --all "$MNT"
 cat "$MNT/a/file" > /dev/null
 guards | xargs -r kill -STOP
 kill -KILL "$(daemons)"
-check "it is gone" until_true 30 grep -q grace /sys/fs/datafs/*/state
+check "it is gone" until_true 30 grep -q GRACE /sys/fs/datafs/*/state
 is "what was asked for since answers" "$(cat "$MNT/a/file")" = "two, and longer"
 cat "$MNT/b/file" > /run/late 2>&1 &
 reader=$!
