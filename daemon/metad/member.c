@@ -187,7 +187,9 @@ static void do_event(struct datafs_member *m, struct event *e)
 		do_persisted(m, e);
 		break;
 	case EVENT_STEP:
-		err = datafs_member_step(m, &e->raft);
+		err = e->raft.type == RAFT_CONFIGURATION ?
+			      datafs_member_conf_committed(m, &e->raft) :
+			      datafs_member_step(m, &e->raft);
 		/* what it points to is libraft's now */
 		e->raft.type = RAFT_TIMEOUT;
 		if (err)
@@ -275,21 +277,37 @@ void datafs_member_receive(struct datafs_member *m, uint64_t from, const void *b
 	datafs_member_run(m);
 }
 
+/*
+ * When libraft wants to know the time. A leader that has made a server a spare
+ * waits for ever for its turn to be sent a heartbeat, which it never is.
+ */
+static uint64_t raft_deadline(const struct datafs_member *m)
+{
+	uint64_t at = raft_timeout(&m->raft);
+
+	return at > m->ticked ? at : m->ticked + DATAFS_MEMBER_HEARTBEAT_MS / 2;
+}
+
 void datafs_member_tick(struct datafs_member *m)
 {
+	uint64_t now = m->cfg.now(m->cfg.ctx);
 	struct event *e;
 
 	if (m->halted || !m->started)
 		return;
-	e = datafs_member_event(m, EVENT_STEP);
-	if (e)
-		e->raft.type = RAFT_TIMEOUT;
+	/* not too early: a leader takes who was silent since the last time for gone */
+	if (now >= raft_deadline(m)) {
+		m->ticked = now;
+		e = datafs_member_event(m, EVENT_STEP);
+		if (e)
+			e->raft.type = RAFT_TIMEOUT;
+	}
 	datafs_member_run(m);
 }
 
 uint64_t datafs_member_deadline(const struct datafs_member *m)
 {
-	uint64_t at = raft_timeout(&m->raft);
+	uint64_t at = raft_deadline(m);
 
 	if (m->halted || !m->started)
 		return UINT64_MAX;

@@ -152,6 +152,7 @@ struct datafs_member {
 	struct log log;
 	STAILQ_HEAD(, event) events;
 	bool busy, started;
+	uint64_t ticked;		/* when libraft was last told the time */
 	int halted;
 
 	uint64_t disk_term, disk_vote;	/* what the disk has */
@@ -242,6 +243,10 @@ void datafs_member_fetch_end(struct datafs_member *m);
 /* member_change.c */
 void datafs_member_changes(struct datafs_member *m);
 void datafs_member_drop_change(struct datafs_member *m, int err);
+/* A step with RAFT_CONFIGURATION; takes what @event points to. */
+int datafs_member_conf_committed(struct datafs_member *m, struct raft_event *event);
+/* Entries were replaced. 0 or -ENOMEM. */
+int datafs_member_conf_cut(struct datafs_member *m);
 bool datafs_member_answer_change(struct datafs_member *m);
 
 #endif

@@ -282,12 +282,16 @@ static void take(struct datafs_member *m)
 		datafs_member_halt(m, err, "no snapshot can be taken");
 }
 
-/* Not before the configurations up to it are known to be committed. */
+/*
+ * The configuration that goes into it is the last one that is known to be committed.
+ * After a restart that can be one which is not applied yet.
+ */
 static bool time_to_take(const struct datafs_member *m)
 {
 	return !m->halted && !m->snap_write.active && !m->raft.snapshot.installing &&
 	       !m->restore && m->applied >= m->snap.index + m->cfg.threshold &&
 	       m->raft.configuration_committed_index &&
+	       m->raft.configuration_committed_index <= m->applied &&
 	       datafs_log_get(&m->log, m->applied);
 }
 

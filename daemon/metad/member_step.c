@@ -89,11 +89,14 @@ static int store_entries(struct datafs_member *m, struct raft_update *u)
 {
 	struct raft_entry *entries = u->entries.batch;
 	uint64_t index = u->entries.index;
+	bool cut = index <= datafs_log_last(&m->log);
 	struct append *a;
 	int err;
 
 	err = datafs_log_put(&m->log, index, entries, u->entries.n);
 	raft_free(entries[0].batch);
+	if (!err && cut)
+		err = datafs_member_conf_cut(m);
 	if (err)
 		return err;
 	a = append_new(m, index, u->entries.n);
@@ -212,11 +215,24 @@ static int store_vote(struct datafs_member *m)
 	return err;
 }
 
+/* What it points to is ours, stored or not. */
+static void update_free(struct raft_update *u)
+{
+	if (u->flags & RAFT_UPDATE_ENTRIES)
+		raft_free(u->entries.batch[0].batch);
+	if (u->flags & RAFT_UPDATE_SNAPSHOT) {
+		raft_configuration_close(&u->snapshot.metadata.configuration);
+		raft_free(u->snapshot.chunk.base);
+	}
+}
+
 /* What a step wants done, in this order: nothing is said before it is stored. */
 static int do_update(struct datafs_member *m, struct raft_update *u)
 {
 	int err = store_vote(m);
 
+	if (err)
+		update_free(u);
 	if (!err && u->flags & RAFT_UPDATE_ENTRIES)
 		err = store_entries(m, u);
 	if (!err && u->flags & RAFT_UPDATE_SNAPSHOT)

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Configurations of a quorum: which one a member goes by, and what libraft forgets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "member_fixture.h"
+
+static struct bench b;
+
+static int setup(void **state)
+{
+	(void)state;
+	bench_init(&b);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	bench_free(&b);
+	return 0;
+}
+
+/*
+ * A second change comes together with the news that the first is committed. If the
+ * second is then replaced, the first is in force, not what was before it.
+ */
+static void second_change_goes(void **state)
+{
+	(void)state;
+	assert_int_equal(bench_start(&b), 0);
+	bench_entry(&b, 2, 1, 1, 1, 2, 4);
+	assert_int_equal(b.m->raft.configuration.n, 4);
+	bench_entry(&b, 2, 2, 2, 2, 2, 5);
+	assert_int_equal(b.m->applied, 2);
+	assert_int_equal(b.m->raft.configuration.n, 5);
+	assert_int_equal(b.m->raft.configuration_committed_index, 2);
+	assert_int_equal(b.m->raft.configuration_committed.n, 4);
+	bench_entry(&b, 3, 2, 2, 2, 3, 0);
+	assert_int_equal(b.m->raft.configuration.n, 4);
+	assert_int_equal(b.m->raft.configuration_uncommitted_index, 0);
+}
+
+/* As above, but the second is replaced before the first is known to be committed. */
+static void second_change_goes_early(void **state)
+{
+	(void)state;
+	assert_int_equal(bench_start(&b), 0);
+	b.hold = true;
+	bench_entry(&b, 2, 1, 1, 1, 2, 4);
+	bench_entry(&b, 2, 2, 2, 2, 2, 5);
+	assert_int_equal(b.m->applied, 1);
+	bench_entry(&b, 3, 2, 2, 1, 3, 0);
+	assert_int_equal(b.m->raft.configuration.n, 4);
+	bench_release(&b);
+	bench_heartbeat(&b, 3, 3, 3, 3);
+	assert_int_equal(b.m->applied, 3);
+	assert_int_equal(b.m->raft.configuration.n, 4);
+	assert_int_equal(b.m->raft.configuration_committed.n, 4);
+	assert_int_equal(b.m->raft.configuration_committed_index, 2);
+	assert_int_equal(b.m->raft.configuration_uncommitted_index, 0);
+}
+
+/* And both are replaced. */
+static void both_changes_go(void **state)
+{
+	(void)state;
+	assert_int_equal(bench_start(&b), 0);
+	bench_entry(&b, 2, 1, 1, 1, 2, 4);
+	bench_entry(&b, 3, 1, 1, 1, 3, 0);
+	assert_int_equal(b.m->raft.configuration.n, 3);
+	assert_int_equal(b.m->raft.configuration_committed_index, 1);
+}
+
+/* A snapshot has the last configuration up to its index. */
+static void snapshot_between_changes(void **state)
+{
+	(void)state;
+	b.threshold = 4;
+	assert_int_equal(bench_start(&b), 0);
+	bench_entry(&b, 2, 1, 1, 1, 2, 0);
+	bench_entry(&b, 2, 2, 2, 2, 2, 4);
+	bench_entry(&b, 2, 3, 2, 2, 2, 0);
+	bench_entry(&b, 2, 4, 2, 3, 2, 5);
+	assert_int_equal(b.snapshots, 0);
+	bench_heartbeat(&b, 2, 4, 2, 4);
+	assert_int_equal(b.snapshots, 1);
+	assert_int_equal(b.snapshot_index, 4);
+	assert_int_equal(b.snapshot_conf_index, 3);
+	assert_int_equal(b.snapshot_servers, 4);
+}
+
+/*
+ * After a restart the last configuration but one is known to be committed, though
+ * it is not applied yet: it is no part of a snapshot before it.
+ */
+static void no_snapshot_before_its_configuration(void **state)
+{
+	(void)state;
+	b.threshold = 2;
+	assert_int_equal(bench_start(&b), 0);
+	bench_entry(&b, 2, 1, 1, 1, 2, 0);
+	b.m->raft.configuration_committed_index = 3;
+	bench_heartbeat(&b, 2, 2, 2, 2);
+	assert_int_equal(b.m->applied, 2);
+	assert_int_equal(b.snapshots, 0);
+}
+
+static void changed(struct datafs_member_change *c, int err)
+{
+	c->err = err;
+}
+
+/* Nothing is sent to a spare, and nobody waits for it. */
+static void spare_needs_no_time(void **state)
+{
+	struct datafs_member_change c = {
+		.kind = DATAFS_CHANGE_DEMOTE, .id = 3, .role = RAFT_SPARE, .done = changed,
+	};
+	unsigned int ticks = 0;
+
+	(void)state;
+	assert_int_equal(bench_start(&b), 0);
+	bench_lead(&b);
+	assert_int_equal(datafs_member_change(b.m, &c), 0);
+	bench_ack(&b, 2, 3);
+	assert_int_equal(b.m->raft.configuration.servers[2].role, RAFT_SPARE);
+	for (unsigned int ms = 0; ms < 1000; ms++) {
+		b.now++;
+		if (!(ms % 50))
+			bench_ack(&b, 2, 3);
+		if (datafs_member_deadline(b.m) <= b.now) {
+			datafs_member_tick(b.m);
+			ticks++;
+		}
+		bench_forget(&b);
+	}
+	assert_true(b.m->leads);
+	assert_true(ticks >= 9 && ticks <= 25);
+}
+
+/* A term that cannot be stored: halted, and what came with it is freed. */
+static void term_not_stored(void **state)
+{
+	struct datafs_member_status st;
+
+	(void)state;
+	assert_int_equal(bench_start(&b), 0);
+	b.term_err = -EIO;
+	bench_entry(&b, 2, 1, 1, 1, 2, 0);
+	datafs_member_status(b.m, &st);
+	assert_int_equal(st.halted, -EIO);
+	assert_int_equal(b.n_sent, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(second_change_goes),
+		TEST(second_change_goes_early),
+		TEST(both_changes_go),
+		TEST(snapshot_between_changes),
+		TEST(no_snapshot_before_its_configuration),
+		TEST(spare_needs_no_time),
+		TEST(term_not_stored),
+	};
+
+	datafs_log_set_level(LOG_CRIT);
+	return cmocka_run_group_tests_name("member_conf", tests, NULL, NULL);
+}
