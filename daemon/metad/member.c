@@ -356,7 +356,7 @@ int datafs_member_open(const struct datafs_member_config *cfg, struct datafs_mem
 	return 0;
 }
 
-static void loaded_free(struct datafs_raft_loaded *l)
+static void entries_free(struct datafs_raft_loaded *l)
 {
 	void *batch = NULL;
 
@@ -366,6 +366,13 @@ static void loaded_free(struct datafs_raft_loaded *l)
 		batch = l->entries[i].batch;
 	}
 	raft_free(l->entries);
+	l->entries = NULL;
+	l->n = 0;
+}
+
+static void loaded_free(struct datafs_raft_loaded *l)
+{
+	entries_free(l);
 	if (!l->snapshot)
 		return;
 	raft_configuration_close(&l->snapshot->configuration);
@@ -400,14 +407,33 @@ static int start_step(struct datafs_member *m, struct datafs_raft_loaded *l)
 	return datafs_member_step(m, &event);
 }
 
+/*
+ * A crash can leave a snapshot that was being installed and the log that it was to
+ * replace. Nothing of that log counts: not even this member knows where it and the
+ * log of the others part.
+ */
+static bool half_installed(const struct datafs_raft_loaded *l)
+{
+	const struct raft_snapshot *s = l->snapshot;
+
+	return s && s->index >= l->first && s->index - l->first < l->n &&
+	       l->entries[s->index - l->first].term != s->term;
+}
+
 int datafs_member_start(struct datafs_member *m)
 {
 	struct datafs_raft_loaded l = { 0 };
 	int err = m->cfg.disk.load(m->cfg.disk.ctx, &l);
+	bool half;
 
 	if (err)
 		return err;
 	m->busy = true;
+	half = half_installed(&l);
+	if (half) {
+		entries_free(&l);
+		l.first = l.snapshot->index + 1;
+	}
 	if (l.snapshot)
 		err = datafs_member_snap_load(m, l.snapshot);
 	m->log.first = l.first;
@@ -415,6 +441,8 @@ int datafs_member_start(struct datafs_member *m)
 		err = datafs_log_put(&m->log, l.first, l.entries, (unsigned int)l.n);
 	if (!err)
 		err = start_step(m, &l);
+	if (!err && half)
+		err = datafs_member_snap_again(m);
 	loaded_free(&l);
 	m->busy = false;
 	if (!err && m->halted)

@@ -222,6 +222,8 @@ bool datafs_member_answer_reads(struct datafs_member *m);
 int datafs_member_snap_load(struct datafs_member *m, struct raft_snapshot *snapshot);
 void datafs_member_snap_free(struct datafs_member *m);
 void datafs_member_snap_install(struct datafs_member *m, struct raft_update *update);
+/* Goes on with an install that a crash has interrupted: the log is not empty yet. */
+int datafs_member_snap_again(struct datafs_member *m);
 void datafs_member_snap_restore(struct datafs_member *m);
 /* Takes one if it is time; gives up a fetch that does not go on. */
 void datafs_member_snaps(struct datafs_member *m);

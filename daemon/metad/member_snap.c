@@ -316,6 +316,19 @@ int datafs_member_snap_fill(struct datafs_member *m, struct raft_install_snapsho
 	return 0;
 }
 
+int datafs_member_snap_again(struct datafs_member *m)
+{
+	int err = snap_fill(&m->snap_write.snap, m->snap.index, m->snap.term, &m->snap.conf,
+			    m->snap.conf_index, m->snap.manifest, m->snap.len);
+
+	if (err)
+		return err;
+	/* no entries, votes or elections until it is done */
+	m->raft.snapshot.installing = true;
+	m->snap_write.install = true;
+	return snap_store(m, 0);
+}
+
 void datafs_member_snap_install(struct datafs_member *m, struct raft_update *u)
 {
 	const struct raft_snapshot_metadata *meta = &u->snapshot.metadata;

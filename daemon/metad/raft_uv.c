@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "metad/raft_uv.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <raft/uv.h>
@@ -93,6 +94,21 @@ static int refuse(const char *dir, uint64_t id, const char *why)
 	return -ESTALE;
 }
 
+/* Has it anything in it but what a crash may have left of the first start? */
+static bool in_use(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool found = false;
+
+	while (d && !found && (e = readdir(d)))
+		found = strcmp(e->d_name, ".") && strcmp(e->d_name, "..") &&
+			strcmp(e->d_name, "lost+found") && strcmp(e->d_name, "member.new");
+	if (d)
+		closedir(d);
+	return found;
+}
+
 static int check_owner(const char *dir, uint64_t id, bool fresh)
 {
 	char path[PATH_MAX], text[32], want[32], why[128];
@@ -103,7 +119,8 @@ static int check_owner(const char *dir, uint64_t id, bool fresh)
 	snprintf(want, sizeof(want), "%llu\n", (unsigned long long)id);
 	n = datafs_read_small(path, text, sizeof(text));
 	if (n == -ENOENT && fresh)
-		return datafs_write_small(path, want);
+		return in_use(dir) ? refuse(dir, id, "it is not empty") :
+				     datafs_write_small(path, want);
 	if (n == -ENOENT)
 		return refuse(dir, id, "it is nobody's; a member whose disk is lost joins under a new id");
 	if (n < 0)
@@ -134,6 +151,8 @@ int datafs_raft_uv_open(struct uv_loop_s *loop, const char *dir, uint64_t id, bo
 	/* with no data in it raft_uv knows that there is no struct raft */
 	err = error_of(u, raft_uv_init(&u->io, loop, dir, &u->transport), dir);
 	if (!err) {
+		/* it would rename a damaged segment, and go on without its entries */
+		raft_uv_set_auto_recovery(&u->io, false);
 		err = error_of(u, u->io.init(&u->io, id, ""), dir);
 		if (err)
 			raft_uv_close(&u->io);
@@ -158,10 +177,17 @@ static int load(void *ctx, struct datafs_raft_loaded *res)
 	raft_id vote;
 	raft_term term;
 	raft_index first;
-	int err;
+	int rv, err;
 
-	err = error_of(u, u->io.load(&u->io, &term, &vote, &res->snapshot, &first,
-				     &res->entries, &res->n), "load");
+	rv = u->io.load(&u->io, &term, &vote, &res->snapshot, &first, &res->entries, &res->n);
+	/*
+	 * A log that ends before the snapshot is taken for damaged as long as there
+	 * are segments that were prepared. Now there are none any more.
+	 */
+	if (rv == RAFT_CORRUPT)
+		rv = u->io.load(&u->io, &term, &vote, &res->snapshot, &first,
+				&res->entries, &res->n);
+	err = error_of(u, rv, "load");
 	if (err)
 		return err;
 	res->term = term;
