@@ -311,12 +311,12 @@ uint64_t datafs_member_deadline(const struct datafs_member *m)
 
 	if (m->halted || !m->started)
 		return UINT64_MAX;
+	if (m->snap_write.summing)
+		return 0;
 	if (!TAILQ_EMPTY(&m->reads.asked) &&
 	    m->reads.sent_at + DATAFS_MEMBER_HEARTBEAT_MS < at)
 		at = m->reads.sent_at + DATAFS_MEMBER_HEARTBEAT_MS;
-	if (m->fetch.active && m->fetch.since + DATAFS_MEMBER_FETCH_MS < at)
-		at = m->fetch.since + DATAFS_MEMBER_FETCH_MS;
-	return at;
+	return DATAFS_MIN(at, datafs_member_fetch_deadline(m));
 }
 
 int datafs_member_open(const struct datafs_member_config *cfg, struct datafs_member **res)
@@ -429,6 +429,7 @@ int datafs_member_start(struct datafs_member *m)
 	if (err)
 		return err;
 	m->busy = true;
+	datafs_member_snap_clean(m);
 	half = half_installed(&l);
 	if (half) {
 		entries_free(&l);
@@ -437,6 +438,13 @@ int datafs_member_start(struct datafs_member *m)
 	if (l.snapshot)
 		err = datafs_member_snap_load(m, l.snapshot);
 	m->log.first = l.first;
+	/* it could only have got there with entries that are lost */
+	if (!err && m->cfg.fsm.applied(m->cfg.fsm.ctx) > l.first + l.n - 1) {
+		datafs_log(LOG_ERR, "quorum: the state has entry %llu, and the log ends with %llu: they are not of the same member, or the log has lost entries",
+			   (unsigned long long)m->cfg.fsm.applied(m->cfg.fsm.ctx),
+			   (unsigned long long)(l.first + l.n - 1));
+		err = -EUCLEAN;
+	}
 	if (!err && l.n)
 		err = datafs_log_put(&m->log, l.first, l.entries, (unsigned int)l.n);
 	if (!err)

@@ -178,10 +178,12 @@ void datafs_member_apply(struct datafs_member *m)
 		const struct log_entry *e = datafs_log_get(&m->log, m->applied + 1);
 		int err = e ? apply_one(m, m->applied + 1, e) : -EUCLEAN;
 
-		if (err)
+		if (err) {
 			datafs_member_halt(m, err, "an entry cannot be applied");
-		else
-			m->applied++;
+			break;
+		}
+		m->applied++;
+		m->applied_bytes += e->bytes->len;
 	}
 }
 

@@ -149,12 +149,13 @@ static unsigned int frame_entries(struct datafs_member *m, uint64_t index, unsig
 
 /*
  * As many frames as it takes: a change of the configuration begins one
- * (raft_wire.h). The receiver refuses a later one that comes first.
+ * (raft_wire.h). The receiver refuses a later one that comes first. But libraft counts
+ * entries, whatever their length: what is too much now it sends again later.
  */
 static void send_entries(struct datafs_member *m, uint64_t to, struct datafs_raft_frame *frame)
 {
 	struct raft_append_entries *a = &frame->raft.append_entries;
-	unsigned int left = a->n_entries;
+	unsigned int left = a->n_entries, frames = 0;
 	struct raft_entry *entries;
 
 	entries = left ? calloc(left, sizeof(*entries)) : NULL;
@@ -170,7 +171,7 @@ static void send_entries(struct datafs_member *m, uint64_t to, struct datafs_raf
 		a->prev_log_index += a->n_entries;
 		if (a->n_entries)
 			a->prev_log_term = entries[a->n_entries - 1].term;
-	} while (left);
+	} while (left && ++frames < DATAFS_MEMBER_SEND_FRAMES);
 	free(entries);
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/util.h"
 #include "tmpdir.h"
 
 /* --- the disk --- */
@@ -219,6 +220,7 @@ void bench_init(struct bench *b)
 	b->term = 1;
 	b->threshold = 1000000;
 	b->file_size = 10;
+	b->entry_len = 8;
 }
 
 int bench_start(struct bench *b)
@@ -326,12 +328,15 @@ void bench_entry(struct bench *b, uint64_t term, uint64_t prev, uint64_t prev_te
 		 uint64_t commit, uint64_t entry_term, unsigned int conf)
 {
 	struct datafs_raft_frame f = append_of(term, prev, prev_term, commit);
-	static uint8_t command[8] = { 0, 0, 0, 1 };
+	static uint8_t command[DATAFS_RAFT_ENTRY_MAX];
 	struct raft_entry e = {
 		.term = entry_term, .type = conf ? RAFT_CHANGE : RAFT_COMMAND,
-		.buf = { command, sizeof(command) },
+		.buf = { command, b->entry_len },
 	};
 
+	datafs_put_be32(command, 1);
+	datafs_put_be32(command + 4, b->entry_len > 8);
+	datafs_put_be32(command + 8, (uint32_t)b->entry_len - 12);
 	if (conf)
 		e.buf = bench_conf(conf);
 	f.raft.append_entries.entries = &e;

@@ -21,6 +21,7 @@ struct bench {
 	uint64_t now;
 	struct datafs_member *m;
 	unsigned int threshold;
+	size_t entry_len;		/* of commands that it is sent: 8, or more than 12 */
 
 	/* the disk: what is loaded, and what it was asked */
 	uint64_t term, vote;
