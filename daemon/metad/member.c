@@ -311,7 +311,7 @@ uint64_t datafs_member_deadline(const struct datafs_member *m)
 
 	if (m->halted || !m->started)
 		return UINT64_MAX;
-	if (m->snap_write.summing)
+	if (m->snap_write.summing || datafs_member_lags(m))
 		return 0;
 	if (!TAILQ_EMPTY(&m->reads.asked) &&
 	    m->reads.sent_at + DATAFS_MEMBER_HEARTBEAT_MS < at)

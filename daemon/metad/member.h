@@ -63,6 +63,9 @@
 #define DATAFS_MEMBER_OP_MAX		(256u << 10)	/* bytes of one operation */
 #define DATAFS_MEMBER_QUEUE_MAX		(16u << 20)	/* bytes that wait */
 #define DATAFS_MEMBER_PIECE_MAX		(256u << 10)	/* bytes fetched at once */
+/* Of entries, or so many of them, applied at once. */
+#define DATAFS_MEMBER_APPLY_BYTES	(2u << 20)
+#define DATAFS_MEMBER_APPLY_ENTRIES	1024u
 #define DATAFS_MEMBER_SNAPSHOT_BYTES	(64u << 20)	/* of entries: then a snapshot is due */
 #define DATAFS_MEMBER_TRAILING_BYTES	(16u << 20)	/* of entries, kept before it */
 #define DATAFS_MEMBER_SUM_BYTES		(4u << 20)	/* of a snapshot's files, read at once */

@@ -196,8 +196,33 @@ static void look_at_catch_up(struct datafs_member *m)
 		change_end(m, err);
 }
 
+/*
+ * libraft tells who is to lead as soon as it has one entry more, and only then; who
+ * has not got all of them yet takes no notice.
+ */
+static void look_at_transfer(struct datafs_member *m)
+{
+	struct datafs_raft_frame frame = { .kind = RAFT_TIMEOUT_NOW };
+	uint64_t id = raft_transferee(&m->raft), last = datafs_log_last(&m->log);
+	raft_index match;
+
+	if (!id)
+		m->hurried = 0;
+	if (!id || m->hurried == last || raft_match_index(&m->raft, id, &match) || match < last)
+		return;
+	m->hurried = last;
+	frame.raft.type = RAFT_TIMEOUT_NOW;
+	frame.raft.timeout_now = (struct raft_timeout_now) {
+		.term = m->leads_term, .last_log_index = last,
+		.last_log_term = datafs_log_term(&m->log, last),
+	};
+	datafs_member_send(m, id, &frame);
+}
+
 void datafs_member_changes(struct datafs_member *m)
 {
+	if (m->leads)
+		look_at_transfer(m);
 	if (m->change && !m->change->index && m->leads)
 		look_at_catch_up(m);
 	if (m->change && m->change->index && m->change->index <= m->applied)

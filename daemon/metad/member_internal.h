@@ -186,6 +186,7 @@ struct datafs_member {
 	bool restore;			/* the snapshot, before anything is applied */
 
 	struct datafs_member_change *change, *change_done;
+	uint64_t hurried;		/* who is to lead was told at this entry */
 };
 
 void datafs_append_free(struct append *a);
@@ -215,6 +216,8 @@ static inline bool datafs_planted(enum datafs_plant what)
 
 /* member_apply.c */
 void datafs_member_apply(struct datafs_member *m);
+/* There is more to apply, but not all at once. */
+bool datafs_member_lags(const struct datafs_member *m);
 void datafs_member_flush(struct datafs_member *m);
 /* Leadership is lost or it halts: proposed ones get @err, others @unproposed. */
 void datafs_member_drop_ops(struct datafs_member *m, int err, int unproposed);

@@ -24,6 +24,27 @@ struct datafs_raft_uv {
 	void *ctx;
 };
 
+/*
+ * When a write of the log fails, libraft 0.22.1 starts a timer to try it again, but
+ * not the one that knows of it: what it is called with then is no segment. It says
+ * so before, and only so.
+ */
+static void on_trace(struct raft_tracer *t, int type, const void *info)
+{
+	static const char failed[] = "retry failed write";
+	const struct raft_tracer_info *i = info;
+
+	(void)t;
+	if (type != RAFT_TRACER_DIAGNOSTIC ||
+	    strncmp(i->diagnostic.message, failed, sizeof(failed) - 1))
+		return;
+	datafs_log(LOG_CRIT, "quorum: the log cannot be written, and this process ends: %s",
+		   i->diagnostic.message);
+	abort();
+}
+
+static struct raft_tracer tracer = { .version = 2, .emit = on_trace };
+
 struct append {
 	struct raft_io_append req;
 	struct datafs_raft_io *io;
@@ -153,6 +174,7 @@ int datafs_raft_uv_open(struct uv_loop_s *loop, const char *dir, uint64_t id, bo
 	if (!err) {
 		/* it would rename a damaged segment, and go on without its entries */
 		raft_uv_set_auto_recovery(&u->io, false);
+		raft_uv_set_tracer(&u->io, &tracer);
 		err = error_of(u, u->io.init(&u->io, id, ""), dir);
 		if (err)
 			raft_uv_close(&u->io);

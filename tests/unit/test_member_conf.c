@@ -160,6 +160,73 @@ static void term_not_stored(void **state)
 	assert_int_equal(b.n_sent, 0);
 }
 
+static void op_done(struct datafs_member_op *op, int err, const void *res, size_t len)
+{
+	(void)res;
+	(void)len;
+	op->err = err;
+	op->buf = NULL;
+}
+
+/*
+ * Leadership goes while entries are under way: who is to have it is told when it has
+ * all of them, not only when it has one more.
+ */
+static void transfer_under_load(void **state)
+{
+	struct datafs_member_op ops[2];
+	unsigned int n = 0;
+
+	(void)state;
+	assert_int_equal(bench_start(&b), 0);
+	bench_lead(&b);
+	for (int i = 0; i < 2; i++) {
+		ops[i] = (struct datafs_member_op) { .buf = "x", .len = 1, .done = op_done };
+		assert_int_equal(datafs_member_submit(b.m, &ops[i]), 0);
+	}
+	assert_int_equal(b.m->raft.configuration.n, 3);
+	assert_int_equal(datafs_member_transfer(b.m, 2), 0);
+	bench_ack(&b, 2, 3);
+	bench_forget(&b);
+	bench_ack(&b, 2, 4);
+	for (unsigned int i = 0; i < b.n_sent; i++) {
+		if (b.sent[i].kind != RAFT_TIMEOUT_NOW)
+			continue;
+		n++;
+		assert_int_equal(b.to[i], 2);
+		assert_int_equal(b.sent[i].raft.timeout_now.last_log_index, 4);
+		assert_int_equal(b.sent[i].raft.timeout_now.term, b.term);
+	}
+	assert_int_equal(n, 1);
+	bench_forget(&b);
+	bench_ack(&b, 2, 4);
+	assert_int_equal(bench_count(&b, RAFT_TIMEOUT_NOW), 0);
+	assert_null(ops[0].buf);
+	assert_null(ops[1].buf);
+}
+
+/* Much that is committed at once is applied by and by. */
+static void applied_in_parts(void **state)
+{
+	unsigned int ticks = 0;
+
+	(void)state;
+	b.entry_len = 512 << 10;
+	assert_int_equal(bench_start(&b), 0);
+	for (uint64_t i = 2; i <= 21; i++)
+		bench_entry(&b, 2, i - 1, i == 2 ? 1 : 2, 1, 2, 0);
+	assert_int_equal(b.m->applied, 1);
+	bench_heartbeat(&b, 2, 21, 2, 21);
+	assert_true(b.m->applied > 1 && b.m->applied < 21);
+	while (b.m->applied < 21) {
+		assert_true(datafs_member_deadline(b.m) <= b.now);
+		datafs_member_tick(b.m);
+		assert_true(++ticks <= 20);
+	}
+	assert_true(ticks >= 2);
+	assert_true(datafs_member_deadline(b.m) > b.now);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -172,6 +239,8 @@ int main(void)
 		TEST(no_snapshot_before_its_configuration),
 		TEST(spare_needs_no_time),
 		TEST(term_not_stored),
+		TEST(transfer_under_load),
+		TEST(applied_in_parts),
 	};
 
 	datafs_log_set_level(LOG_CRIT);

@@ -11,8 +11,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <uv.h>
 
 #include "base/log.h"
@@ -334,6 +337,54 @@ static void fresh_is_empty(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* An entry that cannot be written, in a process of its own. */
+static void append_without_room(void)
+{
+	static uint64_t data[1024];
+	struct raft_entry e = {
+		.term = 1, .type = RAFT_COMMAND, .buf = { data, sizeof(data) },
+	};
+	const struct rlimit limit = { 4096, 4096 };
+	struct datafs_raft_loaded l = { 0 };
+	struct datafs_raft_io io = { .done = io_done };
+	struct datafs_raft_disk disk;
+
+	assert_int_equal(datafs_raft_uv_open(&loop, dir, 1, false, &uv), 0);
+	disk = datafs_raft_uv_disk(uv);
+	assert_int_equal(disk.load(disk.ctx, &l), 0);
+	loaded_free(&l);
+	done_n = 0;
+	assert_int_equal(disk.append(disk.ctx, 4, &e, 1, &io), 0);
+	wait_done(1);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(disk.append(disk.ctx, 5, &e, 1, &io), 0);
+	for (unsigned int i = 0; i < 2000; i++) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		usleep(1000);
+	}
+}
+
+/* libraft would go on with memory that is not its own. */
+static void write_fails(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	make_log(3);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		assert_int_equal(uv_loop_fork(&loop), 0);
+		append_without_room();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +392,7 @@ int main(void)
 		TEST(crash_in_install_shorter),
 		TEST(damaged_log),
 		TEST(fresh_is_empty),
+		TEST(write_fails),
 	};
 
 	datafs_log_set_level(LOG_CRIT);
