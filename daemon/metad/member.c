@@ -12,7 +12,10 @@ void datafs_member_halt(struct datafs_member *m, int err, const char *what)
 {
 	if (m->halted)
 		return;
-	m->halted = err ? err : -EIO;
+	m->halted = err && err != -ECANCELED ? err : -EIO;
+	/* the disk is being closed, and the member is next */
+	if (err == -ECANCELED)
+		return;
 	datafs_log(LOG_ERR, "quorum: member %llu halts: %s: %s",
 		   (unsigned long long)m->cfg.id, what, strerror(-m->halted));
 }

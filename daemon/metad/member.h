@@ -142,8 +142,8 @@ struct datafs_raft_io {
 
 /*
  * The disk of a log. What is asked is done in the order in which it is asked. The
- * first three are durable when they return. -ECANCELED to done: it was closed, and the
- * member, which halts, is closed next.
+ * first three are durable when they return. -ECANCELED, at once or to done: it is
+ * closed, and the member, which halts without a word, is closed next.
  */
 struct datafs_raft_disk {
 	void *ctx;

@@ -246,8 +246,6 @@ static void snap_stored(struct datafs_raft_io *io, int err)
 	struct datafs_member *m = w->m;
 
 	w->active = false;
-	if (err == -ECANCELED)
-		m->halted = -EIO;
 	if (m->halted)
 		return;
 	if (!err) {
@@ -393,6 +391,7 @@ static bool time_to_take(const struct datafs_member *m)
 	    datafs_member_serves(m, m->snap.index))
 		return false;
 	return !m->halted && !m->snap_write.active && !m->raft.snapshot.installing &&
+	       !m->fetch.active &&
 	       !m->restore && m->applied > m->snap.index &&
 	       m->raft.configuration_committed_index &&
 	       m->raft.configuration_committed_index <= m->applied &&

@@ -43,9 +43,7 @@ static void append_done(struct datafs_raft_io *io, int err)
 	struct datafs_member *m = a->m;
 	struct event *e;
 
-	if (err == -ECANCELED)
-		m->halted = -EIO;
-	else if (err)
+	if (err)
 		datafs_member_halt(m, err, "log");
 	e = err || m->halted ? NULL : datafs_member_event(m, EVENT_PERSISTED);
 	if (e)

@@ -20,6 +20,8 @@
 struct datafs_raft_uv {
 	struct raft_io io;
 	struct raft_uv_transport transport;
+	struct append *refused;		/* it may still be called, or not */
+	bool closing;
 	void (*closed)(void *ctx);
 	void *ctx;
 };
@@ -222,6 +224,8 @@ static int set_term(void *ctx, uint64_t term)
 {
 	struct datafs_raft_uv *u = ctx;
 
+	if (u->closing)
+		return -ECANCELED;
 	return error_of(u, u->io.set_term(&u->io, term), "term");
 }
 
@@ -229,6 +233,8 @@ static int set_vote(void *ctx, uint64_t id)
 {
 	struct datafs_raft_uv *u = ctx;
 
+	if (u->closing)
+		return -ECANCELED;
 	return error_of(u, u->io.set_vote(&u->io, id), "vote");
 }
 
@@ -242,6 +248,8 @@ static void append_done(struct raft_io_append *req, int status)
 	struct append *a = (struct append *)req;
 	struct datafs_raft_io *io = a->io;
 
+	if (!io)
+		return;
 	free(a);
 	io->done(io, done_error(status));
 }
@@ -250,9 +258,13 @@ static int append(void *ctx, uint64_t index, const struct raft_entry *entries,
 		  unsigned int n, struct datafs_raft_io *io)
 {
 	struct datafs_raft_uv *u = ctx;
-	struct append *a = calloc(1, sizeof(*a));
+	struct append *a;
 	int err;
 
+	/* libraft looks at neither */
+	if (u->closing || u->refused)
+		return -ECANCELED;
+	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
 	a->io = io;
@@ -260,8 +272,11 @@ static int append(void *ctx, uint64_t index, const struct raft_entry *entries,
 	err = error_of(u, u->io.truncate(&u->io, index), "truncate");
 	if (!err)
 		err = error_of(u, u->io.append(&u->io, &a->req, entries, n, append_done), "append");
-	if (err)
-		free(a);
+	/* it does not say whether it has queued what it failed to write */
+	if (err) {
+		a->io = NULL;
+		u->refused = a;
+	}
 	return err;
 }
 
@@ -278,9 +293,12 @@ static int snapshot(void *ctx, const struct raft_snapshot *snap, unsigned int tr
 		    struct datafs_raft_io *io)
 {
 	struct datafs_raft_uv *u = ctx;
-	struct put *p = calloc(1, sizeof(*p));
+	struct put *p;
 	int err;
 
+	if (u->closing)
+		return -ECANCELED;
+	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	p->io = io;
@@ -305,11 +323,13 @@ static void io_closed(struct raft_io *io)
 
 	raft_uv_close(io);
 	u->closed(u->ctx);
+	free(u->refused);
 	free(u);
 }
 
 void datafs_raft_uv_close(struct datafs_raft_uv *u, void (*closed)(void *ctx), void *ctx)
 {
+	u->closing = true;
 	u->closed = closed;
 	u->ctx = ctx;
 	u->io.close(&u->io, io_closed);

@@ -337,6 +337,35 @@ static void fresh_is_empty(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A message can come when it is being closed already; and what cannot be is refused. */
+static void append_refused(void **state)
+{
+	static uint64_t data[1];
+	struct raft_entry e = { .term = 1, .type = RAFT_COMMAND, .buf = { data, 7 } };
+	struct datafs_raft_loaded l = { 0 };
+	struct datafs_raft_io io = { .done = io_done };
+	struct raft_snapshot s = { .index = 1 };
+	struct datafs_raft_disk disk;
+
+	(void)state;
+	make_log(3);
+	assert_int_equal(datafs_raft_uv_open(&loop, dir, 1, false, &uv), 0);
+	disk = datafs_raft_uv_disk(uv);
+	assert_int_equal(disk.load(disk.ctx, &l), 0);
+	loaded_free(&l);
+	assert_int_equal(disk.append(disk.ctx, 4, &e, 1, &io), -EIO);
+	closed = false;
+	datafs_raft_uv_close(uv, on_closed, NULL);
+	uv = NULL;
+	e.buf.len = 8;
+	assert_int_equal(disk.append(disk.ctx, 4, &e, 1, &io), -ECANCELED);
+	assert_int_equal(disk.snapshot(disk.ctx, &s, 4, &io), -ECANCELED);
+	assert_int_equal(disk.set_term(disk.ctx, 7), -ECANCELED);
+	assert_int_equal(disk.set_vote(disk.ctx, 7), -ECANCELED);
+	while (!closed)
+		uv_run(&loop, UV_RUN_ONCE);
+}
+
 /* An entry that cannot be written, in a process of its own. */
 static void append_without_room(void)
 {
@@ -392,6 +421,7 @@ int main(void)
 		TEST(crash_in_install_shorter),
 		TEST(damaged_log),
 		TEST(fresh_is_empty),
+		TEST(append_refused),
 		TEST(write_fails),
 	};
 
