@@ -109,6 +109,8 @@ $(B)/obj/%.o: %.cc Makefile
 	$(CXX) $(DATAFS_CXXFLAGS) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/tests/test_metad_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
+$(B)/tests/test_member_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
+	-Wl,--wrap=raft_malloc,--wrap=raft_calloc,--wrap=raft_configuration_add
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
 # What the tests test_X_*.c share is in X_fixture.c and other X_*.c.

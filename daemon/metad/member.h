@@ -19,6 +19,9 @@
  *     between the two lets a member vote twice in one term.
  *   - The files of a snapshot must be here before the protocol hears of it.
  *
+ * Where the protocol itself is wrong, what goes into it and what comes out is put
+ * right: member.c (messages), member_change.c (configurations, transfers).
+ *
  * raft_uv's files are still used, without its network: member_uv.h.
  *
  * A member has no thread, no lock and no clock: all calls are of one thread, and
