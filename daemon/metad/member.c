@@ -497,7 +497,7 @@ void datafs_member_status(struct datafs_member *m, struct datafs_member_status *
 	res->snapshot = m->snap.index;
 	res->last = datafs_log_last(&m->log);
 	res->leader = leader;
-	res->leads = m->leads;
+	res->leads = m->leads && !m->halted;
 	res->ready = datafs_member_ready(m);
 	res->role = raft_role(&m->raft);
 	res->halted = m->halted;

@@ -176,7 +176,8 @@ static int restore(void *ctx, const char *dir)
 	unsigned long long index, term;
 	struct bench *b = ctx;
 
-	assert_int_equal(sscanf(strrchr(dir, '/') + 1, "snap-%llu-%llu", &index, &term), 2);
+	if (sscanf(strrchr(dir, '/') + 1, "snap-%llu-%llu", &index, &term) != 2)
+		fail();
 	b->applied = index;
 	b->restored++;
 	return 0;

@@ -160,6 +160,23 @@ static void term_not_stored(void **state)
 	assert_int_equal(b.n_sent, 0);
 }
 
+/* A leader that has halted does not say that it leads, and answers nobody. */
+static void halted_leader(void **state)
+{
+	struct datafs_member_read read = { 0 };
+	struct datafs_member_status st;
+
+	(void)state;
+	assert_int_equal(bench_start(&b), 0);
+	bench_lead(&b);
+	b.term_err = -EIO;
+	bench_heartbeat(&b, b.term + 1, 1, 1, 1);
+	datafs_member_status(b.m, &st);
+	assert_int_equal(st.halted, -EIO);
+	assert_false(st.leads || st.ready);
+	assert_int_equal(datafs_member_read(b.m, &read), -EIO);
+}
+
 static void op_done(struct datafs_member_op *op, int err, const void *res, size_t len)
 {
 	(void)res;
@@ -239,6 +256,7 @@ int main(void)
 		TEST(no_snapshot_before_its_configuration),
 		TEST(spare_needs_no_time),
 		TEST(term_not_stored),
+		TEST(halted_leader),
 		TEST(transfer_under_load),
 		TEST(applied_in_parts),
 	};

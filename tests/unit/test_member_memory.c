@@ -16,14 +16,7 @@
 
 #include "base/log.h"
 #include "member_fixture.h"
-
-/* The linker gives them all calls of our own code, none of libraries'. */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
+#include "member_wrap.h"
 
 static unsigned int fails_in;	/* 1: the next; 0: none */
 
@@ -46,17 +39,6 @@ void *__wrap_realloc(void *p, size_t n)
 {
 	return fails() ? NULL : __real_realloc(p, n);
 }
-
-/* Of libraft what we call: inside, where memory is short, it frees some of its own twice. */
-
-void *__real_raft_malloc(size_t n);
-void *__real_raft_calloc(size_t n, size_t size);
-int __real_raft_configuration_add(struct raft_configuration *c, raft_id id,
-				  const char *address, int role);
-void *__wrap_raft_malloc(size_t n);
-void *__wrap_raft_calloc(size_t n, size_t size);
-int __wrap_raft_configuration_add(struct raft_configuration *c, raft_id id,
-				  const char *address, int role);
 
 void *__wrap_raft_malloc(size_t n)
 {
