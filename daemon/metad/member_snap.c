@@ -376,7 +376,8 @@ static void take_more(struct datafs_member *m)
 
 /*
  * The configuration that goes into it is the last one that is known to be committed.
- * After a restart that can be one which is not applied yet.
+ * After a restart that can be one which is not applied yet, and the state can have more
+ * than what is known to be committed: it would be more than the snapshot says.
  */
 static bool time_to_take(const struct datafs_member *m)
 {
@@ -395,6 +396,7 @@ static bool time_to_take(const struct datafs_member *m)
 	       !m->restore && m->applied > m->snap.index &&
 	       m->raft.configuration_committed_index &&
 	       m->raft.configuration_committed_index <= m->applied &&
+	       m->cfg.fsm.applied(m->cfg.fsm.ctx) <= m->applied &&
 	       datafs_log_get(&m->log, m->applied);
 }
 

@@ -139,6 +139,24 @@ static void state_ahead_of_log(void **state)
 	assert_int_equal(bench_start(&b), 0);
 }
 
+/* After a crash the state has entries that are not known to be committed yet. */
+static void state_ahead_of_commit(void **state)
+{
+	(void)state;
+	b.n = 5;
+	for (unsigned int i = 0; i < b.n; i++)
+		b.terms[i] = 1;
+	b.applied = 5;
+	b.threshold = 2;
+	assert_int_equal(bench_start(&b), 0);
+	bench_heartbeat(&b, 2, 6, 1, 3);
+	assert_int_equal(b.m->applied, 3);
+	assert_int_equal(b.checkpoints, 0);
+	bench_heartbeat(&b, 2, 6, 1, 5);
+	assert_int_equal(b.snapshots, 1);
+	assert_int_equal(b.snapshot_index, 5);
+}
+
 /* There is no room for it: the member goes on, and tries again later. */
 static void no_room(void **state)
 {
@@ -287,6 +305,7 @@ int main(void)
 		TEST(fetches_fail),
 		TEST(left_by_a_crash),
 		TEST(state_ahead_of_log),
+		TEST(state_ahead_of_commit),
 		TEST(no_room),
 		TEST(cannot_be_taken),
 		TEST(read_in_parts),
