@@ -167,21 +167,37 @@ static int apply_one(struct datafs_member *m, uint64_t index, const struct log_e
  * Only what this member has on its disk: so its state is never ahead of its log,
  * and a snapshot has an entry to be named after.
  */
+static uint64_t apply_to(const struct datafs_member *m)
+{
+	return m->raft.snapshot.installing ? 0 :
+		DATAFS_MIN(raft_commit_index(&m->raft), m->raft.last_stored);
+}
+
+bool datafs_member_lags(const struct datafs_member *m)
+{
+	return m->applied < apply_to(m);
+}
+
 void datafs_member_apply(struct datafs_member *m)
 {
-	uint64_t to = DATAFS_MIN(raft_commit_index(&m->raft), m->raft.last_stored);
+	uint64_t to = apply_to(m);
+	size_t bytes = 0;
 
 	if (m->raft.snapshot.installing || m->halted)
 		return;
 	datafs_member_snap_restore(m);
-	while (m->applied < to && !m->halted) {
+	to = DATAFS_MIN(to, m->applied + DATAFS_MEMBER_APPLY_ENTRIES);
+	while (m->applied < to && bytes < DATAFS_MEMBER_APPLY_BYTES && !m->halted) {
 		const struct log_entry *e = datafs_log_get(&m->log, m->applied + 1);
 		int err = e ? apply_one(m, m->applied + 1, e) : -EUCLEAN;
 
-		if (err)
+		if (err) {
 			datafs_member_halt(m, err, "an entry cannot be applied");
-		else
-			m->applied++;
+			break;
+		}
+		m->applied++;
+		m->applied_bytes += e->bytes->len;
+		bytes += e->bytes->len;
 	}
 }
 
