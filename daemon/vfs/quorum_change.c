@@ -306,36 +306,46 @@ static void items_of(struct items *it, uint32_t mount, const struct command *c,
 			 c->m.rename.new_name.len);
 }
 
+/* That of the next id that shows the namespace of @mnt, with a reference; or NULL. */
+static struct vfs_mount *next_mount(const struct vfs_mount *mnt, uint32_t after)
+{
+	struct vfs_mount *other, *next = NULL;
+	struct datafs_vfs *v = mnt->v;
+
+	pthread_mutex_lock(&v->lock);
+	for (other = v->mounts; other; other = other->next)
+		if (other->quorum == mnt->quorum && other->id > after &&
+		    (!next || other->id < next->id))
+			next = other;
+	if (next)
+		next->refs++;
+	pthread_mutex_unlock(&v->lock);
+	return next;
+}
+
 /*
  * The other mounts of the namespace are told before the change is answered: what
- * they knew of it, for ever, is asked for anew from then on.
+ * they knew of it, for ever, is asked for anew from then on. It is done by now, so
+ * that somebody cannot be told is no error of it.
  */
-static int tell_others(struct vfs_mount *mnt, const struct command *c,
-		       const struct datafs_call *call, const Metad__Result *res)
+static void tell_others(struct vfs_mount *mnt, const struct command *c,
+			const struct datafs_call *call, const Metad__Result *res)
 {
 	struct datafs_vfs *v = mnt->v;
 	struct vfs_mount *other;
-	uint32_t ids[64];
 	struct items it;
-	size_t n = 0;
-	int ret = 0;
+	uint32_t id = 0;
+	int ret;
 
-	pthread_mutex_lock(&v->lock);
-	for (other = v->mounts; other; other = other->next) {
-		if (other == mnt || other->quorum != mnt->quorum)
-			continue;
-		if (n == sizeof(ids) / sizeof(*ids)) {
-			ret = -EIO;
-			break;
-		}
-		ids[n++] = other->id;
+	while ((other = next_mount(mnt, id))) {
+		id = other->id;
+		items_of(&it, id, c, call, res);
+		ret = other == mnt ? 0 : v->invalidate(v->arg, it.buf, it.len);
+		if (ret)
+			datafs_log(LOG_ERR, "mount %u of %s: the kernel is not told what has changed: %s; it may show what was: datafs invalidate --all",
+				   id, other->source, strerror(-ret));
+		vfs_mount_put(other);
 	}
-	pthread_mutex_unlock(&v->lock);
-	for (size_t i = 0; i < n && !ret; i++) {
-		items_of(&it, ids[i], c, call, res);
-		ret = v->invalidate(v->arg, it.buf, it.len);
-	}
-	return ret;
 }
 
 static void fill_reply(const Metad__Result *res, struct datafs_call *call)
@@ -374,9 +384,9 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 		ret = vfs_command(mnt, &c.c, 2 * req->id + 1, lowest, &res);
 	if (ret)
 		return ret;
-	ret = tell_others(mnt, &c, call, res);
-	if (!ret && call->out)
+	tell_others(mnt, &c, call, res);
+	if (call->out)
 		fill_reply(res, call);
 	metad__result__free_unpacked(res, NULL);
-	return ret;
+	return 0;
 }

@@ -386,9 +386,14 @@ static void test_others(void **state)
 	assert_int_equal(invalid_bytes, 3 * sizeof(struct datafs_invalid) + 8);
 	assert_int_equal(invalidated.mount_id, 3);
 	assert_int_equal(find(3, TOP, "f", &a), 0);
+	/* It is done, whether they can be told or not. */
+	invalidate_error = -EIO;
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "h", NULL), 0);
+	assert_int_equal(invalidations, 2);
+	invalidate_error = 0;
 	umount_id(3);
 	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "g", NULL), 0);
-	assert_int_equal(invalidations, 1);
+	assert_int_equal(invalidations, 2);
 }
 
 #define THREADS	8

@@ -19,6 +19,7 @@ uint64_t root;
 struct datafs_invalid invalidated;
 unsigned int invalidations;
 size_t invalid_bytes;
+int invalidate_error;
 void (*before_start)(void);
 
 static char cache_dir[4200];
@@ -183,7 +184,7 @@ static int send_invalidate(void *arg, const void *items, size_t bytes)
 	memcpy(&invalidated, items, sizeof(invalidated));
 	invalid_bytes = bytes;
 	invalidations++;
-	return 0;
+	return invalidate_error;
 }
 
 void start(const char *options)

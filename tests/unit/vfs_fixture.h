@@ -34,6 +34,8 @@ extern uint64_t root;
 extern struct datafs_invalid invalidated;
 extern unsigned int invalidations;
 extern size_t invalid_bytes;
+/* What telling it comes to. */
+extern int invalidate_error;
 /* Called by start(), where mounts are taken over; or NULL. */
 extern void (*before_start)(void);
 
