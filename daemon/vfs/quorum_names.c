@@ -60,24 +60,33 @@ static int take_attr(Metad__Answer *a, struct datafs_attr *attr)
 	return ret;
 }
 
-int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call)
+/* Of the call's inode and name. */
+static int ask_name(struct vfs_mount *mnt, Metad__Query__OfCase of,
+		    const struct datafs_call *call, Metad__Answer **res)
 {
-	struct datafs_entry *e = call->out;
 	Metad__Name name = METAD__NAME__INIT;
 	Metad__Query q = METAD__QUERY__INIT;
-	Metad__Answer *a;
-	int ret;
 
 	name.has_parent = name.has_name = true;
 	name.parent = call->req->ino;
 	name.name.data = (uint8_t *)call->name;
 	name.name.len = strlen(call->name);
-	q.of_case = METAD__QUERY__OF_LOOKUP;
+	q.of_case = of;
+	/* One of the union; those of a name are pointers to the same type. */
 	q.lookup = &name;
+	return ask(mnt, &q, res);
+}
+
+int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call)
+{
+	struct datafs_entry *e = call->out;
+	Metad__Answer *a;
+	int ret;
+
 	memset(e, 0, sizeof(*e));
 	e->valid_ms = DATAFS_FOREVER;
 	call->out_len = sizeof(*e);
-	ret = ask(mnt, &q, &a);
+	ret = ask_name(mnt, METAD__QUERY__OF_LOOKUP, call, &a);
 	if (ret == -ENOENT)
 		return 0;
 	return ret ? ret : take_attr(a, &e->attr);
@@ -147,18 +156,9 @@ int vfs_quorum_listxattr(struct vfs_mount *mnt, struct datafs_call *call)
 
 int vfs_quorum_getxattr(struct vfs_mount *mnt, struct datafs_call *call)
 {
-	Metad__Name name = METAD__NAME__INIT;
-	Metad__Query q = METAD__QUERY__INIT;
 	Metad__Answer *a;
-	int ret;
+	int ret = ask_name(mnt, METAD__QUERY__OF_GETXATTR, call, &a);
 
-	name.has_parent = name.has_name = true;
-	name.parent = call->req->ino;
-	name.name.data = (uint8_t *)call->name;
-	name.name.len = strlen(call->name);
-	q.of_case = METAD__QUERY__OF_GETXATTR;
-	q.getxattr = &name;
-	ret = ask(mnt, &q, &a);
 	return ret ? ret : bytes(a, call, DATAFS_XATTR_MAX);
 }
 
