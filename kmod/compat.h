@@ -14,6 +14,7 @@
 #include <linux/mnt_idmapping.h>
 #include <linux/pagemap.h>
 #include <linux/posix_acl_xattr.h>
+#include <linux/slab.h>
 #include <linux/uio.h>
 #include <linux/xattr.h>
 
@@ -77,6 +78,66 @@ static int fn(datafs_idmap *idmap, struct inode *dir,			\
 	return core(dir, dentry, mode);					\
 }
 #endif
+
+/*
+ * DATAFS_CREATE(fn, core) defines fn() for ->create upon
+ *
+ *   int core(struct inode *dir, struct dentry *dentry, umode_t mode)
+ */
+#ifdef DATAFS_HAVE_CREATE_NO_EXCL
+#define DATAFS_CREATE(fn, core)						\
+static int fn(datafs_idmap *idmap, struct inode *dir,			\
+	      struct dentry *dentry, umode_t mode)			\
+{									\
+	return core(dir, dentry, mode);					\
+}
+#else
+#define DATAFS_CREATE(fn, core)						\
+static int fn(datafs_idmap *idmap, struct inode *dir,			\
+	      struct dentry *dentry, umode_t mode, bool excl)		\
+{									\
+	return core(dir, dentry, mode);					\
+}
+#endif
+
+/* Is @dentry the only one of its inode? The inode's i_lock is held. */
+static inline bool datafs_only_alias(struct dentry *dentry)
+{
+#ifdef DATAFS_HAVE_D_ALIAS
+	return hlist_is_singular_node(&dentry->d_alias,
+				      &d_inode(dentry)->i_dentry);
+#else
+	return hlist_is_singular_node(&dentry->d_u.d_alias,
+				      &d_inode(dentry)->i_dentry);
+#endif
+}
+
+/*
+ * @acl as the value of an xattr, of *@len bytes, to be kfree()d; or an ERR_PTR.
+ * May sleep.
+ */
+static inline void *datafs_acl_to_xattr(const struct posix_acl *acl, size_t *len)
+{
+#ifdef DATAFS_HAVE_POSIX_ACL_TO_XATTR_ALLOC
+	void *value = posix_acl_to_xattr(&init_user_ns, acl, len, GFP_KERNEL);
+
+	return value ? value : ERR_PTR(-ENOMEM);
+#else
+	void *value;
+	int ret;
+
+	*len = posix_acl_xattr_size(acl->a_count);
+	value = kmalloc(*len, GFP_KERNEL);
+	if (!value)
+		return ERR_PTR(-ENOMEM);
+	ret = posix_acl_to_xattr(&init_user_ns, acl, value, *len);
+	if (ret < 0) {
+		kfree(value);
+		return ERR_PTR(ret);
+	}
+	return value;
+#endif
+}
 
 /* Entries of an array of xattr handlers that the ACLs need, each with a comma. */
 #ifdef DATAFS_HAVE_POSIX_ACL_XATTR_HANDLER

@@ -90,12 +90,14 @@ static int datafs_make(struct inode *dir, struct dentry *dentry,
 	return ret;
 }
 
-static int datafs_create(datafs_idmap *idmap, struct inode *dir,
-			 struct dentry *dentry, umode_t mode, bool excl)
+static int datafs_create_core(struct inode *dir, struct dentry *dentry,
+			      umode_t mode)
 {
 	return datafs_make(dir, dentry, DATAFS_OP_CREATE,
 			   (mode & 07777) | S_IFREG, 0, NULL);
 }
+
+DATAFS_CREATE(datafs_create, datafs_create_core)
 
 static int datafs_mkdir_core(struct inode *dir, struct dentry *dentry,
 			     umode_t mode)
@@ -196,7 +198,7 @@ static bool datafs_victim_hide(struct dentry *dentry, unsigned int refs)
 	spin_lock(&inode->i_lock);
 	spin_lock(&dentry->d_lock);
 	hidden = dentry->d_lockref.count <= refs &&
-		 hlist_is_singular_node(&dentry->d_u.d_alias, &inode->i_dentry);
+		 datafs_only_alias(dentry);
 	if (hidden)
 		__d_drop(dentry);
 	spin_unlock(&dentry->d_lock);

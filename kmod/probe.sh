@@ -83,6 +83,34 @@ static struct dentry *m(struct mnt_idmap *idmap, struct inode *dir,
 extern const struct inode_operations ops;
 const struct inode_operations ops = { .mkdir = m };
 END
+# ->create is not told whether the file must be new (by 7.3)
+probe CREATE_NO_EXCL <<'END'
+#include <linux/fs.h>
+#include <linux/mnt_idmapping.h>
+static int c(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+	     umode_t mode)
+{
+	return 0;
+}
+extern const struct inode_operations ops;
+const struct inode_operations ops = { .create = c };
+END
+# d_alias is a member of the dentry, before it of the union d_u (by 7.3)
+probe D_ALIAS <<'END'
+#include <linux/dcache.h>
+struct hlist_node *x(struct dentry *d);
+struct hlist_node *x(struct dentry *d) { return &d->d_alias; }
+END
+# posix_acl_to_xattr() allocates what it answers (by 7.3)
+probe POSIX_ACL_TO_XATTR_ALLOC <<'END'
+#include <linux/fs.h>
+#include <linux/posix_acl_xattr.h>
+void *x(const struct posix_acl *acl, size_t *len);
+void *x(const struct posix_acl *acl, size_t *len)
+{
+	return posix_acl_to_xattr(&init_user_ns, acl, len, GFP_KERNEL);
+}
+END
 # ACLs need a handler of their own among s_xattr (until 6.3)
 probe POSIX_ACL_XATTR_HANDLER <<'END'
 #include <linux/fs.h>

@@ -263,22 +263,18 @@ static int datafs_acl_change(struct inode *inode, int type,
 			     const struct posix_acl *acl)
 {
 	void *value = NULL;
-	int ret, len = 0;
+	size_t len = 0;
+	int ret;
 
 	if (acl) {
-		len = posix_acl_xattr_size(acl->a_count);
-		value = kmalloc(len, GFP_KERNEL);
-		if (!value)
-			return -ENOMEM;
-		ret = posix_acl_to_xattr(&init_user_ns, acl, value, len);
-		if (ret < 0)
-			goto out;
+		value = datafs_acl_to_xattr(acl, &len);
+		if (IS_ERR(value))
+			return PTR_ERR(value);
 	}
 	ret = datafs_xattr_change(inode, datafs_acl_name(type), value, len, 0);
 	/* It had none: that is what was asked for. */
 	if (ret == -ENODATA && !acl)
 		ret = 0;
-out:
 	kfree(value);
 	return ret;
 }

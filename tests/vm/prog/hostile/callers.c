@@ -296,8 +296,8 @@ static void do_make(void)
 	int fd;
 
 	some_name(path);
-	switch (rnd(&rng) % 5) {
-	case 0:
+	switch (rnd(&rng) % 8) {
+	case 0 ... 3:
 		fd = open(path, O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640);
 		/* Without a name it lives on, and is released. */
 		if (rnd(&rng) % 4)
@@ -305,13 +305,13 @@ static void do_make(void)
 		if (fd >= 0)
 			close(fd);
 		break;
-	case 1:
+	case 4:
 		mkdir(path, 0750);
 		break;
-	case 2:
+	case 5:
 		mknod(path, S_IFIFO | 0600, 0);
 		break;
-	case 3:
+	case 6:
 		if (symlink("made0", path))
 			return;
 		break;
