@@ -119,6 +119,9 @@ endef
 $(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
 	$(call fixture,$(patsubst tests/unit/%_fixture.c,%,$f))))
 
+# They look at the members' databases.
+$(filter $(B)/tests/test_server_%,$(test_bin)): $(call obj,tests/unit/metad_check.c tests/unit/metad_req.c)
+
 # The checker of histories, and the simulation of a quorum, which uses it.
 $(filter $(B)/tests/test_lin_% $(B)/tests/test_sim_%,$(test_bin)): \
 	$(call obj,tests/unit/lin_check.c)

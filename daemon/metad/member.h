@@ -263,6 +263,16 @@ struct datafs_member_status {
 };
 void datafs_member_status(struct datafs_member *m, struct datafs_member_status *res);
 
+/* Who is in the quorum, by the last configuration of this member's log. */
+struct datafs_member_server {
+	uint64_t id;
+	int role;		/* RAFT_VOTER... */
+	const char *address;	/* until the next call of the member */
+};
+/* Number @i, from 0. False: there are no more. */
+bool datafs_member_server(const struct datafs_member *m, unsigned int i,
+			  struct datafs_member_server *res);
+
 /*
  * What another member fetches: @buf has room for @piece->len. Bytes read, fewer
  * only at the file's end, or a negative errno. The two newest snapshots are kept.

@@ -36,7 +36,8 @@
 
 #define DATAFS_RAFT_ENTRY_MAX	(1u << 20)	/* bytes of one entry */
 #define DATAFS_RAFT_ENTRIES_MAX	1024u		/* entries in a frame */
-#define DATAFS_RAFT_BATCH_MAX	(4u << 20)	/* bytes of all entries in a frame */
+/* Bytes of all entries in a frame, so that none is longer than 4 MiB. */
+#define DATAFS_RAFT_BATCH_MAX	((4u << 20) - (64u << 10))
 #define DATAFS_RAFT_MANIFEST_MAX	(1u << 20)
 /* No frame is longer. */
 #define DATAFS_RAFT_FRAME_MAX	(DATAFS_RAFT_BATCH_MAX + 16 * DATAFS_RAFT_ENTRIES_MAX + 64)
