@@ -56,7 +56,7 @@ help:
 	@echo '                 KDIR=DIR  of that kernel (default: the running one)'
 	@echo '                 OUT=DIR   there instead'
 	@echo '                 W=1 C=1   more warnings; sparse'
-	@echo 'make daemon    build/datafsd'
+	@echo 'make daemon    build/datafsd, build/datafs-metad'
 	@echo 'make utils     build/mount.datafs, build/datafs'
 	@echo 'make tests     build/tests/vm/, what tests/vm runs in a guest'
 	@echo 'make unit      run the unit tests under the address and'
@@ -73,15 +73,16 @@ modules:
 	+$(MAKE) -C kmod modules $(if $(OUT),OUT=$(abspath $(OUT))) \
 		$(if $(KDIR),KDIR=$(abspath $(KDIR)))
 
-daemon: $(B)/datafsd
+daemon: $(B)/datafsd $(B)/datafs-metad
 utils: $(util_bin)
 
 $(B)/datafsd: $(call obj,daemon/datafsd.c) $(daemon_lib)
 $(B)/%.datafs: $(B)/obj/utils/%_datafs.o $(util_lib) $(daemon_lib)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 		$(filter %.a,$^) $(LIBS)
+$(B)/datafs-metad: $(call obj,daemon/datafs_metad.c) $(daemon_lib)
 $(B)/datafs: $(B)/obj/utils/datafs.o $(util_lib) $(daemon_lib)
-$(B)/datafsd $(B)/datafs:
+$(B)/datafsd $(B)/datafs-metad $(B)/datafs:
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 		$(filter %.a,$^) $(LIBS)
 
@@ -167,12 +168,13 @@ unit-run: $(test_bin)
 
 install: all
 	install -D -m 755 build/datafsd $(DESTDIR)$(PREFIX)/sbin/datafsd
+	install -D -m 755 build/datafs-metad $(DESTDIR)$(PREFIX)/sbin/datafs-metad
 	install -D -m 755 build/datafs $(DESTDIR)$(PREFIX)/bin/datafs
 	for b in $(notdir $(filter %.datafs,$(util_bin))); do \
 		install -D -m 755 build/$$b $(DESTDIR)$(SBINDIR)/$$b || exit 1; \
 	done
 	for u in $(units); do \
-		sed 's,/usr/sbin/datafsd,$(PREFIX)/sbin/datafsd,' systemd/$$u | \
+		sed 's,/usr/sbin/datafs,$(PREFIX)/sbin/datafs,' systemd/$$u | \
 		install -D -m 644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$u || exit 1; \
 	done
 	install -D -m 644 systemd/datafsd@.service.d/cache.conf \
@@ -185,6 +187,6 @@ install: all
 
 clean:
 	rm -rf build/kmod-* build/dkms build/san build/fuzz build/obj build/proto build/tests build/*.a \
-		build/datafsd build/datafs build/mount.datafs build/umount.datafs
+		build/datafsd build/datafs-metad build/datafs build/mount.datafs build/umount.datafs
 
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "datafs_abi.h"
+#include "meta.h"
 #include "report.h"
 #include "upgrade.h"
 
@@ -29,6 +30,8 @@ static const struct command commands[] = {
 	  datafs_report_events },
 	{ "daemon", "upgrade [--instance NAME]",
 	  "another version in the place of one that runs", datafs_daemon_command },
+	{ "meta", "COMMAND --members HOST:PORT,...",
+	  "the metadata quorum, looked at and changed", datafs_meta_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };
@@ -41,7 +44,7 @@ static void usage(FILE *f)
 
 	fputs("usage: datafs COMMAND\n", f);
 	for (i = 0; i < NCOMMANDS; i++)
-		fprintf(f, "  %-8s%-32s%s\n", commands[i].name, commands[i].args,
+		fprintf(f, "  %-8s%-34s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
 }
 
