@@ -47,6 +47,7 @@ util_bin := $(patsubst utils/%_datafs.c,$(B)/%.datafs,$(filter %_datafs.c,$(util
 test_src := $(sort $(wildcard tests/unit/test_*.c))
 test_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(test_src))
 units := $(notdir $(wildcard systemd/*.service))
+cluster_prog := $(patsubst tests/cluster/prog/%.c,$(B)/tests/cluster/%,$(wildcard tests/cluster/prog/*.c))
 vm_prog := $(patsubst tests/vm/prog/%.c,$(B)/tests/vm/%,$(wildcard tests/vm/prog/*.c))
 
 .PHONY: help all modules daemon utils tests unit unit-bin unit-run fuzz clean install
@@ -58,7 +59,8 @@ help:
 	@echo '                 W=1 C=1   more warnings; sparse'
 	@echo 'make daemon    build/datafsd, build/datafs-metad'
 	@echo 'make utils     build/mount.datafs, build/datafs'
-	@echo 'make tests     build/tests/vm/, what tests/vm runs in a guest'
+	@echo 'make tests     build/tests/vm/, what tests/vm runs in a guest, and'
+	@echo '               build/tests/cluster/'
 	@echo 'make unit      run the unit tests under the address and'
 	@echo '               undefined-behaviour sanitizers'
 	@echo 'make fuzz      fuzz the parsers, each for FUZZ_SECONDS (20), with clang'
@@ -143,7 +145,12 @@ unit:
 fuzz:
 	+$(MAKE) --no-print-directory -C tests/fuzz
 
-tests: $(vm_prog)
+tests: $(vm_prog) $(cluster_prog)
+
+$(B)/tests/cluster/%: $(B)/obj/tests/cluster/prog/%.o $(daemon_lib)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+		$(filter %.a,$^) $(LIBS)
 
 # It reads what the daemon keeps.
 $(B)/tests/vm/steal: $(B)/obj/tests/vm/prog/steal.o $(daemon_lib)

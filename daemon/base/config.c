@@ -135,7 +135,7 @@ int datafs_config_parse(struct datafs_config *cfg, int argc, char **argv)
 	strcpy(cfg->cache_dir, DATAFS_CACHE_DIR);
 	cfg->ready_fd = -1;
 	cfg->log_level = LOG_INFO;
-	return datafs_options_parse(options, cfg, argc, argv);
+	return datafs_options_read(options, cfg, argc, argv);
 }
 
 /* What the slabs of an earlier run occupy. */

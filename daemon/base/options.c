@@ -147,7 +147,7 @@ static int walk(const struct datafs_option *table, void *cfg, int argc, char **a
 	return 0;
 }
 
-int datafs_options_parse(const struct datafs_option *table, void *cfg, int argc, char **argv)
+int datafs_options_read(const struct datafs_option *table, void *cfg, int argc, char **argv)
 {
 	int err = walk(table, cfg, argc, argv, true);
 

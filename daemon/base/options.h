@@ -21,7 +21,7 @@ struct datafs_option {
  * The table ends with a name of NULL and has at most 32 lines. 0, or -EINVAL after
  * one line in the log that says what was wrong.
  */
-int datafs_options_parse(const struct datafs_option *table, void *cfg, int argc, char **argv);
+int datafs_options_read(const struct datafs_option *table, void *cfg, int argc, char **argv);
 /* For --help, after the line of usage. */
 void datafs_options_usage(const struct datafs_option *table);
 

@@ -248,7 +248,7 @@ int datafs_metad_config_parse(struct datafs_metad_config *cfg, int argc, char **
 	cfg->ready_fd = -1;
 	cfg->threshold = DATAFS_SERVER_THRESHOLD;
 	cfg->trailing = DATAFS_SERVER_TRAILING;
-	err = datafs_options_parse(options, cfg, argc, argv);
+	err = datafs_options_read(options, cfg, argc, argv);
 	if (err || cfg->help || cfg->version)
 		return err;
 	wrong = check(cfg);
