@@ -113,6 +113,7 @@ $(B)/obj/%.o: %.cc Makefile
 	$(CXX) $(DATAFS_CXXFLAGS) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/tests/test_metad_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
+$(B)/tests/test_server_members: LDFLAGS += -Wl,--wrap=statvfs
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
 # What the tests test_X_*.c share is in X_fixture.c and other X_*.c.
