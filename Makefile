@@ -114,6 +114,10 @@ $(B)/obj/%.o: %.cc Makefile
 
 $(B)/tests/test_metad_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
 $(B)/tests/test_server_members: LDFLAGS += -Wl,--wrap=statvfs
+$(B)/tests/test_loop: LDFLAGS += -Wl,--wrap=io_uring_submit
+$(B)/tests/test_wire_deadline: LDFLAGS += -Wl,--wrap=datafs_loop_read
+$(B)/tests/test_member_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
+	-Wl,--wrap=raft_malloc,--wrap=raft_calloc,--wrap=raft_configuration_add
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
 # What the tests test_X_*.c share is in X_fixture.c and other X_*.c.

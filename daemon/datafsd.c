@@ -108,6 +108,13 @@ static int send_revoke(void *arg, uint64_t cookie,
 	return datafs_control_revoke(d->control, cookie, ranges, n);
 }
 
+static int send_invalidate(void *arg, const void *items, size_t bytes)
+{
+	struct daemon *d = arg;
+
+	return datafs_control_invalidate(d->control, items, bytes);
+}
+
 /* Epochs only go up, also when the clock is set back. */
 static int next_epoch(struct daemon *d)
 {
@@ -219,26 +226,29 @@ static void woken(void *arg)
 
 /* ------------------------------------------------------ the control socket */
 
-static void answer_stats(void *arg, FILE *f)
+static void answer_stats(void *arg, const char *args, FILE *f)
 {
 	struct daemon *d = arg;
 
+	(void)args;
 	datafs_vfs_stats(d->vfs, f);
 }
 
-static void answer_status(void *arg, FILE *f)
+static void answer_status(void *arg, const char *args, FILE *f)
 {
 	struct daemon *d = arg;
 
+	(void)args;
 	fprintf(f, "version %s\nepoch %llu\nprogram %s\ndirectory %s\n",
 		DATAFS_VERSION, (unsigned long long)d->epoch,
 		datafs_program_path(), datafs_program_cwd());
 	datafs_vfs_status(d->vfs, f);
 }
 
-static void answer_upgrade(void *arg, FILE *f)
+static void answer_upgrade(void *arg, const char *args, FILE *f)
 {
 	(void)arg;
+	(void)args;
 	fprintf(f, "upgrade begins\n");
 }
 
@@ -250,10 +260,28 @@ static void begin_upgrade(void *arg)
 	datafs_loop_wake(d->loop);
 }
 
+/* MOUNT INODE, in decimal; inode 0: all of the mount */
+static void answer_invalidate(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+	unsigned long long ino;
+	unsigned int mount;
+	int err = -EINVAL;
+	char end;
+
+	if (sscanf(args, "%u %llu%c", &mount, &ino, &end) == 2)
+		err = datafs_vfs_invalidate(d->vfs, mount, ino);
+	if (err)
+		fprintf(f, "error %s\n", strerror(-err));
+	else
+		fprintf(f, "invalidated %llu\n", ino);
+}
+
 static const struct datafs_socket_command commands[] = {
 	{ "stats", answer_stats, NULL },
 	{ "status", answer_status, NULL },
 	{ "upgrade", answer_upgrade, begin_upgrade },
+	{ "invalidate", answer_invalidate, NULL },
 	{ NULL, NULL, NULL }
 };
 
@@ -273,7 +301,8 @@ static int open_vfs(struct daemon *d)
 {
 	struct datafs_vfs_config cfg = {
 		.dir = d->dir, .cache_size = d->cache_size, .pool = d->pool,
-		.backing_add = backing_add, .revoke = send_revoke, .arg = d,
+		.backing_add = backing_add, .revoke = send_revoke,
+		.invalidate = send_invalidate, .arg = d,
 	};
 
 	return datafs_vfs_open(&cfg, &d->vfs);

@@ -17,6 +17,7 @@
  *   trace.h     tracepoints
  *   inode.c     inodes, their attributes
  *   valid.c     until when those are good; revalidation, getattr, permission
+ *   invalid.c   what is known is not to be believed any more
  *   dir.c       lookup, readdir, readlink
  *   xattr.c     extended attributes, ACLs
  *   export.c    file handles
@@ -95,6 +96,7 @@ enum datafs_stat {
 	DATAFS_STAT_BACKING_BYTES,
 	DATAFS_STAT_DIRECT_BYTES,	/* of those, for O_DIRECT */
 	DATAFS_STAT_CONTENT_CHANGES,	/* files whose bytes changed */
+	DATAFS_STAT_INVALIDATIONS,	/* items of INVALIDATE */
 	DATAFS_STAT_NR
 };
 
@@ -191,12 +193,13 @@ enum datafs_verify {
 /*
  * struct datafs_policy - for how long answers are believed at the most
  *
- * Written by sysfs only. When the bound gets lower, what is known already is of
- * an older generation, and is asked for again.
+ * The bound is written by sysfs only. When it gets lower, or the whole mount is
+ * invalidated, what is known already is of an older generation, and is asked for
+ * again.
  */
 struct datafs_policy {
 	unsigned int	max_ms;		/* DATAFS_FOREVER: as the daemon says */
-	u16		generation;
+	atomic_t	generation;	/* datafs_until() keeps its low bits */
 };
 
 /* struct datafs_mount - s_fs_info of a superblock */
@@ -244,6 +247,7 @@ struct datafs_mount {
 	spinlock_t		statfs_lock;	/* protects @statfs, what was last told */
 	struct datafs_statfs	statfs;
 	atomic64_t		evicted_seq;	/* highest attr_seq of inodes that went */
+	atomic64_t		invalid_seq;	/* answers to older requests are never kept */
 	/*
 	 * Callers from outside the VFS (netlink, a daemon's write) hold a
 	 * user; kill_sb waits for them after it has made new ones impossible.
@@ -522,10 +526,13 @@ struct datafs_inode {
 	u64			content;
 	u64			attr_until;	/* datafs_until() */
 	u64			attr_seq;	/* answers to older requests are old */
+	u64			invalid_seq;	/* those to older ones are not kept */
 	bool			attr_changed;	/* @attr_seq is of a change */
 	u32			attr_flags;	/* DATAFS_ATTR_* */
 	struct timespec64	btime;
 	struct datafs_link __rcu *link;		/* a symlink's target, or NULL */
+	u64			names;		/* generation of what dentries in it say */
+	u64			name_seq;	/* no older answer tells of a name in it */
 
 	/*
 	 * Odd while a changed content is being published, so that a read(2)
@@ -621,17 +628,29 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 int datafs_inode_revalidate(struct inode *inode, bool force);
 bool datafs_inode_attr_valid(struct inode *inode);
 /*
- * valid_ms of an answer got at @when (jiffies64) -> until when it may be used:
- * 0, or the policy's generation in the highest 16 bits, and in the others
- * jiffies64, or all ones for ever.
+ * valid_ms of an answer got at @when (jiffies64), to a request of @seq -> until when
+ * it may be used: 0, or the policy's generation above jiffies64, whose bits are all
+ * ones for ever.
  */
-u64 datafs_until(const struct datafs_policy *policy, u32 valid_ms, u64 when);
+u64 datafs_until(const struct datafs_mount *mnt, const struct datafs_policy *policy,
+		 u32 valid_ms, u64 seq, u64 when);
 /*
  * Is it not later than @until? Without a daemon what has expired still answers:
- * nobody can say better. What never was to answer (0) does not.
+ * nobody can say better. What never was to answer (0) does not, nor what was
+ * invalidated: somebody did say better.
  */
 bool datafs_is_valid(const struct datafs_mount *mnt,
 		     const struct datafs_policy *policy, u64 until);
+
+/*
+ * datafs_invalidate - what @items name is asked for anew before it answers again
+ * @bytes:	of @items, which are checked here: -EINVAL
+ *
+ * May sleep, but neither on the daemon nor on a folio.
+ */
+int datafs_invalidate(struct datafs_instance *inst, const void *items, size_t bytes);
+/* dir.c: the name in @dir, if it is cached, is asked for anew. May sleep. */
+void datafs_entry_expire(struct inode *dir, const char *name, unsigned int len);
 
 /**
  * struct datafs_link - a symlink's target

@@ -3,11 +3,11 @@
  * DataFS: names. Lookup, listing, symlinks.
  *
  * What a dentry says, a name or its absence, holds until d_time, as long as
- * the directory's content is the one in d_fsdata: the daemon changes a
- * directory's content when cached names must go. Both are written together,
- * under d_lock, when the daemon has just confirmed the name, and read without a
- * lock: whoever sees one of each is served by a confirmation of this moment, or
- * asks again in vain.
+ * the directory's generation of names is the one in d_fsdata: that changes when
+ * cached names must go, because the daemon says so or with the directory's content.
+ * Both are written together, under d_lock, when the daemon has just confirmed the
+ * name, and read without a lock: whoever sees one of each is served by a
+ * confirmation of this moment, or asks again in vain.
  */
 #include <linux/namei.h>
 #include <linux/slab.h>
@@ -19,19 +19,29 @@
 
 /* ------------------------------------------------------------------ names */
 
-static u64 datafs_dir_content(const struct inode *dir)
+static u64 datafs_dir_names(const struct inode *dir)
 {
-	return READ_ONCE(datafs_i(dir)->content);
+	return READ_ONCE(datafs_i(dir)->names);
 }
 
 /*
- * @content: the directory's before the daemon was asked, so never too new. Of
- * two that confirm a name, neither leaves half of what it has to say.
+ * @names: the directory's before the daemon was asked, so never too new. @seq: of
+ * the request. Of two that confirm a name, neither leaves half of what it has to
+ * say.
+ *
+ *   takes an answer                   datafs_entry_expire()
+ *   d_lock: older than name_seq? no
+ *                                     raises name_seq
+ *   writes d_time
+ *                                     d_lock: d_time = 0
  */
-static void datafs_entry_confirm(struct dentry *dentry, u64 content, u64 until)
+static void datafs_entry_confirm(struct dentry *dentry, const struct inode *dir,
+				 u64 names, u64 seq, u64 until)
 {
 	spin_lock(&dentry->d_lock);
-	WRITE_ONCE(dentry->d_fsdata, (void *)content);
+	if (seq < READ_ONCE(datafs_i(dir)->name_seq))
+		until = 0;
+	WRITE_ONCE(dentry->d_fsdata, (void *)names);
 	WRITE_ONCE(dentry->d_time, until);
 	spin_unlock(&dentry->d_lock);
 }
@@ -43,7 +53,34 @@ static bool datafs_entry_is_valid(const struct dentry *dentry,
 
 	return datafs_is_valid(mnt, &mnt->entry_policy,
 			       READ_ONCE(dentry->d_time)) &&
-	       (u64)READ_ONCE(dentry->d_fsdata) == datafs_dir_content(dir);
+	       (u64)READ_ONCE(dentry->d_fsdata) == datafs_dir_names(dir);
+}
+
+/* One that is being looked up is not found, and its answer is older than name_seq. */
+void datafs_entry_expire(struct inode *dir, const char *name, unsigned int len)
+{
+	struct qstr qname = QSTR_INIT(name, len);
+	struct dentry *parent = d_find_any_alias(dir), *dentry;
+
+	if (!parent)
+		return;
+	qname.hash = full_name_hash(parent, name, len);
+	dentry = d_lookup(parent, &qname);
+	if (dentry) {
+		spin_lock(&dentry->d_lock);
+		WRITE_ONCE(dentry->d_time, 0);
+		spin_unlock(&dentry->d_lock);
+		dput(dentry);
+	}
+	dput(parent);
+}
+
+static u64 datafs_entry_until(const struct inode *dir, u32 valid_ms, u64 seq,
+			      u64 when)
+{
+	const struct datafs_mount *mnt = datafs_mnt(dir->i_sb);
+
+	return datafs_until(mnt, &mnt->entry_policy, valid_ms, seq, when);
 }
 
 /* LOOKUP; ino 0 if the name is absent. *@seq is what the request carried. */
@@ -73,7 +110,7 @@ static int datafs_entry_upcall(struct inode *dir, const struct qstr *name,
 static struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 				    unsigned int flags)
 {
-	u64 content = datafs_dir_content(dir);
+	u64 names = datafs_dir_names(dir);
 	struct inode *inode = NULL;
 	struct datafs_entry entry;
 	struct dentry *alias;
@@ -86,17 +123,16 @@ static struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 	if (ret)
 		return ERR_PTR(ret);
 	now = get_jiffies_64();
-	until = datafs_until(&datafs_mnt(dir->i_sb)->entry_policy,
-			     entry.valid_ms, now);
+	until = datafs_entry_until(dir, entry.valid_ms, seq, now);
 	if (entry.attr.ino) {
 		inode = datafs_iget(dir->i_sb, &entry.attr, seq, now);
 		if (IS_ERR(inode))
 			return ERR_CAST(inode);
 	}
-	datafs_entry_confirm(dentry, content, until);
+	datafs_entry_confirm(dentry, dir, names, seq, until);
 	alias = d_splice_alias(inode, dentry);
 	if (!IS_ERR_OR_NULL(alias))
-		datafs_entry_confirm(alias, content, until);
+		datafs_entry_confirm(alias, dir, names, seq, until);
 	return alias;
 }
 
@@ -109,7 +145,7 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 {
 	struct datafs_entry entry;
 	struct inode *inode;
-	u64 content, seq, now;
+	u64 names, seq, now;
 	int ret;
 
 	/* The root, or reached by a file handle: there is no name to ask for. */
@@ -120,7 +156,7 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
 
-	content = datafs_dir_content(dir);
+	names = datafs_dir_names(dir);
 	ret = datafs_entry_upcall(dir, name, &entry, &seq);
 	if (ret)
 		return ret;
@@ -133,9 +169,8 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 		if (ret < 0)
 			return ret;
 	}
-	datafs_entry_confirm(dentry, content,
-			     datafs_until(&datafs_mnt(dir->i_sb)->entry_policy,
-					  entry.valid_ms, now));
+	datafs_entry_confirm(dentry, dir, names, seq,
+			     datafs_entry_until(dir, entry.valid_ms, seq, now));
 	return 1;
 }
 
@@ -151,7 +186,7 @@ const struct dentry_operations datafs_dentry_ops = {
  * struct datafs_listing - an open directory
  * @req:	the answered READDIR that entries are taken from, or NULL
  * @when:	jiffies64 when it was answered
- * @content:	the directory's before it was asked
+ * @names:	the directory's generation before it was asked
  * @cookie:	of the last entry taken: where the next one continues
  * @pos:	of the next one in the answer
  * @left:	entries not yet taken
@@ -163,7 +198,7 @@ const struct dentry_operations datafs_dentry_ops = {
 struct datafs_listing {
 	struct datafs_request	*req;
 	u64			when;
-	u64			content;
+	u64			names;
 	u64			cookie;
 	u32			pos;
 	u32			left;
@@ -180,7 +215,7 @@ static void datafs_listing_drop(struct datafs_listing *ls)
 static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
 				u64 cookie)
 {
-	u64 content = datafs_dir_content(dir);
+	u64 names = datafs_dir_names(dir);
 	struct datafs_readdir_req *body;
 	struct datafs_readdir_rep rep;
 	struct datafs_request *req;
@@ -207,7 +242,7 @@ static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
 	*ls = (struct datafs_listing) {
 		.req = req,
 		.when = get_jiffies_64(),
-		.content = content,
+		.names = names,
 		.cookie = cookie,
 		.left = rep.count,
 		.eof = rep.flags & DATAFS_READDIR_EOF,
@@ -229,10 +264,10 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wq);
 	struct qstr qname = QSTR_INIT(name, ent->namelen);
 	struct datafs_mount *mnt = datafs_mnt(parent->d_sb);
-	u64 until = datafs_until(&mnt->entry_policy, ent->valid_ms, ls->when);
+	struct inode *inode, *dir = d_inode(parent);
 	struct dentry *dentry, *alias;
 	u64 seq = ls->req->head.seq;
-	struct inode *inode;
+	u64 until = datafs_entry_until(dir, ent->valid_ms, seq, ls->when);
 
 	/* The answer may be older than the program's last getdents(2). */
 	if (!datafs_is_valid(mnt, &mnt->entry_policy, until))
@@ -252,7 +287,7 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 		if (!inode || inode->i_ino != ent->attr.ino)
 			WRITE_ONCE(dentry->d_time, 0);
 		else if (!datafs_inode_update(inode, &ent->attr, seq, ls->when))
-			datafs_entry_confirm(dentry, ls->content, until);
+			datafs_entry_confirm(dentry, dir, ls->names, seq, until);
 		dput(dentry);
 		return;
 	}
@@ -263,11 +298,11 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 		dput(dentry);
 		return;
 	}
-	datafs_entry_confirm(dentry, ls->content, until);
+	datafs_entry_confirm(dentry, dir, ls->names, seq, until);
 	alias = d_splice_alias(inode, dentry);
 	d_lookup_done(dentry);
 	if (!IS_ERR_OR_NULL(alias)) {
-		datafs_entry_confirm(alias, ls->content, until);
+		datafs_entry_confirm(alias, dir, ls->names, seq, until);
 		dput(alias);
 	}
 	dput(dentry);

@@ -63,7 +63,10 @@ struct inode *datafs_alloc_inode(struct super_block *sb)
 	di->attr_until = 0;
 	di->attr_flags = 0;
 	di->attr_seq = 0;
+	di->invalid_seq = 0;
 	di->attr_changed = false;
+	di->names = 0;
+	di->name_seq = 0;
 	di->btime = (struct timespec64) {};
 	RCU_INIT_POINTER(di->link, NULL);
 	datafs_ext_init(di);
@@ -143,9 +146,12 @@ static int datafs_attr_check(struct super_block *sb, struct inode *inode,
 	return -EIO;
 }
 
-/* Everything a program can see of an inode, at once; getattr sees no mixture. */
-static void datafs_attr_publish(struct inode *inode,
-				const struct datafs_attr *attr, u64 until)
+/*
+ * Everything a program can see of an inode, at once; getattr sees no mixture.
+ * @seq: of the request that told it.
+ */
+static void datafs_attr_publish(struct inode *inode, const struct datafs_attr *attr,
+				u64 seq, u64 until)
 {
 	struct datafs_inode *di = datafs_i(inode);
 
@@ -161,8 +167,10 @@ static void datafs_attr_publish(struct inode *inode,
 	datafs_set_ctime(inode, datafs_ts(attr->ctime, attr->ctime_ns));
 	di->btime = datafs_ts(attr->btime, attr->btime_ns);
 	di->attr_flags = attr->flags;
+	if (attr->content != di->content)
+		WRITE_ONCE(di->names, di->names + 1);
 	WRITE_ONCE(di->content, attr->content);
-	WRITE_ONCE(di->attr_until, until);
+	WRITE_ONCE(di->attr_until, seq < di->invalid_seq ? 0 : until);
 }
 
 /* Do they tell nothing new? Under update_lock, so the inode stays as it is. */
@@ -200,8 +208,8 @@ static bool datafs_attr_same(struct inode *inode, const struct datafs_attr *attr
  *   - The new size, times and content are published together, and only then
  *     extents are taken again, of the new content.
  */
-static int datafs_content_publish(struct inode *inode,
-				  const struct datafs_attr *attr, u64 until)
+static int datafs_content_publish(struct inode *inode, const struct datafs_attr *attr,
+				  u64 asked, u64 until)
 {
 	struct datafs_inode *di = datafs_i(inode);
 	struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
@@ -215,7 +223,7 @@ static int datafs_content_publish(struct inode *inode,
 	ret = invalidate_inode_pages2(inode->i_mapping);
 	if (!ret) {
 		spin_lock(&di->attr_lock);
-		datafs_attr_publish(inode, attr, until);
+		datafs_attr_publish(inode, attr, asked, until);
 		di->attr_seq = seq;
 		di->attr_changed = true;
 		spin_unlock(&di->attr_lock);
@@ -237,7 +245,7 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 {
 	struct datafs_inode *di = datafs_i(inode);
 	struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
-	u64 until = datafs_until(&mnt->attr_policy, attr->valid_ms, when);
+	u64 until = datafs_until(mnt, &mnt->attr_policy, attr->valid_ms, seq, when);
 	struct datafs_link *link = NULL;
 	bool same, content;
 	int ret;
@@ -255,7 +263,7 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 	same = datafs_attr_same(inode, attr);
 	content = attr->content != di->content;
 	if (S_ISREG(inode->i_mode) && content) {
-		ret = datafs_content_publish(inode, attr, until);
+		ret = datafs_content_publish(inode, attr, seq, until);
 		if (ret)
 			goto out;
 	} else if (S_ISREG(inode->i_mode) &&
@@ -268,7 +276,7 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 		u64 new_seq = same ? di->attr_seq : atomic64_inc_return(&mnt->seq);
 
 		spin_lock(&di->attr_lock);
-		datafs_attr_publish(inode, attr, until);
+		datafs_attr_publish(inode, attr, seq, until);
 		di->attr_seq = new_seq;
 		di->attr_changed |= !same;
 		if (content)
@@ -295,7 +303,7 @@ static void datafs_inode_fill(struct inode *inode,
 {
 	struct datafs_inode *di = datafs_i(inode);
 	struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
-	u64 until = datafs_until(&mnt->attr_policy, attr->valid_ms, when);
+	u64 until = datafs_until(mnt, &mnt->attr_policy, attr->valid_ms, seq, when);
 
 	/*
 	 * It may have been here before, with attributes newer than these.
@@ -310,7 +318,7 @@ static void datafs_inode_fill(struct inode *inode,
 	 * make the rest of a listing old while its beginning is evicted.
 	 */
 	spin_lock(&di->attr_lock);
-	datafs_attr_publish(inode, attr, until);
+	datafs_attr_publish(inode, attr, seq, until);
 	di->attr_seq = atomic64_inc_return(&mnt->seq);
 	spin_unlock(&di->attr_lock);
 	inode->i_flags |= S_NOATIME | S_NOCMTIME;

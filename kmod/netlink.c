@@ -29,6 +29,7 @@ const char * const datafs_stat_names[DATAFS_STAT_NR] = {
 	[DATAFS_STAT_BACKING_BYTES]	= "backing_bytes",
 	[DATAFS_STAT_DIRECT_BYTES]	= "direct_bytes",
 	[DATAFS_STAT_CONTENT_CHANGES]	= "content_changes",
+	[DATAFS_STAT_INVALIDATIONS]	= "invalidations",
 };
 
 /* longest of those above and "requests_" with an opcode's name, with NUL */
@@ -321,6 +322,43 @@ static int datafs_nl_revoke(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+/* -------------------------------------------------------------- invalidate */
+
+static int datafs_nl_invalidate(struct sk_buff *skb, struct genl_info *info)
+{
+	struct datafs_instance *inst;
+	const struct nlattr *items;
+	void *copy;
+	int err;
+
+	err = datafs_nl_permit(skb);
+	if (err)
+		return err;
+	if (GENL_REQ_ATTR_CHECK(info, DATAFS_A_INSTANCE) ||
+	    GENL_REQ_ATTR_CHECK(info, DATAFS_A_ITEMS))
+		return -EINVAL;
+	items = info->attrs[DATAFS_A_ITEMS];
+	/* aligned */
+	copy = kvmalloc(nla_len(items), GFP_KERNEL_ACCOUNT);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, nla_data(items), nla_len(items));
+	inst = datafs_instance_find(nla_data(info->attrs[DATAFS_A_INSTANCE]));
+	if (inst) {
+		err = datafs_invalidate(inst, copy, nla_len(items));
+		if (err)
+			NL_SET_ERR_MSG_ATTR(info->extack, items,
+					    "not struct datafs_invalid, each with its name");
+		datafs_instance_put(inst);
+	} else {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[DATAFS_A_INSTANCE],
+				    "no such instance");
+		err = -ENOENT;
+	}
+	kvfree(copy);
+	return err;
+}
+
 /* ------------------------------------------------------------------ events */
 
 static const struct genl_multicast_group datafs_nl_groups[] = {
@@ -384,6 +422,13 @@ static const struct nla_policy datafs_nl_revoke_policy[] = {
 					   sizeof(struct datafs_range) },
 };
 
+static const struct nla_policy datafs_nl_invalidate_policy[] = {
+	[DATAFS_A_INSTANCE]	= { .type = NLA_NUL_STRING,
+				    .len = DATAFS_INSTANCE_MAX },
+	[DATAFS_A_ITEMS]	= { .type = NLA_BINARY,
+				    .len = DATAFS_INVALID_BYTES },
+};
+
 static const struct genl_ops datafs_nl_ops[] = {
 	{
 		.cmd		= DATAFS_CMD_GET_MOUNT,
@@ -407,6 +452,13 @@ static const struct genl_ops datafs_nl_ops[] = {
 		.policy		= datafs_nl_revoke_policy,
 		.maxattr	= ARRAY_SIZE(datafs_nl_revoke_policy) - 1,
 		.doit		= datafs_nl_revoke,
+	},
+	{
+		.cmd		= DATAFS_CMD_INVALIDATE,
+		.flags		= GENL_ADMIN_PERM,
+		.policy		= datafs_nl_invalidate_policy,
+		.maxattr	= ARRAY_SIZE(datafs_nl_invalidate_policy) - 1,
+		.doit		= datafs_nl_invalidate,
 	},
 };
 

@@ -209,7 +209,7 @@ static int datafs_policy_store(struct datafs_policy *policy, const char *val)
 		return -EINVAL;
 	/* What was told before may have been for longer. */
 	if (ms < READ_ONCE(policy->max_ms))
-		WRITE_ONCE(policy->generation, policy->generation + 1);
+		atomic_inc(&policy->generation);
 	WRITE_ONCE(policy->max_ms, ms);
 	return 0;
 }

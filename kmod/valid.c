@@ -7,21 +7,43 @@
 #include <linux/jiffies.h>
 #include "datafs.h"
 
-#define DATAFS_UNTIL_BITS	48
+/*
+ * 2^40 jiffies are 34 years at the highest HZ there is. What nobody has asked
+ * about during 2^24 generations seems valid again: they are made by hand, or when
+ * all grants were lost, not many a minute.
+ */
+#define DATAFS_UNTIL_BITS	40
 #define DATAFS_UNTIL_FOREVER	((1ull << DATAFS_UNTIL_BITS) - 1)
 
-u64 datafs_until(const struct datafs_policy *policy, u32 valid_ms, u64 when)
+static u64 datafs_generation(const struct datafs_policy *policy)
 {
-	u64 generation = READ_ONCE(policy->generation), until;
+	return (u64)atomic_read(&policy->generation) << DATAFS_UNTIL_BITS;
+}
 
-	if (!valid_ms)
+/*
+ *   takes an answer              datafs_invalidate_all()
+ *   reads the generation: old
+ *                                raises invalid_seq, then the generation
+ *   reads invalid_seq: new       (either would do: what is of an old generation
+ *                                is not valid)
+ *
+ * So the generation is read first: if that is the new one, so is invalid_seq.
+ */
+u64 datafs_until(const struct datafs_mount *mnt, const struct datafs_policy *policy,
+		 u32 valid_ms, u64 seq, u64 when)
+{
+	u64 generation = datafs_generation(policy), until;
+
+	smp_rmb();	/* pairs with datafs_invalidate_all() */
+	if (!valid_ms || seq < (u64)atomic64_read(&mnt->invalid_seq))
 		return 0;
 	valid_ms = min(valid_ms, READ_ONCE(policy->max_ms));
 	if (valid_ms == DATAFS_FOREVER)
 		until = DATAFS_UNTIL_FOREVER;
 	else
-		until = when + div_u64((u64)valid_ms * HZ, MSEC_PER_SEC);
-	return generation << DATAFS_UNTIL_BITS | until;
+		until = (when + div_u64((u64)valid_ms * HZ, MSEC_PER_SEC)) &
+			DATAFS_UNTIL_FOREVER;
+	return generation | until;
 }
 
 bool datafs_is_valid(const struct datafs_mount *mnt,
@@ -31,10 +53,10 @@ bool datafs_is_valid(const struct datafs_mount *mnt,
 
 	if (!until || !READ_ONCE(policy->max_ms))
 		return false;
+	if ((until ^ datafs_generation(policy)) >> DATAFS_UNTIL_BITS)
+		return false;
 	if (!datafs_mount_is_live(mnt))
 		return true;
-	if (until >> DATAFS_UNTIL_BITS != READ_ONCE(policy->generation))
-		return false;
 	return time == DATAFS_UNTIL_FOREVER ||
 	       time_before64(get_jiffies_64(), time);
 }

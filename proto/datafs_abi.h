@@ -746,6 +746,12 @@ struct datafs_change_rep {
  *				instance); ranges of
  *				unknown mounts and inodes hold nothing and are
  *				skipped. INSTANCE names whose ranges they are.
+ * @DATAFS_CMD_INVALIDATE:	do: INSTANCE, ITEMS. What the items name is asked for
+ *				anew before it answers again, and answers to requests
+ *				that were read before are not kept. All of that holds when
+ *				the command returns: nothing is to wait for.
+ *				EINVAL, ENOENT (no such instance); unknown mounts and
+ *				inodes hold nothing and are skipped.
  * @DATAFS_CMD_MOUNTED:		event: MOUNT_ID, INSTANCE, SOURCE
  * @DATAFS_CMD_UNMOUNTED:	event: MOUNT_ID, INSTANCE, SOURCE
  * @DATAFS_CMD_DAEMON_LOST:	event: INSTANCE, EPOCH
@@ -762,6 +768,7 @@ enum datafs_genl_cmd {
 	DATAFS_CMD_UNMOUNTED,
 	DATAFS_CMD_DAEMON_LOST,
 	DATAFS_CMD_DAEMON_BACK,
+	DATAFS_CMD_INVALIDATE,
 	DATAFS_CMD_NR
 };
 
@@ -782,6 +789,30 @@ struct datafs_range {
 
 #define DATAFS_RANGES_MAX	1024	/* in one REVOKE */
 
+/**
+ * struct datafs_invalid - what is not to be believed any more
+ * @ino:	the inode, or the directory of the name; 0 (with
+ *		DATAFS_INVALID_ATTR | DATAFS_INVALID_NAMES): all of the mount
+ * @mount_id:	the mount
+ * @what:	DATAFS_INVALID_*
+ * @namelen:	with DATAFS_INVALID_NAME: 1 to DATAFS_NAME_MAX; the name follows,
+ *		then zeros to a multiple of eight. Else 0.
+ *
+ * A file's bytes go when its attributes, asked for anew, tell another content.
+ */
+struct datafs_invalid {
+	__u64 ino;
+	__u32 mount_id;
+	__u16 what;
+	__u16 namelen;
+};
+
+#define DATAFS_INVALID_ATTR	(1u << 0)	/* attributes, and what they vouch for */
+#define DATAFS_INVALID_NAMES	(1u << 1)	/* all names in it, and what is not in it */
+#define DATAFS_INVALID_NAME	(1u << 2)	/* that one, or that it is not there */
+
+#define DATAFS_INVALID_BYTES	(32u << 10)	/* of ITEMS in one command */
+
 enum datafs_genl_attr {
 	DATAFS_A_UNSPEC,
 	DATAFS_A_PAD,
@@ -797,6 +828,7 @@ enum datafs_genl_attr {
 	DATAFS_A_STAT_NAME,	/* string */
 	DATAFS_A_STAT_VALUE,	/* u64 */
 	DATAFS_A_OPTIONS,	/* string: the daemon's, as given */
+	DATAFS_A_ITEMS,		/* binary: struct datafs_invalid, each with its name */
 	DATAFS_A_NR
 };
 
@@ -846,5 +878,6 @@ DATAFS_ABI_ASSERT(datafs_rename_req, 32);
 DATAFS_ABI_ASSERT(datafs_setattr_req, 56);
 DATAFS_ABI_ASSERT(datafs_setxattr_req, 16);
 DATAFS_ABI_ASSERT(datafs_change_rep, 456);
+DATAFS_ABI_ASSERT(datafs_invalid, 16);
 
 #endif /* DATAFS_ABI_H */

@@ -12,9 +12,9 @@
 
 #include "daemon_client.h"
 
-static int connect_to(const char *instance)
+static int connect_to(const char *instance, int seconds)
 {
-	static const struct timeval limit = { .tv_sec = 5 };
+	const struct timeval limit = { .tv_sec = seconds };
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd, ret;
 
@@ -39,7 +39,7 @@ pid_t datafs_daemon_pid(const char *instance)
 {
 	struct ucred peer = { 0 };
 	socklen_t len = sizeof(peer);
-	int fd = connect_to(instance);
+	int fd = connect_to(instance, DATAFS_DAEMON_ASK_S);
 
 	if (fd < 0)
 		return fd;
@@ -61,7 +61,7 @@ static int send_line(int fd, const char *request)
 	return 0;
 }
 
-int datafs_daemon_ask(const char *instance, const char *request,
+int datafs_daemon_ask(const char *instance, const char *request, int seconds,
 		      datafs_daemon_line_fn fn, void *arg)
 {
 	char *line = NULL, *value;
@@ -69,7 +69,7 @@ int datafs_daemon_ask(const char *instance, const char *request,
 	int fd, ret;
 	FILE *f;
 
-	fd = connect_to(instance);
+	fd = connect_to(instance, seconds);
 	if (fd < 0)
 		return fd;
 	ret = send_line(fd, request);

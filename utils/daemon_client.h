@@ -9,13 +9,16 @@
 typedef void (*datafs_daemon_line_fn)(void *arg, const char *key,
 				      const char *value);
 
+#define DATAFS_DAEMON_ASK_S	5	/* for what it answers from memory */
+
 /*
- * datafs_daemon_ask - send @request ("stats", "status", "upgrade") and read the answer
+ * datafs_daemon_ask - send @request ("stats", "status", ...) and read the answer
+ * @seconds:	for how long it may say nothing; 0: as long as it likes
  *
  * 0, or a negative errno: -ENOENT and -ECONNREFUSED mean that no daemon of
- * that name runs; -ETIMEDOUT that it says nothing for five seconds.
+ * that name runs; -ETIMEDOUT that it said nothing.
  */
-int datafs_daemon_ask(const char *instance, const char *request,
+int datafs_daemon_ask(const char *instance, const char *request, int seconds,
 		      datafs_daemon_line_fn fn, void *arg);
 
 /*

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "datafs_abi.h"
+#include "invalidate.h"
+#include "key.h"
 #include "meta.h"
 #include "report.h"
 #include "upgrade.h"
@@ -30,6 +32,11 @@ static const struct command commands[] = {
 	  datafs_report_events },
 	{ "daemon", "upgrade [--instance NAME]",
 	  "another version in the place of one that runs", datafs_daemon_command },
+	{ "invalidate", "[--all] PATH...",
+	  "what changed in the source is seen now, whatever sync_interval says",
+	  datafs_invalidate_command },
+	{ "key", "COMMAND FILE...", "files with which nodes know each other",
+	  datafs_key_command },
 	{ "meta", "COMMAND --members HOST:PORT,...",
 	  "the metadata quorum, looked at and changed", datafs_meta_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
@@ -44,7 +51,7 @@ static void usage(FILE *f)
 
 	fputs("usage: datafs COMMAND\n", f);
 	for (i = 0; i < NCOMMANDS; i++)
-		fprintf(f, "  %-8s%-34s%s\n", commands[i].name, commands[i].args,
+		fprintf(f, "  %-11s%-34s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
 }
 

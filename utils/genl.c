@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The generic netlink family "datafs", as datafs_abi.h has it. */
 #define _GNU_SOURCE 1
+#include <endian.h>
 #include <errno.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
@@ -238,6 +239,16 @@ void datafs_genl_mounts_free(struct datafs_genl_mount *list, size_t n)
 	for (i = 0; i < n; i++)
 		free(list[i].source);
 	free(list);
+}
+
+bool datafs_genl_is_fsid(const struct datafs_genl_mount *m, const fsid_t *fsid)
+{
+	uint64_t half[2], want;
+
+	memcpy(half, m->incarnation, sizeof(half));
+	want = le64toh(half[0]) ^ le64toh(half[1]);
+	return (uint32_t)fsid->__val[0] == (uint32_t)want &&
+	       (uint32_t)fsid->__val[1] == (uint32_t)(want >> 32);
 }
 
 int datafs_genl_stats(struct datafs_genl *g, uint32_t mount_id,

@@ -3,8 +3,10 @@
 #ifndef DATAFS_GENL_H
 #define DATAFS_GENL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/vfs.h>
 
 struct datafs_genl;
 
@@ -45,6 +47,9 @@ void datafs_genl_close(struct datafs_genl *g);
 int datafs_genl_mounts(struct datafs_genl *g, struct datafs_genl_mount **list,
 		       size_t *n);
 void datafs_genl_mounts_free(struct datafs_genl_mount *list, size_t n);
+
+/* Is it the mount whose incarnation makes this f_fsid? As the kernel folds it. */
+bool datafs_genl_is_fsid(const struct datafs_genl_mount *m, const fsid_t *fsid);
 
 /* -ENOENT: no such mount */
 int datafs_genl_stats(struct datafs_genl *g, uint32_t mount_id,

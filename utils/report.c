@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* datafs status and datafs stats; see report.h. */
 #define _GNU_SOURCE 1
-#include <endian.h>
 #include <err.h>
 #include <errno.h>
 #include <glob.h>
@@ -108,17 +107,6 @@ static size_t count_fitting(const struct view *v,
 	return n;
 }
 
-/* Is it the mount whose incarnation makes this f_fsid? As the kernel folds it. */
-static bool is_fsid(const struct datafs_genl_mount *m, const fsid_t *fsid)
-{
-	uint64_t half[2], want;
-
-	memcpy(half, m->incarnation, sizeof(half));
-	want = le64toh(half[0]) ^ le64toh(half[1]);
-	return (uint32_t)fsid->__val[0] == (uint32_t)want &&
-	       (uint32_t)fsid->__val[1] == (uint32_t)(want >> 32);
-}
-
 /*
  * Is @mi a place where @m is mounted? If the names leave it open, statfs(2)
  * decides; without a daemon that would wait for one, so it stays open.
@@ -133,7 +121,7 @@ static bool belongs(const struct view *v, const struct datafs_mountinfo *mi,
 	if (count_fitting(v, m) == 1 || m->state != DATAFS_STATE_LIVE)
 		return true;
 	return !statfs(mi->dir, &fs) && fs.f_type == DATAFS_SUPER_MAGIC &&
-	       is_fsid(m, &fs.f_fsid);
+	       datafs_genl_is_fsid(m, &fs.f_fsid);
 }
 
 /* ---------------------------------------------------------------- status */
@@ -180,7 +168,7 @@ static void print_mount(const struct view *v, const struct datafs_genl_mount *m)
 	size_t i;
 	int ret;
 
-	ret = datafs_daemon_ask(m->instance, "status", see_mount, &d);
+	ret = datafs_daemon_ask(m->instance, "status", DATAFS_DAEMON_ASK_S, see_mount, &d);
 	printf("%-5" PRIu32 " %-8s %-8s %-16s ", m->id, state_name(m->state),
 	       ret ? "none" : d.has_mount ? "serves" : "unknown", m->instance);
 	datafs_print_path(stdout, m->source);
@@ -200,7 +188,7 @@ static void print_daemon(const char *name)
 
 	printf("\n# daemon of instance %s\n", name);
 	fflush(stdout);
-	ret = datafs_daemon_ask(name, "status", print_own_line, NULL);
+	ret = datafs_daemon_ask(name, "status", DATAFS_DAEMON_ASK_S, print_own_line, NULL);
 	if (ret)
 		printf("%-*s %s\n", NAME_WIDTH, "daemon",
 		       ret == -ENOENT || ret == -ECONNREFUSED ? "not running" :
@@ -313,7 +301,7 @@ static int stats_daemon(const char *instance)
 	int ret;
 
 	printf("# daemon of instance %s\n", instance);
-	ret = datafs_daemon_ask(instance, "stats", print_daemon_stat, &r);
+	ret = datafs_daemon_ask(instance, "stats", DATAFS_DAEMON_ASK_S, print_daemon_stat, &r);
 	if (ret) {
 		fflush(stdout);
 		warnx("instance %s: %s", instance,

@@ -60,7 +60,7 @@ static int ask_self(const char *instance, struct self *s)
 	int ret;
 
 	forget_self(s);
-	ret = datafs_daemon_ask(instance, "status", see_self, s);
+	ret = datafs_daemon_ask(instance, "status", DATAFS_DAEMON_ASK_S, see_self, s);
 	if (!ret)
 		s->pid = datafs_daemon_pid(instance);
 	return ret;
@@ -257,7 +257,7 @@ static int request_upgrade(const char *instance)
 	struct answer a = { .error = "no answer" };
 	int ret;
 
-	ret = datafs_daemon_ask(instance, "upgrade", see_answer, &a);
+	ret = datafs_daemon_ask(instance, "upgrade", DATAFS_DAEMON_ASK_S, see_answer, &a);
 	if (!ret && a.begins)
 		return 0;
 	warnx("instance %s: the daemon does not give way: %s", instance,

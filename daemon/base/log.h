@@ -14,8 +14,8 @@ void datafs_log(int level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
- * The last line of LOG_ERR or worse, for who started us and does not see the
- * log: cut to @len - 1 bytes, "" if there was none. Any thread.
+ * The last line of LOG_ERR or worse, written or not, for who started us and does
+ * not see the log: cut to @len - 1 bytes, "" if there was none. Any thread.
  */
 void datafs_log_last_error(char *buf, size_t len);
 

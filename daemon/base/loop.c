@@ -12,14 +12,26 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "util.h"
 
 #define LOOP_ENTRIES	64
 
 STAILQ_HEAD(tasks, datafs_task);
 
+/*
+ * A datafs_loop_cancel() that waits. It looks here for the end, not at the
+ * event: that may be gone when another one, further in, has waited for it too.
+ */
+struct waiter {
+	struct datafs_event *ev;	/* NULL: it is over */
+	struct waiter *outer;
+};
+
 struct datafs_loop {
 	struct io_uring ring;
 	bool stop;
+	int err;			/* why it was stopped; 0: as it should be */
+	struct waiter *waiters;		/* the innermost first */
 	struct tasks deferred;
 	pthread_mutex_t lock;		/* protects posted */
 	struct tasks posted;
@@ -208,12 +220,15 @@ static void loop_woken(struct datafs_event *ev, int res)
 	struct datafs_loop *loop = (void *)((char *)ev -
 					    offsetof(struct datafs_loop, wake));
 
-	if (res < 0 && res != -EAGAIN && res != -EINTR) {
-		datafs_log(LOG_ERR, "event loop: eventfd: %s", strerror(-res));
-		loop->stop = true;
+	int err = res == -EAGAIN || res == -EINTR ? 0 : DATAFS_MIN(res, 0);
+
+	if (!err)
+		err = datafs_loop_read(loop, ev, loop->wake_fd,
+				       &loop->wake_count, 8);
+	if (err) {
+		datafs_loop_fail(loop, err, "to be woken by other threads");
 		return;
 	}
-	datafs_loop_read(loop, ev, loop->wake_fd, &loop->wake_count, 8);
 	loop_run_posted(loop);
 	if (loop->on_wake)
 		loop->on_wake(loop->on_wake_arg);
@@ -244,6 +259,7 @@ int datafs_loop_new(struct datafs_loop **res)
 	STAILQ_INIT(&loop->posted);
 	pthread_mutex_init(&loop->lock, NULL);
 	loop->wake.fn = loop_woken;
+	/* There is room in a new ring. */
 	datafs_loop_read(loop, &loop->wake, loop->wake_fd, &loop->wake_count, 8);
 	*res = loop;
 	return 0;
@@ -260,8 +276,21 @@ void datafs_loop_free(struct datafs_loop *loop)
 	free(loop);
 }
 
-/* Takes one completion. @not: whose callback is not to be called. */
-static int loop_step(struct datafs_loop *loop, struct datafs_event *not)
+/* Does somebody wait for the end of @ev? That is told here. */
+static bool loop_awaited(struct datafs_loop *loop, const struct datafs_event *ev)
+{
+	bool found = false;
+
+	for (struct waiter *w = loop->waiters; w; w = w->outer)
+		if (w->ev == ev) {
+			w->ev = NULL;
+			found = true;
+		}
+	return found;
+}
+
+/* Waits for completions and takes those that are there. */
+static int loop_step(struct datafs_loop *loop)
 {
 	struct io_uring_cqe *cqe;
 	struct datafs_event *ev;
@@ -278,36 +307,47 @@ static int loop_step(struct datafs_loop *loop, struct datafs_event *not)
 		if (!ev)	/* a cancellation's own completion */
 			continue;
 		ev->pending = 0;
-		if (ev == not) {
+		if (!loop_awaited(loop, ev))
+			ev->fn(ev, res);
+		else if (ev->kind == DATAFS_EV_ACCEPT && res >= 0)
 			/* Who came in the last moment is not let in. */
-			if (ev->kind == DATAFS_EV_ACCEPT && res >= 0)
-				close(res);
-			return 0;
-		}
-		ev->fn(ev, res);
-		if (loop->stop && !not)
+			close(res);
+		if (loop->waiters ? !loop->waiters->ev : loop->stop)
 			return 0;
 	}
 	return 0;
 }
 
+static bool loop_ask_cancel(struct datafs_loop *loop, struct datafs_event *ev)
+{
+	struct io_uring_sqe *sqe = loop_sqe(loop);
+
+	if (!sqe)
+		return false;
+	if (ev->kind == DATAFS_EV_TIMER)
+		io_uring_prep_timeout_remove(sqe, (uintptr_t)ev, 0);
+	else
+		io_uring_prep_cancel(sqe, ev, 0);
+	io_uring_sqe_set_data(sqe, NULL);
+	return true;
+}
+
 void datafs_loop_cancel(struct datafs_loop *loop, struct datafs_event *ev)
 {
-	struct io_uring_sqe *sqe;
+	struct waiter w = { .ev = ev, .outer = loop->waiters };
+	bool asked = false;
+	int err = 0;
 
 	if (!ev->pending)
 		return;
-	sqe = loop_sqe(loop);
-	if (sqe) {
-		if (ev->kind == DATAFS_EV_TIMER)
-			io_uring_prep_timeout_remove(sqe, (uintptr_t)ev, 0);
-		else
-			io_uring_prep_cancel(sqe, ev, 0);
-		io_uring_sqe_set_data(sqe, NULL);
+	loop->waiters = &w;
+	while (w.ev && !err) {
+		asked = asked || loop_ask_cancel(loop, ev);
+		err = loop_step(loop);
 	}
-	while (ev->pending)
-		if (loop_step(loop, ev) < 0)
-			break;
+	loop->waiters = w.outer;
+	if (err)
+		datafs_loop_fail(loop, err, "to cancel");
 }
 
 int datafs_loop_run(struct datafs_loop *loop)
@@ -315,8 +355,17 @@ int datafs_loop_run(struct datafs_loop *loop)
 	int err = 0;
 
 	while (!loop->stop && !err)
-		err = loop_step(loop, NULL);
-	return err;
+		err = loop_step(loop);
+	return err ? err : loop->err;
+}
+
+void datafs_loop_fail(struct datafs_loop *loop, int err, const char *what)
+{
+	datafs_log(LOG_ERR, "event loop: cannot go on (%s): %s", what,
+		   strerror(-err));
+	if (!loop->err)
+		loop->err = err;
+	loop->stop = true;
 }
 
 void datafs_loop_stop(struct datafs_loop *loop)

@@ -62,8 +62,8 @@ int datafs_loop_connect(struct datafs_loop *loop, struct datafs_event *ev,
 void datafs_loop_abort(struct datafs_loop *loop, struct datafs_event *ev);
 /*
  * Returns when nothing of @ev is under way any more; its callback is not
- * called. What a cancelled read had read already is lost: cancel only what
- * nobody needs.
+ * called. Those of other events are meanwhile, and may cancel, too: also @ev.
+ * What a cancelled read had read already is lost: cancel only what nobody needs.
  */
 void datafs_loop_cancel(struct datafs_loop *loop, struct datafs_event *ev);
 
@@ -86,9 +86,15 @@ void datafs_loop_post(struct datafs_loop *loop, struct datafs_task *task);
 /* @task is not run, if it was deferred or posted. */
 void datafs_loop_forget(struct datafs_loop *loop, struct datafs_task *task);
 
-/* Until datafs_loop_stop(). 0, or what the ring said. */
+/* Until datafs_loop_stop(): 0; or what the ring or datafs_loop_fail() said. */
 int datafs_loop_run(struct datafs_loop *loop);
 void datafs_loop_stop(struct datafs_loop *loop);
+/*
+ * Stops it, with a line in the log: something without which it would run on and
+ * do nothing could not be had. @what: of whom. @err: a negative errno; the first
+ * one is told.
+ */
+void datafs_loop_fail(struct datafs_loop *loop, int err, const char *what);
 
 /*
  * Any thread: @fn is called soon on the loop's thread, once for many wakes.

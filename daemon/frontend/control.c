@@ -152,29 +152,69 @@ int datafs_control_mounts(struct datafs_control *c,
 	return err;
 }
 
+/* An acknowledged command to the instance, whose other attributes @fill puts. */
+static int command(struct datafs_control *c, uint8_t cmd, size_t bytes,
+		   int (*fill)(struct nl_msg *msg, const void *arg), const void *arg)
+{
+	struct nl_msg *msg = nlmsg_alloc_size(4096 + bytes);
+	struct transaction t = { 0 };
+	int err = -EMSGSIZE;
+
+	if (!msg)
+		return -ENOMEM;
+	if (genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, c->family, 0,
+			NLM_F_REQUEST | NLM_F_ACK, cmd, DATAFS_GENL_VERSION) &&
+	    !nla_put_string(msg, DATAFS_A_INSTANCE, c->instance) && !fill(msg, arg))
+		err = transact(c, msg, &t);
+	nlmsg_free(msg);
+	return err;
+}
+
+struct revoke {
+	uint64_t cookie;
+	const struct datafs_range *ranges;
+	uint32_t n;
+};
+
+static int put_revoke(struct nl_msg *msg, const void *arg)
+{
+	const struct revoke *r = arg;
+
+	return nla_put_u64(msg, DATAFS_A_COOKIE, r->cookie) ||
+	       nla_put(msg, DATAFS_A_RANGES, r->n * sizeof(*r->ranges), r->ranges);
+}
+
 int datafs_control_revoke(struct datafs_control *c, uint64_t cookie,
 			  const struct datafs_range *ranges, uint32_t n)
 {
-	struct transaction t = { 0 };
-	struct nl_msg *msg;
-	int err;
+	const struct revoke r = { cookie, ranges, n };
+	int err = command(c, DATAFS_CMD_REVOKE, n * sizeof(*ranges), put_revoke, &r);
 
-	msg = nlmsg_alloc_size(4096 + n * sizeof(*ranges));
-	if (!msg)
-		return -ENOMEM;
-	if (!genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, c->family, 0,
-			 NLM_F_REQUEST | NLM_F_ACK, DATAFS_CMD_REVOKE,
-			 DATAFS_GENL_VERSION) ||
-	    nla_put_string(msg, DATAFS_A_INSTANCE, c->instance) ||
-	    nla_put_u64(msg, DATAFS_A_COOKIE, cookie) ||
-	    nla_put(msg, DATAFS_A_RANGES, n * sizeof(*ranges), ranges)) {
-		nlmsg_free(msg);
-		return -EMSGSIZE;
-	}
-	err = transact(c, msg, &t);
-	nlmsg_free(msg);
 	if (err)
 		datafs_log(LOG_ERR, "revocation of %u ranges: %s", n,
 			   strerror(-err));
+	return err;
+}
+
+struct items {
+	const void *p;
+	size_t bytes;
+};
+
+static int put_items(struct nl_msg *msg, const void *arg)
+{
+	const struct items *i = arg;
+
+	return nla_put(msg, DATAFS_A_ITEMS, i->bytes, i->p);
+}
+
+int datafs_control_invalidate(struct datafs_control *c, const void *items,
+			      size_t bytes)
+{
+	const struct items i = { items, bytes };
+	int err = command(c, DATAFS_CMD_INVALIDATE, bytes, put_items, &i);
+
+	if (err)
+		datafs_log(LOG_ERR, "invalidation: %s", strerror(-err));
 	return err;
 }

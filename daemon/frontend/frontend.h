@@ -103,6 +103,13 @@ int datafs_control_mounts(struct datafs_control *c,
 int datafs_control_revoke(struct datafs_control *c, uint64_t cookie,
 			  const struct datafs_range *ranges, uint32_t n);
 
+/*
+ * What @items name (struct datafs_invalid, each with its name) is asked for anew
+ * when this returns. A negative errno, logged. Any thread.
+ */
+int datafs_control_invalidate(struct datafs_control *c, const void *items,
+			      size_t bytes);
+
 /* ---- socket.c ---- */
 
 struct datafs_socket;
@@ -110,7 +117,8 @@ struct datafs_socket;
 /* A word that a client says, and who prints the answer: "key value" lines. */
 struct datafs_socket_command {
 	const char *word;
-	void (*answer)(void *arg, FILE *f);	/* on a worker thread */
+	/* On a worker thread. @args: what follows the word, "" if nothing does. */
+	void (*answer)(void *arg, const char *args, FILE *f);
 	/*
 	 * Or NULL: called when the client has been sent the answer. One that
 	 * has given up believes that it was not heard.

@@ -35,14 +35,15 @@ struct client {
 
 /* NULL, and an error is printed, if the word is unknown. */
 static const struct datafs_socket_command *
-answer(const struct datafs_socket *s, const char *word, FILE *f)
+answer(const struct datafs_socket *s, const char *line, FILE *f)
 {
 	const struct datafs_socket_command *c;
+	size_t len = strcspn(line, " ");
 
 	for (c = s->commands; c->word; c++) {
-		if (strcmp(c->word, word))
+		if (strlen(c->word) != len || strncmp(c->word, line, len))
 			continue;
-		c->answer(s->arg, f);
+		c->answer(s->arg, line + len + strspn(line + len, " "), f);
 		return c;
 	}
 	fprintf(f, "error unknown request\n");
@@ -69,7 +70,7 @@ static void client_run(struct datafs_job *job)
 	struct client *c = (struct client *)job;
 	struct timeval limit = { .tv_sec = CLIENT_SECONDS };
 	const struct datafs_socket_command *command;
-	char line[32] = "", *text = NULL, *end;
+	char line[128] = "", *text = NULL, *end;
 	size_t have = 0, len = 0;
 	ssize_t n;
 	FILE *f;

@@ -295,6 +295,34 @@ int datafs_meta_root(struct datafs_meta *m, const char *source,
 	return ret;
 }
 
+int datafs_meta_doubt(struct datafs_meta *m, uint64_t root)
+{
+	leveldb_writebatch_t *b = leveldb_writebatch_create();
+	char key[META_KEY_MAX];
+	int ret;
+
+	leveldb_writebatch_put(b, key, store_key(key, 'E', root), "", 0);
+	pthread_mutex_lock(&m->lock);
+	ret = store_write(m, b);
+	pthread_mutex_unlock(&m->lock);
+	leveldb_writebatch_destroy(b);
+	return ret;
+}
+
+int datafs_meta_doubted(struct datafs_meta *m, uint64_t root)
+{
+	char key[META_KEY_MAX], *val;
+	size_t len;
+	int ret;
+
+	pthread_mutex_lock(&m->lock);
+	ret = store_get(m, key, store_key(key, 'E', root), &val, &len);
+	pthread_mutex_unlock(&m->lock);
+	if (ret == 1)
+		leveldb_free(val);
+	return ret;
+}
+
 /* The way up from @ino, then @last: "a/b/last". */
 static int key_of(struct datafs_meta *m, uint64_t ino, const char *last,
 		  char **res)

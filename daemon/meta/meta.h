@@ -88,6 +88,14 @@ int datafs_meta_root(struct datafs_meta *m, const char *source,
 int datafs_meta_find_root(struct datafs_meta *m, const char *source,
 			  uint64_t *ino);
 
+/*
+ * Nothing that is known of this root's tree now may be taken as it is, also not
+ * by who takes what is known: for ever, since that is not known of each.
+ */
+int datafs_meta_doubt(struct datafs_meta *m, uint64_t root);
+/* Has that been said, in any life of the daemon? 1, 0 or an error. */
+int datafs_meta_doubted(struct datafs_meta *m, uint64_t root);
+
 /* ANSWER, SYNC or an error; with SYNC the ticket must be given to an import. */
 int datafs_meta_lookup(struct datafs_meta *m, uint64_t dir, const char *name,
 		       int64_t fresh, struct datafs_meta_inode *res,

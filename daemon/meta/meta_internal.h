@@ -18,6 +18,7 @@
  *   F root file_id            ino of a file with several links
  *   L ino parent name         a name of such a file
  *   M source                  ino of the root
+ *   E root                    nothing: what was known of it is doubted
  *   O ino                     a removed directory whose children remain
  *   N id, next, clean, epoch  this namespace
  *

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metad/fsm.h"
+
 /* Where memory ran out, and where the bytes are at fault, unpack() says the same. */
 static void *unpack_alloc(void *failed, size_t size)
 {
@@ -66,24 +68,16 @@ static bool is_known(const ProtobufCMessage *m)
 	return true;
 }
 
-static int check_command(const Metad__Command *c)
-{
-	if (!is_known(&c->base) || c->op_case == METAD__COMMAND__OP__NOT_SET)
-		return -EPROTO;
-	/* a level that other members do not have would halt them */
-	if (!c->session || c->op_case == METAD__COMMAND__OP_FEATURE)
-		return -EINVAL;
-	return 0;
-}
-
 static int decode_command(ProtobufCBinaryData b, struct datafs_ask *res)
 {
-	int err;
+	const Metad__Command *c;
+	int err = datafs_fsm_decode(b.data, b.len, &res->command, NULL);
 
-	if (b.len > DATAFS_COMMAND_MAX)
-		return -EMSGSIZE;
-	err = unpack(&metad__command__descriptor, b.data, b.len, &res->command);
-	return err ? err : check_command(res->command);
+	if (err)
+		return err;
+	c = res->command;
+	/* the leader's own, and a level that other members may not have */
+	return !c->session || c->op_case == METAD__COMMAND__OP_FEATURE ? -EINVAL : 0;
 }
 
 static int check(struct datafs_ask *a)

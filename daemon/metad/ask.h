@@ -15,7 +15,6 @@
 
 /* Bytes of an Ask; a command's are a little fewer. */
 #define DATAFS_ASK_MAX		(DATAFS_MEMBER_OP_MAX + 64u)
-#define DATAFS_COMMAND_MAX	(DATAFS_MEMBER_OP_MAX - 64u)
 
 /* Enough for a readdir's answer to stay below the longest frame. */
 #define DATAFS_READDIR_MAX	(512u << 10)

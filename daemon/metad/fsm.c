@@ -1,124 +1,167 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE
-#include "metad/fsm.h"
+#include "fsm.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/env.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "decode.h"
 
-#define TIME_LEN	8u
+_Static_assert(DATAFS_MEMBER_ENTRY_OPS <= DATAFS_METAD_COMMANDS_MAX,
+	       "a member packs more than is applied");
+
+/* Field 4 of Entry, of bytes. */
+#define TAG_COMMAND	(4 << 3 | 2)
+#define VARINT_MAX	10u
+
+/* A database that is open. */
+struct db {
+	uint64_t n;
+	char *path;
+	struct datafs_env *env;
+	struct datafs_metad *ns;
+};
 
 struct datafs_fsm {
 	struct datafs_fsm_options opt;
-	char *db, *new, *old;
-	pthread_rwlock_t lock;		/* written: another database */
-	struct datafs_env *env;
-	struct datafs_metad *m;		/* NULL: a restore has failed */
+	char *dir;
+	struct db db;
 	uint64_t applied;
 };
 
-static int open_db(struct datafs_fsm *f)
+static void close_db(struct db *db)
 {
-	struct datafs_metad_options opt = { .dir = f->db };
-	struct datafs_metad_counts c;
-	int err = datafs_env_open(&f->env);
+	datafs_metad_close(db->ns);
+	datafs_env_close(db->env);
+	free(db->path);
+	*db = (struct db){ 0 };
+}
 
-	if (err)
-		return err;
+/* Its environment and its name; @db is empty. */
+static int name_db(struct datafs_fsm *f, uint64_t n, struct db *db)
+{
+	if (asprintf(&db->path, "%s/db-%llu", f->dir, (unsigned long long)n) < 0) {
+		db->path = NULL;
+		return -ENOMEM;
+	}
+	db->n = n;
+	return f->opt.env ? f->opt.env(f->opt.ctx, &db->env) : datafs_env_open(&db->env);
+}
+
+static int open_db(struct datafs_fsm *f, struct db *db, uint64_t *applied)
+{
+	struct datafs_metad_options opt = {
+		.dir = db->path, .env = datafs_env_leveldb(db->env),
+	};
+	struct datafs_metad_counts counts;
+	int err;
+
 	memcpy(opt.id, f->opt.id, sizeof(opt.id));
-	opt.env = datafs_env_leveldb(f->env);
-	err = datafs_metad_open(&opt, &f->m);
+	err = datafs_metad_open(&opt, &db->ns);
 	if (!err)
-		err = datafs_metad_counts(f->m, &c);
+		err = datafs_metad_counts(db->ns, &counts);
 	if (!err)
-		f->applied = c.index;
+		*applied = counts.index;
 	return err;
 }
 
-static void close_db(struct datafs_fsm *f)
+/* What cannot be removed is in nobody's way but the disk's. */
+static void remove_db(struct datafs_env *env, const char *path)
 {
-	datafs_metad_close(f->m);
-	datafs_env_close(f->env);
-	f->m = NULL;
-	f->env = NULL;
+	leveldb_options_t *opt = leveldb_options_create();
+	char *said = NULL;
+
+	leveldb_options_set_env(opt, datafs_env_leveldb(env));
+	leveldb_destroy_db(opt, path, &said);
+	leveldb_options_destroy(opt);
+	if (said)
+		datafs_log(LOG_WARNING, "namespace in %s: an old database stays: %s", path,
+			   said);
+	leveldb_free(said);
 }
 
-static void remove_dir(const char *path)
+/* "db-N" and no more: whole. "db-N" and something: was being made. */
+static bool db_number(const char *name, uint64_t *n, bool *whole)
 {
-	DIR *d = opendir(path);
+	char *end;
+
+	if (strncmp(name, "db-", 3) || name[3] < '1' || name[3] > '9')
+		return false;
+	*n = strtoull(name + 3, &end, 10);
+	*whole = !*end;
+	return true;
+}
+
+/* Of each name in the directory of databases. */
+static int each_db(struct datafs_fsm *f, void (*fn)(struct datafs_fsm *f, const char *name))
+{
+	DIR *d = opendir(f->dir);
 	struct dirent *e;
 
 	if (!d)
-		return;
-	while ((e = readdir(d)))
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			unlinkat(dirfd(d), e->d_name, 0);
-	closedir(d);
-	rmdir(path);
-}
-
-static int sync_dir(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int err = fd < 0 || fsync(fd) ? -errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
-/* The database is in its place, or as it was before a restore that did not end. */
-static int settle(struct datafs_fsm *f)
-{
-	remove_dir(f->new);
-	if (access(f->db, F_OK) && !access(f->old, F_OK) && rename(f->old, f->db))
 		return -errno;
-	remove_dir(f->old);
-	return sync_dir(f->opt.dir);
+	while ((e = readdir(d)))
+		fn(f, e->d_name);
+	closedir(d);
+	return 0;
 }
 
-static char *below(const char *dir, const char *name)
+static void highest(struct datafs_fsm *f, const char *name)
 {
+	uint64_t n;
+	bool whole;
+
+	if (db_number(name, &n, &whole) && whole)
+		f->db.n = DATAFS_MAX(f->db.n, n);
+}
+
+static void remove_other(struct datafs_fsm *f, const char *name)
+{
+	uint64_t n;
+	bool whole;
 	char *path;
 
-	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+	if (!db_number(name, &n, &whole) || (whole && n == f->db.n))
+		return;
+	if (asprintf(&path, "%s/%s", f->dir, name) < 0)
+		return;
+	remove_db(f->db.env, path);
+	free(path);
+}
+
+static int open_highest(struct datafs_fsm *f)
+{
+	int err = datafs_mkdirs(f->dir, 0700);
+
+	if (!err)
+		err = each_db(f, highest);
+	if (err) {
+		datafs_log(LOG_ERR, "namespace in %s: %s", f->dir, strerror(-err));
+		return err;
+	}
+	err = name_db(f, f->db.n ? f->db.n : 1, &f->db);
+	if (!err)
+		err = open_db(f, &f->db, &f->applied);
+	return err ? err : each_db(f, remove_other);
 }
 
 int datafs_fsm_open(const struct datafs_fsm_options *opt, struct datafs_fsm **res)
 {
 	struct datafs_fsm *f = calloc(1, sizeof(*f));
-	pthread_rwlockattr_t attr;
 	int err = -ENOMEM;
 
 	if (!f)
 		return -ENOMEM;
-	pthread_rwlockattr_init(&attr);
-	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&f->lock, &attr);
-	pthread_rwlockattr_destroy(&attr);
 	f->opt = *opt;
-	f->db = below(opt->dir, "db");
-	f->new = below(opt->dir, "db.new");
-	f->old = below(opt->dir, "db.old");
-	f->opt.dir = strdup(opt->dir);
-	if (f->db && f->new && f->old && f->opt.dir)
-		err = settle(f);
-	if (!err)
-		err = open_db(f);
+	f->dir = strdup(opt->dir);
+	if (f->dir)
+		err = open_highest(f);
 	if (err) {
-		datafs_log(LOG_ERR, "%s: the namespace cannot be opened: %s", opt->dir,
-			   strerror(-err));
 		datafs_fsm_close(f);
 		return err;
 	}
@@ -130,39 +173,33 @@ void datafs_fsm_close(struct datafs_fsm *f)
 {
 	if (!f)
 		return;
-	close_db(f);
-	pthread_rwlock_destroy(&f->lock);
-	free((char *)f->opt.dir);
-	free(f->db);
-	free(f->new);
-	free(f->old);
+	close_db(&f->db);
+	free(f->dir);
 	free(f);
 }
 
-struct datafs_metad *datafs_fsm_read_begin(struct datafs_fsm *f)
+struct datafs_metad *datafs_fsm_ns(struct datafs_fsm *f)
 {
-	pthread_rwlock_rdlock(&f->lock);
-	return f->m;
+	return f->db.ns;
 }
 
-void datafs_fsm_read_end(struct datafs_fsm *f)
+int datafs_fsm_decode(const void *buf, size_t len, Metad__Command **res, const char **why)
 {
-	pthread_rwlock_unlock(&f->lock);
-}
+	Metad__Command *c;
+	const char *said;
+	int err;
 
-int datafs_fsm_command(const Metad__Command *cmd, uint8_t **res, size_t *len)
-{
-	size_t size = metad__command__get_packed_size(cmd);
-	struct timespec now;
-	uint8_t *buf = malloc(TIME_LEN + size);
-
-	if (!buf)
-		return -ENOMEM;
-	clock_gettime(CLOCK_REALTIME, &now);
-	datafs_put_be64(buf, (uint64_t)now.tv_sec * DATAFS_SEC + (uint64_t)now.tv_nsec);
-	metad__command__pack(cmd, buf + TIME_LEN);
-	*res = buf;
-	*len = TIME_LEN + size;
+	if (len > DATAFS_MEMBER_OP_MAX)
+		return -EMSGSIZE;
+	err = metad_decode_command(buf, len, &c, &said);
+	if (err == -EPROTO && why)
+		*why = said;
+	if (err)
+		return err;
+	if (res)
+		*res = c;
+	else
+		metad__command__free_unpacked(c, NULL);
 	return 0;
 }
 
@@ -171,142 +208,133 @@ static uint64_t applied(void *ctx)
 	return ((struct datafs_fsm *)ctx)->applied;
 }
 
-/* A packed Entry of packed commands: as protobuf has it. */
+static size_t stamp(void *ctx, void *buf)
+{
+	struct datafs_fsm *f = ctx;
+	Metad__Entry e = METAD__ENTRY__INIT;
+	struct timespec now;
 
-#define TAG_TIME	(1 << 3)
-#define TAG_COMMAND	(4 << 3 | 2)
-#define VARINT_MAX	10u
+	if (f->opt.clock) {
+		e.time = f->opt.clock(f->opt.ctx);
+	} else {
+		clock_gettime(CLOCK_REALTIME, &now);
+		e.time = (uint64_t)now.tv_sec * DATAFS_SEC + (uint64_t)now.tv_nsec;
+	}
+	e.has_time = e.has_feature_level = true;
+	/* not this version's: others may not have it yet */
+	e.feature_level = datafs_metad_level(f->db.ns);
+	return metad__entry__pack(&e, buf);
+}
 
 static uint8_t *put_varint(uint8_t *p, uint64_t v)
 {
-	for (; v > 127; v >>= 7)
-		*p++ = (uint8_t)(v | 128);
+	for (; v > 0x7f; v >>= 7)
+		*p++ = (uint8_t)(v | 0x80);
 	*p++ = (uint8_t)v;
 	return p;
 }
 
-static uint8_t *make_entry(const struct datafs_raft_command *cmds, unsigned int n, size_t *len)
+/* The Entry: the stamp is the first of @cmds. */
+static uint8_t *join(const struct datafs_raft_command *cmds, unsigned int n, size_t *len)
 {
-	size_t room = 1 + VARINT_MAX;
-	uint64_t time = 0;
+	size_t room = n * (1 + VARINT_MAX) + 1;
 	uint8_t *buf, *p;
 
-	for (unsigned int i = 0; i < n; i++) {
-		time = DATAFS_MAX(time, datafs_get_be64(cmds[i].buf));
-		room += 1 + VARINT_MAX + cmds[i].len;
-	}
-	buf = p = malloc(room);
+	for (unsigned int i = 0; i < n; i++)
+		room += cmds[i].len;
+	buf = malloc(room);
 	if (!buf)
 		return NULL;
-	*p++ = TAG_TIME;
-	p = put_varint(p, time);
+	p = buf;
 	for (unsigned int i = 0; i < n; i++) {
-		*p++ = TAG_COMMAND;
-		p = put_varint(p, cmds[i].len - TIME_LEN);
-		memcpy(p, (const uint8_t *)cmds[i].buf + TIME_LEN, cmds[i].len - TIME_LEN);
-		p += cmds[i].len - TIME_LEN;
+		if (i) {
+			*p++ = TAG_COMMAND;
+			p = put_varint(p, cmds[i].len);
+		}
+		memcpy(p, cmds[i].buf, cmds[i].len);
+		p += cmds[i].len;
 	}
 	*len = (size_t)(p - buf);
 	return buf;
 }
 
+/* The answers are the member's now. */
+static void hand_over(struct datafs_metad_results *res, struct datafs_raft_command *cmds)
+{
+	for (size_t i = 0; i < res->n; i++) {
+		cmds[i].res = res->r[i].data;
+		cmds[i].res_len = res->r[i].len;
+	}
+	res->n = 0;
+}
+
 static int apply(void *ctx, uint64_t index, uint64_t term, struct datafs_raft_command *cmds,
 		 unsigned int n)
 {
-	struct datafs_metad_results res;
 	struct datafs_fsm *f = ctx;
-	uint8_t *entry;
+	struct datafs_metad_results res;
 	size_t len;
-	int err;
+	uint8_t *buf = join(cmds, n, &len);
+	int ret;
 
-	for (unsigned int i = 0; i < n; i++)
-		if (cmds[i].len < TIME_LEN)
-			return -EPROTO;
-	if (!f->m)
-		return -EIO;
-	entry = make_entry(cmds, n, &len);
-	if (!entry)
+	if (!buf)
 		return -ENOMEM;
-	err = datafs_metad_apply(f->m, index, term, entry, len, &res);
-	free(entry);
-	if (err)
-		return err < 0 ? err : -EUCLEAN;
+	ret = datafs_metad_apply(f->db.ns, index, term, buf, len, &res);
+	free(buf);
+	/* what was applied before is not told again */
+	if (ret)
+		return ret < 0 ? ret : -EINVAL;
 	f->applied = index;
-	for (unsigned int i = 0; i < n && i < res.n; i++) {
-		cmds[i].res = res.r[i].data;
-		cmds[i].res_len = res.r[i].len;
-		res.r[i].data = NULL;
-	}
+	if (n && res.n == n - 1)
+		hand_over(&res, cmds + 1);
+	else if (res.n)
+		ret = -EPROTO;
 	datafs_metad_results_free(&res);
-	return 0;
+	return ret;
 }
 
 static int checkpoint(void *ctx, const char *dir)
 {
 	struct datafs_fsm *f = ctx;
 
-	return datafs_checkpoint(f->env, f->db, dir);
+	return datafs_checkpoint(f->db.env, f->db.path, dir);
 }
 
-/* The same files: LevelDB never changes one, over our environment. */
-static int link_all(const char *from, const char *to)
-{
-	DIR *d = opendir(from);
-	struct dirent *e;
-	int err = 0;
-
-	if (!d)
-		return -errno;
-	if (mkdir(to, 0700))
-		err = -errno;
-	while (!err && (e = readdir(d))) {
-		char *old, *new;
-
-		if (e->d_name[0] == '.')
-			continue;
-		old = below(from, e->d_name);
-		new = below(to, e->d_name);
-		err = !old || !new ? -ENOMEM : link(old, new) ? -errno : 0;
-		free(old);
-		free(new);
-	}
-	closedir(d);
-	return err ? err : sync_dir(to);
-}
-
-static int swap_in(struct datafs_fsm *f)
-{
-	if (rename(f->db, f->old))
-		return -errno;
-	if (rename(f->new, f->db))
-		return -errno;
-	return settle(f);
-}
-
+/* Until the new one is open the old one is used. */
 static int restore(void *ctx, const char *dir)
 {
 	struct datafs_fsm *f = ctx;
-	int err;
+	struct db next = { 0 }, old = f->db;
+	uint64_t index;
+	int err = name_db(f, old.n + 1, &next);
 
-	remove_dir(f->new);
-	err = link_all(dir, f->new);
-	if (err)
-		return err;
-	pthread_rwlock_wrlock(&f->lock);
-	close_db(f);
-	err = swap_in(f);
 	if (!err)
-		err = open_db(f);
-	if (err)
-		close_db(f);
-	pthread_rwlock_unlock(&f->lock);
-	return err;
+		err = datafs_checkpoint(next.env, dir, next.path);
+	if (!err) {
+		err = open_db(f, &next, &index);
+		if (err) {
+			datafs_metad_close(next.ns);
+			next.ns = NULL;
+			remove_db(next.env, next.path);
+		}
+	}
+	if (err) {
+		close_db(&next);
+		return err;
+	}
+	f->db = next;
+	f->applied = index;
+	datafs_metad_close(old.ns);
+	old.ns = NULL;
+	remove_db(old.env, old.path);
+	close_db(&old);
+	return 0;
 }
 
-struct datafs_raft_fsm datafs_fsm_raft(struct datafs_fsm *f)
+struct datafs_raft_fsm datafs_fsm_ops(struct datafs_fsm *f)
 {
 	return (struct datafs_raft_fsm) {
 		.ctx = f, .applied = applied, .apply = apply, .checkpoint = checkpoint,
-		.restore = restore,
+		.restore = restore, .stamp = stamp,
 	};
 }

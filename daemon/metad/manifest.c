@@ -51,21 +51,6 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Size and CRC of an open file. */
-static int sum(int fd, uint64_t *size, uint32_t *crc)
-{
-	static _Thread_local uint8_t buf[64 << 10];
-	ssize_t n;
-
-	*size = 0;
-	*crc = 0;
-	while ((n = read(fd, buf, sizeof(buf))) > 0) {
-		*crc = datafs_crc32c_more(*crc, buf, (size_t)n);
-		*size += (uint64_t)n;
-	}
-	return n < 0 ? -errno : 0;
-}
-
 static bool is_table(const char *name)
 {
 	size_t len = strlen(name);
@@ -73,28 +58,46 @@ static bool is_table(const char *name)
 	return len > 4 && !strcmp(name + len - 4, ".ldb");
 }
 
-/* What is known of it already, or is read. */
-static int look(int dir, struct datafs_manifest_file *f, const struct datafs_manifest *old)
+/* Opens the next file, unless all that is wanted of it is known already. */
+static int next_file(struct datafs_manifest_job *job, const struct datafs_manifest *old)
 {
+	struct datafs_manifest_file *f = &job->manifest.files[job->next];
 	const struct datafs_manifest_file *known = NULL;
 	struct stat st;
-	int fd, err = 0;
 
-	fd = openat(dir, f->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st)) {
-		err = -errno;
-	} else {
-		if (old && is_table(f->name))
-			known = bsearch(f, old->files, old->n, sizeof(*f), by_name);
-		f->size = (uint64_t)st.st_size;
-		if (known && known->size == f->size)
-			f->crc = known->crc;
-		else
-			err = sum(fd, &f->size, &f->crc);
+	job->fd = openat(job->dir, f->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (job->fd < 0 || fstat(job->fd, &st))
+		return -errno;
+	if (old && old->n && is_table(f->name))
+		known = bsearch(f, old->files, old->n, sizeof(*f), by_name);
+	if (!known || known->size != (uint64_t)st.st_size)
+		return 0;
+	f->size = known->size;
+	f->crc = known->crc;
+	close(job->fd);
+	job->fd = -1;
+	job->next++;
+	return 0;
+}
+
+/* A part of the open file: the bytes that were read, 0 at its end. */
+static ssize_t sum(struct datafs_manifest_job *job)
+{
+	static _Thread_local uint8_t buf[64 << 10];
+	struct datafs_manifest_file *f = &job->manifest.files[job->next];
+	ssize_t n = read(job->fd, buf, sizeof(buf));
+
+	if (n < 0)
+		return -errno;
+	if (n) {
+		f->crc = datafs_crc32c_more(f->crc, buf, (size_t)n);
+		f->size += (uint64_t)n;
+		return n;
 	}
-	if (fd >= 0)
-		close(fd);
-	return err;
+	close(job->fd);
+	job->fd = -1;
+	job->next++;
+	return 0;
 }
 
 static int list(DIR *d, struct datafs_manifest *res)
@@ -122,23 +125,75 @@ static int list(DIR *d, struct datafs_manifest *res)
 	return 0;
 }
 
-int datafs_manifest_make(const char *dir, uint64_t index, uint64_t term,
-			 const struct datafs_manifest *old, struct datafs_manifest *res)
+int datafs_manifest_begin(struct datafs_manifest_job *job, const char *dir, uint64_t index,
+			  uint64_t term)
 {
 	DIR *d = opendir(dir);
 	int err;
 
-	*res = (struct datafs_manifest) { .index = index, .term = term };
+	*job = (struct datafs_manifest_job) {
+		.manifest = { .index = index, .term = term }, .dir = -1, .fd = -1,
+	};
 	if (!d)
 		return -errno;
-	err = list(d, res);
-	if (!err && res->n)
-		qsort(res->files, res->n, sizeof(*res->files), by_name);
-	for (unsigned int i = 0; !err && i < res->n; i++)
-		err = look(dirfd(d), &res->files[i], old);
+	err = list(d, &job->manifest);
+	if (!err) {
+		job->dir = dup(dirfd(d));
+		err = job->dir < 0 ? -errno : 0;
+	}
 	closedir(d);
 	if (err)
-		datafs_manifest_free(res);
+		datafs_manifest_end(job);
+	else if (job->manifest.n)
+		qsort(job->manifest.files, job->manifest.n, sizeof(*job->manifest.files), by_name);
+	return err;
+}
+
+int datafs_manifest_step(struct datafs_manifest_job *job, const struct datafs_manifest *old,
+			 uint64_t bytes)
+{
+	for (uint64_t done = 0; job->next < job->manifest.n;) {
+		ssize_t n = 0;
+		int err = 0;
+
+		if (done >= bytes)
+			return 1;
+		if (job->fd < 0)
+			err = next_file(job, old);
+		if (!err && job->fd >= 0)
+			n = sum(job);
+		if (err || n < 0)
+			return err ? err : (int)n;
+		/* a file costs something, whatever its length */
+		done += (uint64_t)n + 4096;
+	}
+	return 0;
+}
+
+void datafs_manifest_end(struct datafs_manifest_job *job)
+{
+	if (job->dir >= 0)
+		close(job->dir);
+	if (job->fd >= 0)
+		close(job->fd);
+	job->dir = job->fd = -1;
+	datafs_manifest_free(&job->manifest);
+}
+
+int datafs_manifest_make(const char *dir, uint64_t index, uint64_t term,
+			 const struct datafs_manifest *old, struct datafs_manifest *res)
+{
+	struct datafs_manifest_job job;
+	int err = datafs_manifest_begin(&job, dir, index, term);
+
+	if (err)
+		return err;
+	err = datafs_manifest_step(&job, old, UINT64_MAX);
+	if (!err) {
+		*res = job.manifest;
+		job.manifest = (struct datafs_manifest) { 0 };
+	}
+	datafs_manifest_end(&job);
 	return err;
 }
 

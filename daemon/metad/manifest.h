@@ -42,6 +42,22 @@ bool datafs_manifest_name(const char *name);
 int datafs_manifest_make(const char *dir, uint64_t index, uint64_t term,
 			 const struct datafs_manifest *old, struct datafs_manifest *res);
 
+/* The same in parts. */
+struct datafs_manifest_job {
+	struct datafs_manifest manifest;	/* the result, once it is done */
+	unsigned int next;
+	int dir, fd;
+};
+
+/* 0, or an error as above: then there is nothing to end. */
+int datafs_manifest_begin(struct datafs_manifest_job *job, const char *dir, uint64_t index,
+			  uint64_t term);
+/* About so many bytes more, with the same @old. 1: there is more; 0: done; an error. */
+int datafs_manifest_step(struct datafs_manifest_job *job, const struct datafs_manifest *old,
+			 uint64_t bytes);
+/* Frees the result too. */
+void datafs_manifest_end(struct datafs_manifest_job *job);
+
 /* Bytes for free() in *@res; their number or -ENOMEM. */
 long datafs_manifest_encode(const struct datafs_manifest *m, void **res);
 

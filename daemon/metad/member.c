@@ -12,7 +12,10 @@ void datafs_member_halt(struct datafs_member *m, int err, const char *what)
 {
 	if (m->halted)
 		return;
-	m->halted = err ? err : -EIO;
+	m->halted = err && err != -ECANCELED ? err : -EIO;
+	/* the disk is being closed, and the member is next */
+	if (err == -ECANCELED)
+		return;
 	datafs_log(LOG_ERR, "quorum: member %llu halts: %s: %s",
 		   (unsigned long long)m->cfg.id, what, strerror(-m->halted));
 }
@@ -187,7 +190,9 @@ static void do_event(struct datafs_member *m, struct event *e)
 		do_persisted(m, e);
 		break;
 	case EVENT_STEP:
-		err = datafs_member_step(m, &e->raft);
+		err = e->raft.type == RAFT_CONFIGURATION ?
+			      datafs_member_conf_committed(m, &e->raft) :
+			      datafs_member_step(m, &e->raft);
 		/* what it points to is libraft's now */
 		e->raft.type = RAFT_TIMEOUT;
 		if (err)
@@ -275,30 +280,46 @@ void datafs_member_receive(struct datafs_member *m, uint64_t from, const void *b
 	datafs_member_run(m);
 }
 
+/*
+ * When libraft wants to know the time. A leader that has made a server a spare
+ * waits for ever for its turn to be sent a heartbeat, which it never is.
+ */
+static uint64_t raft_deadline(const struct datafs_member *m)
+{
+	uint64_t at = raft_timeout(&m->raft);
+
+	return at > m->ticked ? at : m->ticked + DATAFS_MEMBER_HEARTBEAT_MS / 2;
+}
+
 void datafs_member_tick(struct datafs_member *m)
 {
+	uint64_t now = m->cfg.now(m->cfg.ctx);
 	struct event *e;
 
 	if (m->halted || !m->started)
 		return;
-	e = datafs_member_event(m, EVENT_STEP);
-	if (e)
-		e->raft.type = RAFT_TIMEOUT;
+	/* not too early: a leader takes who was silent since the last time for gone */
+	if (now >= raft_deadline(m)) {
+		m->ticked = now;
+		e = datafs_member_event(m, EVENT_STEP);
+		if (e)
+			e->raft.type = RAFT_TIMEOUT;
+	}
 	datafs_member_run(m);
 }
 
 uint64_t datafs_member_deadline(const struct datafs_member *m)
 {
-	uint64_t at = raft_timeout(&m->raft);
+	uint64_t at = raft_deadline(m);
 
 	if (m->halted || !m->started)
 		return UINT64_MAX;
+	if (m->snap_write.summing || datafs_member_lags(m))
+		return 0;
 	if (!TAILQ_EMPTY(&m->reads.asked) &&
 	    m->reads.sent_at + DATAFS_MEMBER_HEARTBEAT_MS < at)
 		at = m->reads.sent_at + DATAFS_MEMBER_HEARTBEAT_MS;
-	if (m->fetch.active && m->fetch.since + DATAFS_MEMBER_FETCH_MS < at)
-		at = m->fetch.since + DATAFS_MEMBER_FETCH_MS;
-	return at;
+	return DATAFS_MIN(at, datafs_member_fetch_deadline(m));
 }
 
 int datafs_member_open(const struct datafs_member_config *cfg, struct datafs_member **res)
@@ -338,7 +359,7 @@ int datafs_member_open(const struct datafs_member_config *cfg, struct datafs_mem
 	return 0;
 }
 
-static void loaded_free(struct datafs_raft_loaded *l)
+static void entries_free(struct datafs_raft_loaded *l)
 {
 	void *batch = NULL;
 
@@ -348,6 +369,13 @@ static void loaded_free(struct datafs_raft_loaded *l)
 		batch = l->entries[i].batch;
 	}
 	raft_free(l->entries);
+	l->entries = NULL;
+	l->n = 0;
+}
+
+static void loaded_free(struct datafs_raft_loaded *l)
+{
+	entries_free(l);
 	if (!l->snapshot)
 		return;
 	raft_configuration_close(&l->snapshot->configuration);
@@ -382,21 +410,50 @@ static int start_step(struct datafs_member *m, struct datafs_raft_loaded *l)
 	return datafs_member_step(m, &event);
 }
 
+/*
+ * A crash can leave a snapshot that was being installed and the log that it was to
+ * replace. Nothing of that log counts: not even this member knows where it and the
+ * log of the others part.
+ */
+static bool half_installed(const struct datafs_raft_loaded *l)
+{
+	const struct raft_snapshot *s = l->snapshot;
+
+	return s && s->index >= l->first && s->index - l->first < l->n &&
+	       l->entries[s->index - l->first].term != s->term;
+}
+
 int datafs_member_start(struct datafs_member *m)
 {
 	struct datafs_raft_loaded l = { 0 };
 	int err = m->cfg.disk.load(m->cfg.disk.ctx, &l);
+	bool half;
 
 	if (err)
 		return err;
 	m->busy = true;
+	datafs_member_snap_clean(m);
+	half = half_installed(&l);
+	if (half) {
+		entries_free(&l);
+		l.first = l.snapshot->index + 1;
+	}
 	if (l.snapshot)
 		err = datafs_member_snap_load(m, l.snapshot);
 	m->log.first = l.first;
+	/* it could only have got there with entries that are lost */
+	if (!err && m->cfg.fsm.applied(m->cfg.fsm.ctx) > l.first + l.n - 1) {
+		datafs_log(LOG_ERR, "quorum: the state has entry %llu, and the log ends with %llu: they are not of the same member, or the log has lost entries",
+			   (unsigned long long)m->cfg.fsm.applied(m->cfg.fsm.ctx),
+			   (unsigned long long)(l.first + l.n - 1));
+		err = -EUCLEAN;
+	}
 	if (!err && l.n)
 		err = datafs_log_put(&m->log, l.first, l.entries, (unsigned int)l.n);
 	if (!err)
 		err = start_step(m, &l);
+	if (!err && half)
+		err = datafs_member_snap_again(m);
 	loaded_free(&l);
 	m->busy = false;
 	if (!err && m->halted)
@@ -440,7 +497,7 @@ void datafs_member_status(struct datafs_member *m, struct datafs_member_status *
 	res->snapshot = m->snap.index;
 	res->last = datafs_log_last(&m->log);
 	res->leader = leader;
-	res->leads = m->leads;
+	res->leads = m->leads && !m->halted;
 	res->ready = datafs_member_ready(m);
 	res->role = raft_role(&m->raft);
 	res->halted = m->halted;

@@ -19,6 +19,9 @@
  *     between the two lets a member vote twice in one term.
  *   - The files of a snapshot must be here before the protocol hears of it.
  *
+ * Where the protocol itself is wrong, what goes into it and what comes out is put
+ * right: member.c (messages), member_change.c (configurations, transfers).
+ *
  * raft_uv's files are still used, without its network: member_uv.h.
  *
  * A member has no thread, no lock and no clock: all calls are of one thread, and
@@ -49,15 +52,30 @@
 /* A follower that hears nothing for 1 to 2 times this asks to be elected. */
 #define DATAFS_MEMBER_ELECTION_MS	300
 #define DATAFS_MEMBER_HEARTBEAT_MS	100
-/* A snapshot whose files do not come for this long is given up. */
+/*
+ * A snapshot whose files do not come for this long is given up; a piece of one is
+ * asked for again sooner. Who offers it does not take another one for so long.
+ */
 #define DATAFS_MEMBER_FETCH_MS		5000
+#define DATAFS_MEMBER_PIECE_MS		1000
 /* Entries sent and not acknowledged yet; libraft's 32 halves the throughput. */
 #define DATAFS_MEMBER_INFLIGHT		512
+#define DATAFS_MEMBER_SEND_FRAMES	4u	/* to one member at once */
 /* Entries proposed and not applied yet; what comes meanwhile is packed. */
 #define DATAFS_MEMBER_PROPOSED		8
+#define DATAFS_MEMBER_ENTRY_OPS		1024u	/* operations of an entry */
+#define DATAFS_MEMBER_STAMP_MAX		64u	/* bytes of a leader's stamp */
 #define DATAFS_MEMBER_OP_MAX		(256u << 10)	/* bytes of one operation */
 #define DATAFS_MEMBER_QUEUE_MAX		(16u << 20)	/* bytes that wait */
 #define DATAFS_MEMBER_PIECE_MAX		(256u << 10)	/* bytes fetched at once */
+/* Of entries, or so many of them, applied at once. */
+#define DATAFS_MEMBER_APPLY_BYTES	(2u << 20)
+#define DATAFS_MEMBER_APPLY_ENTRIES	1024u
+#define DATAFS_MEMBER_SNAPSHOT_BYTES	(64u << 20)	/* of entries: then a snapshot is due */
+#define DATAFS_MEMBER_TRAILING_BYTES	(16u << 20)	/* of entries, kept before it */
+#define DATAFS_MEMBER_SUM_BYTES		(4u << 20)	/* of a snapshot's files, read at once */
+/* After a snapshot for which there was no room the next is tried. */
+#define DATAFS_MEMBER_SNAPSHOT_AGAIN_MS	10000
 
 struct datafs_member;
 
@@ -76,16 +94,27 @@ struct datafs_raft_fsm {
 	/* The index of the last entry that it has, durably or not. */
 	uint64_t (*applied)(void *ctx);
 	/*
-	 * Entry @index, with its operations in order; @n can be 0. It must do the
-	 * same on all members. What it does need not be durable, but what is found
+	 * Entry @index, with its operations in order; @n can be 0. Before the first
+	 * operation comes the stamp, if there are such. It must do the same on all
+	 * members. What it does need not be durable, but what is found
 	 * after a crash must be a prefix, with its index. An error halts the member.
 	 */
 	int (*apply)(void *ctx, uint64_t index, uint64_t term,
 		     struct datafs_raft_command *cmds, unsigned int n);
-	/* Makes the directory @dir with all that was applied, durably. */
+	/*
+	 * Makes the directory @dir with all that was applied, durably. -ENOSPC, -EDQUOT:
+	 * it is tried again later. Another error halts the member.
+	 */
 	int (*checkpoint)(void *ctx, const char *dir);
 	/* Becomes what is in @dir, which stays as it is. */
 	int (*restore)(void *ctx, const char *dir);
+	/*
+	 * What the leader alone knows, its clock for one, and all members are to be
+	 * told: it is called for each entry of operations that is proposed, and @buf
+	 * has room for DATAFS_MEMBER_STAMP_MAX bytes. NULL: there are no stamps, the
+	 * same on all members. The length.
+	 */
+	size_t (*stamp)(void *ctx, void *buf);
 };
 
 /* A part of a file of the snapshot of this index and term. */
@@ -103,7 +132,8 @@ struct datafs_raft_net {
 	void (*send)(void *ctx, uint64_t to, const void *buf, size_t len);
 	/*
 	 * Ask @from for a piece (datafs_member_piece() there), and tell
-	 * datafs_member_fetched() with @token, or never. @piece is the caller's.
+	 * datafs_member_fetched() with @token, later, or never: then it is asked for
+	 * again. @piece is the caller's.
 	 */
 	void (*fetch)(void *ctx, uint64_t from, const struct datafs_raft_piece *piece,
 		      uint64_t token);
@@ -125,8 +155,8 @@ struct datafs_raft_io {
 
 /*
  * The disk of a log. What is asked is done in the order in which it is asked. The
- * first three are durable when they return. -ECANCELED to done: it was closed, and the
- * member, which halts, is closed next.
+ * first three are durable when they return. -ECANCELED, at once or to done: it is
+ * closed, and the member, which halts without a word, is closed next.
  */
 struct datafs_raft_disk {
 	void *ctx;
@@ -149,7 +179,10 @@ struct datafs_member_config {
 	const char *address;	/* its own, as in the configuration */
 	const char *snapshots;	/* a directory for them, on the state's filesystem */
 	uint32_t seed;		/* of the timeouts */
-	/* Entries applied after a snapshot that make the next; kept before it. Not 0. */
+	/*
+	 * Entries applied after a snapshot that make the next; kept before it. Not 0.
+	 * So many bytes of entries make one too, and fewer are kept if they are long.
+	 */
 	unsigned int threshold, trailing;
 	struct datafs_raft_fsm fsm;
 	struct datafs_raft_net net;
@@ -165,9 +198,10 @@ struct datafs_member_config {
 int datafs_member_open(const struct datafs_member_config *cfg, struct datafs_member **res);
 
 /*
- * Loads what the disk has and begins. 0, -EUCLEAN: the state machine is behind
- * the log's begin, and the snapshot it would be restored from is not whole
- * (logged); or what disk and state machine said. After an error: close.
+ * Loads what the disk has and begins. 0, -EUCLEAN: the log is damaged, or the state
+ * machine is ahead of the log's end, or behind its begin, and the snapshot it would
+ * be restored from is not whole (logged); or what disk and state machine said. After
+ * an error: close.
  */
 int datafs_member_start(struct datafs_member *m);
 
@@ -275,11 +309,15 @@ bool datafs_member_server(const struct datafs_member *m, unsigned int i,
 
 /*
  * What another member fetches: @buf has room for @piece->len. Bytes read, fewer
- * only at the file's end, or a negative errno. The two newest snapshots are kept.
+ * only at the file's end, or a negative errno. The two newest snapshots are kept,
+ * and one that is being fetched.
  */
 long datafs_member_piece(struct datafs_member *m, const struct datafs_raft_piece *piece,
 			 void *buf);
-/* The answer to datafs_raft_net's fetch; an old token is ignored. */
+/*
+ * The answer to datafs_raft_net's fetch; an old token is ignored. @err: as
+ * datafs_member_piece() said; -ETIMEDOUT, -ECONNRESET and the like: it did not come.
+ */
 void datafs_member_fetched(struct datafs_member *m, uint64_t token, int err,
 			   const void *buf, size_t len);
 

@@ -51,6 +51,58 @@ static int check(struct datafs_member *m, const struct datafs_member_change *c)
 	return voter && datafs_member_voters(m) == 1 ? -EINVAL : 0;
 }
 
+/*
+ * Change @index is committed. libraft takes no notice if the next change is in the
+ * log already (so it is with most followers: they hear of the one with the other),
+ * or was and was replaced. It would go back to a configuration before @index then,
+ * whose majorities need not meet those of the configuration in force.
+ */
+int datafs_member_conf_committed(struct datafs_member *m, struct raft_event *event)
+{
+	struct raft *r = &m->raft;
+	struct raft_configuration *conf = &event->configuration.conf;
+
+	if (event->configuration.index == r->configuration_uncommitted_index)
+		return datafs_member_step(m, event);
+	if (event->configuration.index <= r->configuration_committed_index) {
+		raft_configuration_close(conf);
+		return 0;
+	}
+	raft_configuration_close(&r->configuration_committed);
+	r->configuration_committed = *conf;
+	r->configuration_committed_index = event->configuration.index;
+	return 0;
+}
+
+/*
+ * The log was cut: in force is the last configuration that is left in it. libraft
+ * goes back to the last one that it knows to be committed.
+ */
+int datafs_member_conf_cut(struct datafs_member *m)
+{
+	struct raft *r = &m->raft;
+	const struct log_entry *e;
+	struct raft_configuration conf;
+	struct raft_buffer buf;
+	uint64_t index = datafs_log_last(&m->log);
+
+	for (; index > r->configuration_committed_index; index--) {
+		e = datafs_log_get(&m->log, index);
+		if (!e || index == r->configuration_uncommitted_index)
+			return 0;
+		if (e->type != RAFT_CHANGE)
+			continue;
+		buf = (struct raft_buffer) { .base = e->bytes->data, .len = e->bytes->len };
+		if (raft_configuration_decode(&buf, &conf))
+			return -ENOMEM;
+		raft_configuration_close(&r->configuration);
+		r->configuration = conf;
+		r->configuration_uncommitted_index = index;
+		return 0;
+	}
+	return 0;
+}
+
 /* The configuration as it is to be. */
 static int make(struct datafs_member *m, const struct datafs_member_change *c,
 		struct raft_configuration *to)
@@ -144,8 +196,33 @@ static void look_at_catch_up(struct datafs_member *m)
 		change_end(m, err);
 }
 
+/*
+ * libraft tells who is to lead as soon as it has one entry more, and only then; who
+ * has not got all of them yet takes no notice.
+ */
+static void look_at_transfer(struct datafs_member *m)
+{
+	struct datafs_raft_frame frame = { .kind = RAFT_TIMEOUT_NOW };
+	uint64_t id = raft_transferee(&m->raft), last = datafs_log_last(&m->log);
+	raft_index match;
+
+	if (!id)
+		m->hurried = 0;
+	if (!id || m->hurried == last || raft_match_index(&m->raft, id, &match) || match < last)
+		return;
+	m->hurried = last;
+	frame.raft.type = RAFT_TIMEOUT_NOW;
+	frame.raft.timeout_now = (struct raft_timeout_now) {
+		.term = m->leads_term, .last_log_index = last,
+		.last_log_term = datafs_log_term(&m->log, last),
+	};
+	datafs_member_send(m, id, &frame);
+}
+
 void datafs_member_changes(struct datafs_member *m)
 {
+	if (m->leads)
+		look_at_transfer(m);
 	if (m->change && !m->change->index && m->leads)
 		look_at_catch_up(m);
 	if (m->change && m->change->index && m->change->index <= m->applied)

@@ -62,7 +62,7 @@ static int fetch_next(struct datafs_member *m)
 		.len = (uint32_t)DATAFS_MIN(file->size - f->off, DATAFS_MEMBER_PIECE_MAX),
 	};
 
-	f->since = m->cfg.now(m->cfg.ctx);
+	f->asked = m->cfg.now(m->cfg.ctx);
 	f->token = ++m->tokens;
 	m->cfg.net.fetch(m->cfg.net.ctx, f->from, &piece, f->token);
 	return 0;
@@ -150,13 +150,48 @@ static int fetch_write(struct datafs_member *m, const void *buf, size_t len)
 	return fetch_file(m);
 }
 
-/* The leader offers it again after a while. */
+/*
+ * What is here of it goes, since the next one can be another. The leader offers one
+ * again at once, but what failed is not tried again at once.
+ */
 static void fetch_failed(struct datafs_member *m, int err)
 {
+	char part[DATAFS_SNAP_PATH];
+
 	datafs_log(LOG_WARNING, "quorum: snapshot %llu of member %llu is not fetched: %s",
 		   (unsigned long long)m->fetch.manifest.index,
 		   (unsigned long long)m->fetch.from, strerror(-err));
+	if (!datafs_snap_path(m, m->fetch.manifest.index, m->fetch.manifest.term, ".part", part))
+		datafs_snap_remove(part);
+	m->fetch_again = m->cfg.now(m->cfg.ctx) + DATAFS_MEMBER_PIECE_MS;
 	datafs_member_fetch_end(m);
+}
+
+/* Whoever has it says so; else it is only that the network does not bring it. */
+static bool not_there(int err)
+{
+	return err == -ENOENT || err == -EINVAL || err == -EIO || err == -ENAMETOOLONG;
+}
+
+uint64_t datafs_member_fetch_deadline(const struct datafs_member *m)
+{
+	const struct fetch *f = &m->fetch;
+
+	if (!f->active)
+		return UINT64_MAX;
+	return DATAFS_MIN(f->since + DATAFS_MEMBER_FETCH_MS, f->asked + DATAFS_MEMBER_PIECE_MS);
+}
+
+void datafs_member_fetch_time(struct datafs_member *m)
+{
+	uint64_t now = m->cfg.now(m->cfg.ctx);
+
+	if (!m->fetch.active || now < datafs_member_fetch_deadline(m))
+		return;
+	if (now >= m->fetch.since + DATAFS_MEMBER_FETCH_MS)
+		fetch_failed(m, -ETIMEDOUT);
+	else
+		fetch_next(m);
 }
 
 void datafs_member_fetched(struct datafs_member *m, uint64_t token, int err,
@@ -164,10 +199,14 @@ void datafs_member_fetched(struct datafs_member *m, uint64_t token, int err,
 {
 	if (m->halted || !m->fetch.active || m->fetch.token != token)
 		return;
-	if (!err)
+	if (!err) {
+		m->fetch.since = m->cfg.now(m->cfg.ctx);
 		err = fetch_write(m, buf, len);
-	if (err)
+		if (err)
+			fetch_failed(m, err);
+	} else if (not_there(err)) {
 		fetch_failed(m, err);
+	}
 	datafs_member_run(m);
 }
 
@@ -178,7 +217,9 @@ static int fetch_begin(struct datafs_member *m, uint64_t from, struct datafs_raf
 	char part[DATAFS_SNAP_PATH];
 	int err;
 
-	datafs_member_fetch_end(m);
+	/* of another leader: what this one offers has files of its own */
+	if (f->active)
+		fetch_failed(m, -ESTALE);
 	f->active = true;
 	f->from = from;
 	f->frame = *frame;
@@ -206,10 +247,19 @@ void datafs_member_snap_offer(struct datafs_member *m, uint64_t from,
 		deliver(m, from, frame);
 		return;
 	}
-	/* the leader repeats itself while it waits */
-	if ((m->fetch.active && m->fetch.manifest.index == s->last_index &&
-	     m->fetch.manifest.term == s->last_term && m->fetch.from == from) ||
-	    m->raft.snapshot.installing || m->snap_write.active) {
+	/*
+	 * The leader repeats itself while it waits, maybe in a later term, or offers a
+	 * newer one meanwhile: what is being fetched is as good, and was committed. To
+	 * begin anew each time might never end.
+	 */
+	if (m->fetch.active && m->fetch.from == from) {
+		m->fetch.frame.raft.install_snapshot.term =
+			DATAFS_MAX(m->fetch.frame.raft.install_snapshot.term, s->term);
+		datafs_raft_frame_free(frame);
+		return;
+	}
+	if (m->raft.snapshot.installing || m->snap_write.active ||
+	    m->cfg.now(m->cfg.ctx) < m->fetch_again) {
 		datafs_raft_frame_free(frame);
 		return;
 	}
@@ -237,5 +287,15 @@ long datafs_member_piece(struct datafs_member *m, const struct datafs_raft_piece
 	n = pread(fd, buf, piece->len, (off_t)piece->off);
 	err = n < 0 ? -errno : 0;
 	close(fd);
+	if (!err) {
+		m->served = piece->index;
+		m->served_at = m->cfg.now(m->cfg.ctx);
+	}
 	return err ? err : n;
+}
+
+bool datafs_member_serves(const struct datafs_member *m, uint64_t index)
+{
+	return m->served == index &&
+	       m->cfg.now(m->cfg.ctx) < m->served_at + DATAFS_MEMBER_FETCH_MS;
 }

@@ -129,6 +129,11 @@ struct snap_write {
 	struct datafs_raft_io io;
 	struct datafs_member *m;
 	bool active, install;
+	/* before it is stored: its files are there, and are being read */
+	bool summing;
+	struct datafs_manifest_job job;
+	struct datafs_manifest old;
+	unsigned int trailing;
 	struct snap snap;
 	struct raft_snapshot raft;
 	struct raft_buffer buf;
@@ -137,7 +142,8 @@ struct snap_write {
 /* One whose files are being fetched. */
 struct fetch {
 	bool active;
-	uint64_t from, token, since;
+	uint64_t from, token;
+	uint64_t since, asked;		/* the last piece that came; that was asked for */
 	struct datafs_raft_frame frame;
 	struct datafs_manifest manifest;
 	unsigned int file;
@@ -152,12 +158,15 @@ struct datafs_member {
 	struct log log;
 	STAILQ_HEAD(, event) events;
 	bool busy, started;
+	uint64_t ticked;		/* when libraft was last told the time */
 	int halted;
 
 	uint64_t disk_term, disk_vote;	/* what the disk has */
 	bool leads;			/* as of the last step */
 	uint64_t leads_term;
 	uint64_t applied;		/* or a snapshot's index */
+	uint64_t applied_bytes;		/* of entries, since the last snapshot */
+	uint64_t snap_again;		/* none is taken before, after one has failed */
 
 	struct op_list queue;		/* not proposed */
 	size_t queued;			/* their bytes */
@@ -172,9 +181,12 @@ struct datafs_member {
 	struct snap_write snap_write;
 	struct fetch fetch;
 	uint64_t tokens;
+	uint64_t fetch_again;		/* no other before, after one has failed */
+	uint64_t served, served_at;	/* which snapshot somebody fetches */
 	bool restore;			/* the snapshot, before anything is applied */
 
 	struct datafs_member_change *change, *change_done;
+	uint64_t hurried;		/* who is to lead was told at this entry */
 };
 
 void datafs_append_free(struct append *a);
@@ -204,6 +216,8 @@ static inline bool datafs_planted(enum datafs_plant what)
 
 /* member_apply.c */
 void datafs_member_apply(struct datafs_member *m);
+/* There is more to apply, but not all at once. */
+bool datafs_member_lags(const struct datafs_member *m);
 void datafs_member_flush(struct datafs_member *m);
 /* Leadership is lost or it halts: proposed ones get @err, others @unproposed. */
 void datafs_member_drop_ops(struct datafs_member *m, int err, int unproposed);
@@ -221,9 +235,13 @@ bool datafs_member_answer_reads(struct datafs_member *m);
 int datafs_member_snap_load(struct datafs_member *m, struct raft_snapshot *snapshot);
 void datafs_member_snap_free(struct datafs_member *m);
 void datafs_member_snap_install(struct datafs_member *m, struct raft_update *update);
+/* Goes on with an install that a crash has interrupted: the log is not empty yet. */
+int datafs_member_snap_again(struct datafs_member *m);
 void datafs_member_snap_restore(struct datafs_member *m);
-/* Takes one if it is time; gives up a fetch that does not go on. */
+/* Takes one if it is time, or goes on with it; and with one that is fetched. */
 void datafs_member_snaps(struct datafs_member *m);
+/* Removes what a crash has left of one that was being fetched. */
+void datafs_member_snap_clean(struct datafs_member *m);
 int datafs_member_snap_fill(struct datafs_member *m, struct raft_install_snapshot *s);
 
 /* "snap-INDEX-TERM" and @tail, below the directory of snapshots. */
@@ -238,10 +256,19 @@ void datafs_snap_remove(const char *path);
 void datafs_member_snap_offer(struct datafs_member *m, uint64_t from,
 			      struct datafs_raft_frame *frame);
 void datafs_member_fetch_end(struct datafs_member *m);
+/* Asks again, or gives up; and when that is due. */
+void datafs_member_fetch_time(struct datafs_member *m);
+uint64_t datafs_member_fetch_deadline(const struct datafs_member *m);
+/* Somebody fetches snapshot @index from here. */
+bool datafs_member_serves(const struct datafs_member *m, uint64_t index);
 
 /* member_change.c */
 void datafs_member_changes(struct datafs_member *m);
 void datafs_member_drop_change(struct datafs_member *m, int err);
+/* A step with RAFT_CONFIGURATION; takes what @event points to. */
+int datafs_member_conf_committed(struct datafs_member *m, struct raft_event *event);
+/* Entries were replaced. 0 or -ENOMEM. */
+int datafs_member_conf_cut(struct datafs_member *m);
 bool datafs_member_answer_change(struct datafs_member *m);
 
 #endif

@@ -24,6 +24,8 @@
 
 #include "base/log.h"
 
+#define PATIENCE	8u	/* thresholds */
+
 int datafs_snap_path(const struct datafs_member *m, uint64_t index, uint64_t term,
 		     const char *tail, char *path)
 {
@@ -48,7 +50,10 @@ void datafs_snap_remove(const char *path)
 	rmdir(path);
 }
 
-/* Those that are neither @keep nor the one before it. */
+/*
+ * Those that are neither @keep nor the one before it, nor being fetched, here or from
+ * here. One that is newer than @keep was fetched whole, and is about to be installed.
+ */
 static void remove_old(struct datafs_member *m, uint64_t before, uint64_t keep)
 {
 	DIR *d = opendir(m->cfg.snapshots);
@@ -59,11 +64,28 @@ static void remove_old(struct datafs_member *m, uint64_t before, uint64_t keep)
 		char path[DATAFS_SNAP_PATH];
 
 		if (sscanf(e->d_name, "snap-%llu-%llu", &index, &term) != 2 ||
-		    index == before || index == keep ||
-		    (m->fetch.active && index == m->fetch.manifest.index))
+		    index == before || index >= keep || datafs_member_serves(m, index))
 			continue;
 		if (snprintf(path, sizeof(path), "%s/%s", m->cfg.snapshots, e->d_name) <
 		    (int)sizeof(path))
+			datafs_snap_remove(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+void datafs_member_snap_clean(struct datafs_member *m)
+{
+	DIR *d = opendir(m->cfg.snapshots);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		unsigned long long index, term;
+		char path[DATAFS_SNAP_PATH], *tail = strrchr(e->d_name, '.');
+
+		if (tail && !strcmp(tail, ".part") &&
+		    sscanf(e->d_name, "snap-%llu-%llu", &index, &term) == 2 &&
+		    !datafs_snap_path(m, index, term, ".part", path))
 			datafs_snap_remove(path);
 	}
 	if (d)
@@ -78,9 +100,19 @@ static void snap_clear(struct snap *s)
 	raft_configuration_init(&s->conf);
 }
 
+static void sums_end(struct snap_write *w)
+{
+	if (!w->summing)
+		return;
+	datafs_manifest_end(&w->job);
+	datafs_manifest_free(&w->old);
+	w->summing = false;
+}
+
 void datafs_member_snap_free(struct datafs_member *m)
 {
 	datafs_member_fetch_end(m);
+	sums_end(&m->snap_write);
 	snap_clear(&m->snap);
 	snap_clear(&m->snap_write.snap);
 }
@@ -97,33 +129,45 @@ static int snap_fill(struct snap *s, uint64_t index, uint64_t term,
 	s->term = term;
 	s->conf_index = conf_index;
 	s->len = len;
-	s->manifest = malloc(len);
+	s->manifest = malloc(len ? len : 1);
 	if (!s->manifest) {
 		snap_clear(s);
 		return -ENOMEM;
 	}
-	memcpy(s->manifest, manifest, len);
+	if (len)
+		memcpy(s->manifest, manifest, len);
 	return 0;
 }
 
-/* The state from the newest snapshot's files, if it is behind it. */
-static int restore(struct datafs_member *m)
+static int check_files(const struct datafs_member *m, const char *path)
 {
 	struct datafs_manifest manifest;
+	int err = datafs_manifest_decode(m->snap.manifest, m->snap.len, &manifest);
+
+	if (err)
+		return err;
+	err = datafs_manifest_check(path, &manifest);
+	datafs_manifest_free(&manifest);
+	return err;
+}
+
+/*
+ * The state from the newest snapshot's files, if it is behind it. They are looked at
+ * when the member starts; after an install they were when they came.
+ */
+static int restore(struct datafs_member *m)
+{
 	char path[DATAFS_SNAP_PATH];
 	int err;
 
 	m->restore = false;
 	m->applied = m->snap.index;
+	m->applied_bytes = 0;
 	if (m->cfg.fsm.applied(m->cfg.fsm.ctx) >= m->snap.index)
 		return 0;
-	err = datafs_manifest_decode(m->snap.manifest, m->snap.len, &manifest);
-	if (err)
-		return err;
 	err = datafs_snap_path(m, m->snap.index, m->snap.term, "", path);
-	if (!err)
-		err = datafs_manifest_check(path, &manifest);
-	datafs_manifest_free(&manifest);
+	if (!err && !m->started)
+		err = check_files(m, path);
 	if (!err)
 		err = m->cfg.fsm.restore(m->cfg.fsm.ctx, path);
 	if (!err && m->cfg.fsm.applied(m->cfg.fsm.ctx) != m->snap.index)
@@ -190,8 +234,8 @@ static int tell_stored(struct datafs_member *m)
 	} else {
 		e->raft.type = RAFT_SNAPSHOT;
 		e->raft.snapshot.metadata = meta;
-		e->raft.snapshot.trailing = m->cfg.trailing;
-		datafs_log_compact(&m->log, m->snap.index, m->snap.term, m->cfg.trailing);
+		e->raft.snapshot.trailing = m->snap_write.trailing;
+		datafs_log_compact(&m->log, m->snap.index, m->snap.term, m->snap_write.trailing);
 	}
 	return 0;
 }
@@ -202,8 +246,6 @@ static void snap_stored(struct datafs_raft_io *io, int err)
 	struct datafs_member *m = w->m;
 
 	w->active = false;
-	if (err == -ECANCELED)
-		m->halted = -EIO;
 	if (m->halted)
 		return;
 	if (!err) {
@@ -234,11 +276,11 @@ static int snap_store(struct datafs_member *m, unsigned int trailing)
 	return err;
 }
 
-static int take_files(struct datafs_member *m, uint64_t term, struct datafs_manifest *res)
+/* The files; which are read by and by. The member has more to do meanwhile. */
+static int take_files(struct datafs_member *m, uint64_t term)
 {
-	struct datafs_manifest old;
+	struct snap_write *w = &m->snap_write;
 	char path[DATAFS_SNAP_PATH];
-	bool have_old;
 	int err = datafs_snap_path(m, m->applied, term, "", path);
 
 	if (err)
@@ -246,48 +288,115 @@ static int take_files(struct datafs_member *m, uint64_t term, struct datafs_mani
 	/* of a crash: made, but not named by the disk */
 	datafs_snap_remove(path);
 	err = m->cfg.fsm.checkpoint(m->cfg.fsm.ctx, path);
-	if (err)
+	if (!err)
+		err = datafs_manifest_begin(&w->job, path, m->applied, term);
+	if (err) {
+		datafs_snap_remove(path);
 		return err;
-	have_old = m->snap.index &&
-		   !datafs_manifest_decode(m->snap.manifest, m->snap.len, &old);
-	err = datafs_manifest_make(path, m->applied, term, have_old ? &old : NULL, res);
-	if (have_old)
-		datafs_manifest_free(&old);
-	return err;
+	}
+	memset(&w->old, 0, sizeof(w->old));
+	if (m->snap.index && datafs_manifest_decode(m->snap.manifest, m->snap.len, &w->old))
+		memset(&w->old, 0, sizeof(w->old));
+	w->summing = true;
+	return 0;
+}
+
+/* How many entries before the applied one are kept. */
+static unsigned int trailing(const struct datafs_member *m)
+{
+	uint64_t bytes = 0;
+	unsigned int n = 0;
+
+	while (n < m->cfg.trailing) {
+		const struct log_entry *e = datafs_log_get(&m->log, m->applied - n);
+
+		bytes += e ? e->bytes->len : 0;
+		if (n && bytes > DATAFS_MEMBER_TRAILING_BYTES)
+			break;
+		n++;
+	}
+	return n;
+}
+
+static void take_failed(struct datafs_member *m, int err)
+{
+	sums_end(&m->snap_write);
+	m->snap_write.active = false;
+	snap_clear(&m->snap_write.snap);
+	if (err != -ENOSPC && err != -EDQUOT) {
+		datafs_member_halt(m, err, "no snapshot can be taken");
+		return;
+	}
+	datafs_log(LOG_WARNING, "quorum: no snapshot is taken at entry %llu, and the log grows until there is room in %s: %s",
+		   (unsigned long long)m->applied, m->cfg.snapshots, strerror(-err));
+	m->snap_again = m->cfg.now(m->cfg.ctx) + DATAFS_MEMBER_SNAPSHOT_AGAIN_MS;
 }
 
 static void take(struct datafs_member *m)
 {
+	struct snap_write *w = &m->snap_write;
 	uint64_t term = datafs_log_term(&m->log, m->applied);
-	struct datafs_manifest manifest;
-	void *buf = NULL;
-	long len;
-	int err = take_files(m, term, &manifest);
+	int err = take_files(m, term);
 
-	if (!err) {
-		len = datafs_manifest_encode(&manifest, &buf);
-		datafs_manifest_free(&manifest);
-		err = len < 0 ? (int)len : (size_t)len > DATAFS_RAFT_MANIFEST_MAX ? -EFBIG : 0;
-	}
 	if (!err)
-		err = snap_fill(&m->snap_write.snap, m->applied, term,
-				&m->raft.configuration_committed,
-				m->raft.configuration_committed_index, buf, (size_t)len);
-	free(buf);
-	if (!err) {
-		m->snap_write.install = false;
-		err = snap_store(m, m->cfg.trailing);
+		err = snap_fill(&w->snap, m->applied, term, &m->raft.configuration_committed,
+				m->raft.configuration_committed_index, NULL, 0);
+	if (err) {
+		take_failed(m, err);
+		return;
 	}
-	if (err)
-		datafs_member_halt(m, err, "no snapshot can be taken");
+	w->active = true;
+	w->install = false;
+	w->trailing = trailing(m);
+	m->applied_bytes = 0;
 }
 
-/* Not before the configurations up to it are known to be committed. */
+/* When all its files are read, it is stored. */
+static void take_more(struct datafs_member *m)
+{
+	struct snap_write *w = &m->snap_write;
+	int more = datafs_manifest_step(&w->job, &w->old, DATAFS_MEMBER_SUM_BYTES);
+	long len = 0;
+
+	if (more > 0)
+		return;
+	if (!more) {
+		free(w->snap.manifest);
+		w->snap.manifest = NULL;
+		len = datafs_manifest_encode(&w->job.manifest, &w->snap.manifest);
+		w->snap.len = len < 0 ? 0 : (size_t)len;
+	}
+	sums_end(w);
+	if (!more)
+		more = len < 0 ? (int)len : w->snap.len > DATAFS_RAFT_MANIFEST_MAX ? -EFBIG :
+			snap_store(m, w->trailing);
+	if (more)
+		take_failed(m, more);
+}
+
+/*
+ * The configuration that goes into it is the last one that is known to be committed.
+ * After a restart that can be one which is not applied yet, and the state can have more
+ * than what is known to be committed: it would be more than the snapshot says.
+ */
 static bool time_to_take(const struct datafs_member *m)
 {
+	uint64_t since = m->applied - m->snap.index, bytes = m->applied_bytes;
+
+	if ((since < m->cfg.threshold && bytes < DATAFS_MEMBER_SNAPSHOT_BYTES) ||
+	    m->cfg.now(m->cfg.ctx) < m->snap_again)
+		return false;
+	/* who fetches the last one needs the log behind it, but not for ever */
+	if (since / PATIENCE < m->cfg.threshold &&
+	    bytes / PATIENCE < DATAFS_MEMBER_SNAPSHOT_BYTES &&
+	    datafs_member_serves(m, m->snap.index))
+		return false;
 	return !m->halted && !m->snap_write.active && !m->raft.snapshot.installing &&
-	       !m->restore && m->applied >= m->snap.index + m->cfg.threshold &&
+	       !m->fetch.active &&
+	       !m->restore && m->applied > m->snap.index &&
 	       m->raft.configuration_committed_index &&
+	       m->raft.configuration_committed_index <= m->applied &&
+	       m->cfg.fsm.applied(m->cfg.fsm.ctx) <= m->applied &&
 	       datafs_log_get(&m->log, m->applied);
 }
 
@@ -295,9 +404,9 @@ void datafs_member_snaps(struct datafs_member *m)
 {
 	if (time_to_take(m))
 		take(m);
-	if (m->fetch.active &&
-	    m->cfg.now(m->cfg.ctx) >= m->fetch.since + DATAFS_MEMBER_FETCH_MS)
-		datafs_member_fetch_end(m);
+	if (m->snap_write.summing)
+		take_more(m);
+	datafs_member_fetch_time(m);
 }
 
 int datafs_member_snap_fill(struct datafs_member *m, struct raft_install_snapshot *s)
@@ -310,6 +419,19 @@ int datafs_member_snap_fill(struct datafs_member *m, struct raft_install_snapsho
 	s->data.base = m->snap.manifest;
 	s->data.len = m->snap.len;
 	return 0;
+}
+
+int datafs_member_snap_again(struct datafs_member *m)
+{
+	int err = snap_fill(&m->snap_write.snap, m->snap.index, m->snap.term, &m->snap.conf,
+			    m->snap.conf_index, m->snap.manifest, m->snap.len);
+
+	if (err)
+		return err;
+	/* no entries, votes or elections until it is done */
+	m->raft.snapshot.installing = true;
+	m->snap_write.install = true;
+	return snap_store(m, 0);
 }
 
 void datafs_member_snap_install(struct datafs_member *m, struct raft_update *u)

@@ -43,9 +43,7 @@ static void append_done(struct datafs_raft_io *io, int err)
 	struct datafs_member *m = a->m;
 	struct event *e;
 
-	if (err == -ECANCELED)
-		m->halted = -EIO;
-	else if (err)
+	if (err)
 		datafs_member_halt(m, err, "log");
 	e = err || m->halted ? NULL : datafs_member_event(m, EVENT_PERSISTED);
 	if (e)
@@ -89,11 +87,14 @@ static int store_entries(struct datafs_member *m, struct raft_update *u)
 {
 	struct raft_entry *entries = u->entries.batch;
 	uint64_t index = u->entries.index;
+	bool cut = index <= datafs_log_last(&m->log);
 	struct append *a;
 	int err;
 
 	err = datafs_log_put(&m->log, index, entries, u->entries.n);
 	raft_free(entries[0].batch);
+	if (!err && cut)
+		err = datafs_member_conf_cut(m);
 	if (err)
 		return err;
 	a = append_new(m, index, u->entries.n);
@@ -146,12 +147,13 @@ static unsigned int frame_entries(struct datafs_member *m, uint64_t index, unsig
 
 /*
  * As many frames as it takes: a change of the configuration begins one
- * (raft_wire.h). The receiver refuses a later one that comes first.
+ * (raft_wire.h). The receiver refuses a later one that comes first. But libraft counts
+ * entries, whatever their length: what is too much now it sends again later.
  */
 static void send_entries(struct datafs_member *m, uint64_t to, struct datafs_raft_frame *frame)
 {
 	struct raft_append_entries *a = &frame->raft.append_entries;
-	unsigned int left = a->n_entries;
+	unsigned int left = a->n_entries, frames = 0;
 	struct raft_entry *entries;
 
 	entries = left ? calloc(left, sizeof(*entries)) : NULL;
@@ -167,7 +169,7 @@ static void send_entries(struct datafs_member *m, uint64_t to, struct datafs_raf
 		a->prev_log_index += a->n_entries;
 		if (a->n_entries)
 			a->prev_log_term = entries[a->n_entries - 1].term;
-	} while (left);
+	} while (left && ++frames < DATAFS_MEMBER_SEND_FRAMES);
 	free(entries);
 }
 
@@ -212,11 +214,24 @@ static int store_vote(struct datafs_member *m)
 	return err;
 }
 
+/* What it points to is ours, stored or not. */
+static void update_free(struct raft_update *u)
+{
+	if (u->flags & RAFT_UPDATE_ENTRIES)
+		raft_free(u->entries.batch[0].batch);
+	if (u->flags & RAFT_UPDATE_SNAPSHOT) {
+		raft_configuration_close(&u->snapshot.metadata.configuration);
+		raft_free(u->snapshot.chunk.base);
+	}
+}
+
 /* What a step wants done, in this order: nothing is said before it is stored. */
 static int do_update(struct datafs_member *m, struct raft_update *u)
 {
 	int err = store_vote(m);
 
+	if (err)
+		update_free(u);
 	if (!err && u->flags & RAFT_UPDATE_ENTRIES)
 		err = store_entries(m, u);
 	if (!err && u->flags & RAFT_UPDATE_SNAPSHOT)

@@ -61,6 +61,7 @@ int datafs_raft_conf_copy(const struct raft_configuration *from,
 
 		if (raft_configuration_add(to, s->id, s->address, s->role)) {
 			raft_configuration_close(to);
+			raft_configuration_init(to);
 			return -ENOMEM;
 		}
 	}

@@ -17,7 +17,7 @@
  */
 int datafs_raft_conf_check(const void *buf, size_t len);
 
-/* 0 or -ENOMEM. */
+/* 0 or -ENOMEM; then @to is empty. */
 int datafs_raft_conf_copy(const struct raft_configuration *from,
 			  struct raft_configuration *to);
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "metad/raft_uv.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <raft/uv.h>
@@ -19,9 +20,32 @@
 struct datafs_raft_uv {
 	struct raft_io io;
 	struct raft_uv_transport transport;
+	struct append *refused;		/* it may still be called, or not */
+	bool closing;
 	void (*closed)(void *ctx);
 	void *ctx;
 };
+
+/*
+ * When a write of the log fails, libraft 0.22.1 starts a timer to try it again, but
+ * not the one that knows of it: what it is called with then is no segment. It says
+ * so before, and only so.
+ */
+static void on_trace(struct raft_tracer *t, int type, const void *info)
+{
+	static const char failed[] = "retry failed write";
+	const struct raft_tracer_info *i = info;
+
+	(void)t;
+	if (type != RAFT_TRACER_DIAGNOSTIC ||
+	    strncmp(i->diagnostic.message, failed, sizeof(failed) - 1))
+		return;
+	datafs_log(LOG_CRIT, "quorum: the log cannot be written, and this process ends: %s",
+		   i->diagnostic.message);
+	abort();
+}
+
+static struct raft_tracer tracer = { .version = 2, .emit = on_trace };
 
 struct append {
 	struct raft_io_append req;
@@ -93,6 +117,21 @@ static int refuse(const char *dir, uint64_t id, const char *why)
 	return -ESTALE;
 }
 
+/* Has it anything in it but what a crash may have left of the first start? */
+static bool in_use(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool found = false;
+
+	while (d && !found && (e = readdir(d)))
+		found = strcmp(e->d_name, ".") && strcmp(e->d_name, "..") &&
+			strcmp(e->d_name, "lost+found") && strcmp(e->d_name, "member.new");
+	if (d)
+		closedir(d);
+	return found;
+}
+
 static int check_owner(const char *dir, uint64_t id, bool fresh)
 {
 	char path[PATH_MAX], text[32], want[32], why[128];
@@ -103,7 +142,8 @@ static int check_owner(const char *dir, uint64_t id, bool fresh)
 	snprintf(want, sizeof(want), "%llu\n", (unsigned long long)id);
 	n = datafs_read_small(path, text, sizeof(text));
 	if (n == -ENOENT && fresh)
-		return datafs_write_small(path, want);
+		return in_use(dir) ? refuse(dir, id, "it is not empty") :
+				     datafs_write_small(path, want);
 	if (n == -ENOENT)
 		return refuse(dir, id, "it is nobody's; a member whose disk is lost joins under a new id");
 	if (n < 0)
@@ -134,6 +174,9 @@ int datafs_raft_uv_open(struct uv_loop_s *loop, const char *dir, uint64_t id, bo
 	/* with no data in it raft_uv knows that there is no struct raft */
 	err = error_of(u, raft_uv_init(&u->io, loop, dir, &u->transport), dir);
 	if (!err) {
+		/* it would rename a damaged segment, and go on without its entries */
+		raft_uv_set_auto_recovery(&u->io, false);
+		raft_uv_set_tracer(&u->io, &tracer);
 		err = error_of(u, u->io.init(&u->io, id, ""), dir);
 		if (err)
 			raft_uv_close(&u->io);
@@ -158,10 +201,17 @@ static int load(void *ctx, struct datafs_raft_loaded *res)
 	raft_id vote;
 	raft_term term;
 	raft_index first;
-	int err;
+	int rv, err;
 
-	err = error_of(u, u->io.load(&u->io, &term, &vote, &res->snapshot, &first,
-				     &res->entries, &res->n), "load");
+	rv = u->io.load(&u->io, &term, &vote, &res->snapshot, &first, &res->entries, &res->n);
+	/*
+	 * A log that ends before the snapshot is taken for damaged as long as there
+	 * are segments that were prepared. Now there are none any more.
+	 */
+	if (rv == RAFT_CORRUPT)
+		rv = u->io.load(&u->io, &term, &vote, &res->snapshot, &first,
+				&res->entries, &res->n);
+	err = error_of(u, rv, "load");
 	if (err)
 		return err;
 	res->term = term;
@@ -174,6 +224,8 @@ static int set_term(void *ctx, uint64_t term)
 {
 	struct datafs_raft_uv *u = ctx;
 
+	if (u->closing)
+		return -ECANCELED;
 	return error_of(u, u->io.set_term(&u->io, term), "term");
 }
 
@@ -181,6 +233,8 @@ static int set_vote(void *ctx, uint64_t id)
 {
 	struct datafs_raft_uv *u = ctx;
 
+	if (u->closing)
+		return -ECANCELED;
 	return error_of(u, u->io.set_vote(&u->io, id), "vote");
 }
 
@@ -194,6 +248,8 @@ static void append_done(struct raft_io_append *req, int status)
 	struct append *a = (struct append *)req;
 	struct datafs_raft_io *io = a->io;
 
+	if (!io)
+		return;
 	free(a);
 	io->done(io, done_error(status));
 }
@@ -202,9 +258,13 @@ static int append(void *ctx, uint64_t index, const struct raft_entry *entries,
 		  unsigned int n, struct datafs_raft_io *io)
 {
 	struct datafs_raft_uv *u = ctx;
-	struct append *a = calloc(1, sizeof(*a));
+	struct append *a;
 	int err;
 
+	/* libraft looks at neither */
+	if (u->closing || u->refused)
+		return -ECANCELED;
+	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
 	a->io = io;
@@ -212,8 +272,11 @@ static int append(void *ctx, uint64_t index, const struct raft_entry *entries,
 	err = error_of(u, u->io.truncate(&u->io, index), "truncate");
 	if (!err)
 		err = error_of(u, u->io.append(&u->io, &a->req, entries, n, append_done), "append");
-	if (err)
-		free(a);
+	/* it does not say whether it has queued what it failed to write */
+	if (err) {
+		a->io = NULL;
+		u->refused = a;
+	}
 	return err;
 }
 
@@ -230,9 +293,12 @@ static int snapshot(void *ctx, const struct raft_snapshot *snap, unsigned int tr
 		    struct datafs_raft_io *io)
 {
 	struct datafs_raft_uv *u = ctx;
-	struct put *p = calloc(1, sizeof(*p));
+	struct put *p;
 	int err;
 
+	if (u->closing)
+		return -ECANCELED;
+	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	p->io = io;
@@ -257,11 +323,13 @@ static void io_closed(struct raft_io *io)
 
 	raft_uv_close(io);
 	u->closed(u->ctx);
+	free(u->refused);
 	free(u);
 }
 
 void datafs_raft_uv_close(struct datafs_raft_uv *u, void (*closed)(void *ctx), void *ctx)
 {
+	u->closing = true;
 	u->closed = closed;
 	u->ctx = ctx;
 	u->io.close(&u->io, io_closed);

@@ -5,7 +5,11 @@
  * provides for: its struct raft_io is called by hand. It needs a libuv loop, whose
  * thread is the one of all calls.
  *
- * A full disk is not an error: raft_uv tries again until there is room.
+ * A full disk is not an error: raft_uv tries again until there is room. A damaged log
+ * is: -EUCLEAN when it is loaded, and nothing of it is given up, since others count on
+ * what this member has acknowledged. But for the end of what was being written.
+ * A write to what is allocated already that fails ends the process (logged): libraft
+ * 0.22.1 would damage its memory next.
  *
  * The directory has a file "member" with the id that it belongs to. A member that
  * has lost its disk has forgotten what it voted for, and must not come back under

@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "metad/raft_conf.h"
+#include "wire/frame.h"
 
 #define WIRE_VERSION	1
+
+_Static_assert(DATAFS_RAFT_FRAME_MAX <= DATAFS_FRAME_MAX_BULK, "the wire carries no such frame");
 
 /* Where bytes are put. Without a buffer they are only counted. */
 struct out {

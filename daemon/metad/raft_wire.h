@@ -36,11 +36,11 @@
 
 #define DATAFS_RAFT_ENTRY_MAX	(1u << 20)	/* bytes of one entry */
 #define DATAFS_RAFT_ENTRIES_MAX	1024u		/* entries in a frame */
-/* Bytes of all entries in a frame, so that none is longer than 4 MiB. */
-#define DATAFS_RAFT_BATCH_MAX	((4u << 20) - (64u << 10))
+/* No frame is longer: what carries them has no room for more. */
+#define DATAFS_RAFT_FRAME_MAX	(4u << 20)
+/* Bytes of all entries in a frame. */
+#define DATAFS_RAFT_BATCH_MAX	(DATAFS_RAFT_FRAME_MAX - 16 * DATAFS_RAFT_ENTRIES_MAX - 64)
 #define DATAFS_RAFT_MANIFEST_MAX	(1u << 20)
-/* No frame is longer. */
-#define DATAFS_RAFT_FRAME_MAX	(DATAFS_RAFT_BATCH_MAX + 16 * DATAFS_RAFT_ENTRIES_MAX + 64)
 
 enum datafs_raft_kind {
 	/* up to here the types of libraft */

@@ -12,10 +12,11 @@
 
 static void server_free(struct datafs_server *s)
 {
-	datafs_fsm_close(s->fsm);
+	server_fsm_close(s);
 	datafs_pool_free(s->pool);
 	datafs_keys_wipe(&s->keys);
 	pthread_mutex_destroy(&s->lock);
+	pthread_rwlock_destroy(&s->ns_lock);
 	sem_destroy(&s->is_quiet);
 	free(s->who);
 	free(s->snapshots);
@@ -44,7 +45,9 @@ static struct datafs_server *server_new(const struct datafs_server_config *cfg)
 	s->cfg.keys = &s->keys;
 	STAILQ_INIT(&s->letters);
 	s->raft_ends = true;
+	TAILQ_INIT(&s->owed);
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_rwlock_init(&s->ns_lock, NULL);
 	sem_init(&s->is_quiet, 0, 0);
 	s->dir = strdup(cfg->dir);
 	s->snapshots = path_in(cfg->dir, "snapshots");
@@ -68,12 +71,10 @@ static int check_dir(const struct datafs_server *s)
 /* The namespace first: its lock tells of another process that runs here. */
 static int open_parts(struct datafs_server *s)
 {
-	struct datafs_fsm_options opt = { .dir = s->dir };
 	int err = check_dir(s);
 
-	memcpy(opt.id, s->keys.cluster, sizeof(opt.id));
 	if (!err)
-		err = datafs_fsm_open(&opt, &s->fsm);
+		err = server_fsm_open(s);
 	if (!err)
 		err = datafs_pool_new(SERVER_WORKERS, &s->pool);
 	return err;

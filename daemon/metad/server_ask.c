@@ -2,8 +2,7 @@
 /*
  * What clients ask. The network thread decodes and checks it, the raft thread has
  * it proposed or says when it may be answered, a worker answers questions, and
- * the network thread replies. A command is proposed as it was understood, not as
- * it came: all members read the same bytes.
+ * the network thread replies, at once or when there is room for it.
  */
 #include "metad/server_internal.h"
 
@@ -17,18 +16,17 @@
 /* Of a Reply with an error and nothing else. */
 #define SMALL_REPLY	16
 
-static void send_reply(struct ask *a)
+static int send_reply(const struct ask *a)
 {
 	Metad__Reply r = METAD__REPLY__INIT;
 	uint8_t small[SMALL_REPLY];
 
-	if (a->reply) {
-		datafs_conn_reply(a->conn, a->call, a->reply, (uint32_t)a->reply_len);
-		return;
-	}
+	if (a->reply)
+		return datafs_conn_reply(a->conn, a->call, a->reply, (uint32_t)a->reply_len);
 	r.has_error = true;
 	r.error = (uint32_t)a->error;
-	datafs_conn_reply(a->conn, a->call, small, (uint32_t)metad__reply__pack(&r, small));
+	return datafs_conn_reply(a->conn, a->call, small,
+				 (uint32_t)metad__reply__pack(&r, small));
 }
 
 static void ask_free(struct ask *a)
@@ -37,7 +35,6 @@ static void ask_free(struct ask *a)
 	a->s->asks_bytes -= a->bytes;
 	datafs_conn_put(a->conn);
 	datafs_ask_free(&a->what);
-	free(a->command);
 	free(a->reply);
 	free(a);
 }
@@ -47,8 +44,38 @@ static void ask_back(struct datafs_task *task)
 {
 	struct ask *a = (void *)((char *)task - offsetof(struct ask, task));
 
-	send_reply(a);
-	ask_free(a);
+	if (send_reply(a) == -EAGAIN)
+		TAILQ_INSERT_TAIL(&a->s->owed, a, owed);
+	else
+		ask_free(a);
+}
+
+void server_ask_ready(struct datafs_server *s, struct datafs_conn *conn)
+{
+	struct ask *a, *next;
+
+	for (a = TAILQ_FIRST(&s->owed); a; a = next) {
+		next = TAILQ_NEXT(a, owed);
+		if (a->conn != conn)
+			continue;
+		if (send_reply(a) == -EAGAIN)
+			return;
+		TAILQ_REMOVE(&s->owed, a, owed);
+		ask_free(a);
+	}
+}
+
+void server_ask_down(struct datafs_server *s, struct datafs_conn *conn)
+{
+	struct ask *a, *next;
+
+	for (a = TAILQ_FIRST(&s->owed); a; a = next) {
+		next = TAILQ_NEXT(a, owed);
+		if (a->conn != conn)
+			continue;
+		TAILQ_REMOVE(&s->owed, a, owed);
+		ask_free(a);
+	}
 }
 
 static void ask_give_back(struct ask *a)
@@ -153,10 +180,9 @@ static void do_command(struct ask *a)
 		return;
 	}
 	a->op.done = command_done;
-	err = datafs_fsm_command(a->what.command, &a->command, &a->op.len);
-	a->op.buf = a->command;
-	if (!err)
-		err = datafs_member_submit(a->s->member, &a->op);
+	a->op.buf = a->what.what->command.data;
+	a->op.len = a->what.what->command.len;
+	err = datafs_member_submit(a->s->member, &a->op);
 	if (err)
 		server_ask_end(a, err == -EBUSY ? EAGAIN : -err);
 }
@@ -165,12 +191,12 @@ static void do_command(struct ask *a)
 static void answer(struct datafs_job *job)
 {
 	struct ask *a = (void *)((char *)job - offsetof(struct ask, job));
-	struct datafs_metad *m = datafs_fsm_read_begin(a->s->fsm);
-	long len = m ? datafs_answer(m, a->what.what->query, &a->reply) : -EIO;
+	struct datafs_metad *m = server_read_begin(a->s);
+	long len = datafs_answer(m, a->what.what->query, &a->reply);
 
-	datafs_fsm_read_end(a->s->fsm);
+	server_read_end(a->s);
 	if (len < 0)
-		a->error = len == -ENOMEM ? EAGAIN : (int)-len;
+		a->error = EAGAIN;
 	else
 		a->reply_len = (size_t)len;
 	ask_give_back(a);

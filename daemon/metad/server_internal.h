@@ -5,6 +5,7 @@
  *	server.c	its life
  *	server_make.c	its directory
  *	server_raft.c	the raft thread
+ *	server_fsm.c	the namespace, applied to there and read by workers
  *	server_net.c	the network thread: connections and frames
  *	server_peers.c	... whom to be connected to
  *	server_ask.c	what clients ask, from the call to the reply
@@ -51,7 +52,7 @@ struct ask {
 	uint64_t call;
 	size_t bytes;			/* of the call */
 	struct datafs_ask what;
-	uint8_t *command;		/* what is proposed */
+	TAILQ_ENTRY(ask) owed;
 	union {
 		struct datafs_member_op op;
 		struct datafs_member_read read;
@@ -81,6 +82,10 @@ struct datafs_server {
 	char *dir, *snapshots;
 	struct datafs_keys keys;
 	struct datafs_fsm *fsm;
+	struct datafs_raft_fsm apply;	/* its calls */
+	/* Read-locked by who reads, written while there is another. */
+	pthread_rwlock_t ns_lock;
+	struct datafs_metad *ns;
 	struct datafs_pool *pool;
 
 	/* To the raft thread. */
@@ -110,6 +115,7 @@ struct datafs_server {
 	struct server_link links[SERVER_LINKS];
 	unsigned int asks;
 	size_t asks_bytes;
+	TAILQ_HEAD(, ask) owed;		/* replies for which there was no room */
 	bool net_ends;
 	uint16_t port;
 	struct datafs_task quiet, stop;
@@ -117,6 +123,14 @@ struct datafs_server {
 
 	atomic_size_t outgoing;		/* bytes for the network thread */
 };
+
+/* server_fsm.c */
+int server_fsm_open(struct datafs_server *s);
+void server_fsm_close(struct datafs_server *s);
+struct datafs_raft_fsm server_fsm_ops(struct datafs_server *s);
+/* Any thread: it stays meanwhile. */
+struct datafs_metad *server_read_begin(struct datafs_server *s);
+void server_read_end(struct datafs_server *s);
 
 /* server_raft.c */
 int server_raft_open(struct datafs_server *s);
@@ -161,6 +175,9 @@ void server_links_end(struct datafs_server *s);
 /* server_ask.c */
 void server_call(void *arg, struct datafs_conn *conn, uint64_t id, const void *body,
 		 uint32_t len);
+/* There is room for replies again; or the connection is down. */
+void server_ask_ready(struct datafs_server *s, struct datafs_conn *conn);
+void server_ask_down(struct datafs_server *s, struct datafs_conn *conn);
 /* Back to the client with an error (positive, 0: none), from the raft thread. */
 void server_ask_end(struct ask *a, int error);
 /* ... with this. */

@@ -138,12 +138,19 @@ static void on_up(void *arg, struct datafs_conn *conn)
 static void on_down(void *arg, struct datafs_conn *conn, int err)
 {
 	(void)err;
+	server_ask_down(arg, conn);
 	if (datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER)
 		server_link_down(arg, conn);
 }
 
+static void on_ready(void *arg, struct datafs_conn *conn)
+{
+	server_ask_ready(arg, conn);
+}
+
 static const struct datafs_wire_ops ops = {
 	.up = on_up, .down = on_down, .frame = on_frame, .call = server_call,
+	.ready = on_ready,
 };
 
 static int listen_at(struct datafs_server *s)

@@ -143,7 +143,7 @@ static int member_open(struct datafs_server *s)
 	struct datafs_member_config cfg = {
 		.id = s->cfg.id, .address = "", .snapshots = s->snapshots,
 		.threshold = s->cfg.threshold, .trailing = s->cfg.trailing,
-		.fsm = datafs_fsm_raft(s->fsm), .net = { s, net_send, net_fetch },
+		.fsm = server_fsm_ops(s), .net = { s, net_send, net_fetch },
 		.disk = datafs_raft_uv_disk(s->disk), .now = now_ms,
 	};
 	int err = datafs_random(&cfg.seed, sizeof(cfg.seed));

@@ -17,12 +17,13 @@
 int64_t vfs_fresh(const struct vfs_mount *mnt)
 {
 	int64_t sync = mnt->options.sync, fresh;
+	int64_t not_before = atomic_load(&mnt->not_before);
 
 	if (sync == DATAFS_SYNC_NEVER)
-		return 0;
+		return not_before;
 	/* Never 0: that would take what is known from before a restart. */
-	fresh = datafs_now() - sync;
-	return DATAFS_MAX(fresh, 1);
+	fresh = DATAFS_MAX(datafs_now() - sync, 1);
+	return DATAFS_MAX(fresh, not_before);
 }
 
 /* For how long is good what was seen at @synced? */
@@ -349,14 +350,33 @@ static int readdir_entry(void *arg, uint64_t cookie, const char *name,
 	return 0;
 }
 
+int vfs_list(struct vfs_mount *mnt, uint64_t dir, uint64_t cookie, int64_t fresh,
+	     datafs_meta_entry_fn fn, void *arg, bool *eof)
+{
+	struct datafs_meta_ticket ticket;
+	bool end;
+	int ret;
+
+	for (int i = 0; i < SYNC_TRIES; i++) {
+		ret = datafs_meta_readdir(mnt->v->meta, dir, cookie, fresh, fn,
+					  arg, eof ? eof : &end, &ticket);
+		if (ret != DATAFS_META_SYNC)
+			return ret;
+		ret = sync_list(mnt, &ticket);
+		if (ret)
+			return ret;
+	}
+	return -EIO;
+}
+
 int vfs_readdir(struct vfs_mount *mnt, struct datafs_call *call)
 {
 	const struct datafs_readdir_req *req = call->body;
 	struct datafs_readdir_rep *rep = call->out;
 	size_t max = DATAFS_MIN(req->max, DATAFS_MSG_MAX);
-	struct readdir_arg arg = { .mnt = mnt, .out = call->out };
-	struct datafs_meta_ticket ticket;
-	int64_t fresh = vfs_fresh(mnt);
+	struct readdir_arg arg = {
+		.mnt = mnt, .out = call->out, .len = sizeof(*rep),
+	};
 	bool eof;
 	int ret;
 
@@ -365,20 +385,13 @@ int vfs_readdir(struct vfs_mount *mnt, struct datafs_call *call)
 	/* @max counts the reply's head, which is not in @out. */
 	arg.max = max - DATAFS_MIN(max, sizeof(struct datafs_rep));
 	ret = check_dir(mnt, call->req->ino);
-	for (int i = 0; !ret && i < SYNC_TRIES; i++) {
-		arg.len = sizeof(*rep);
-		arg.count = 0;
-		ret = datafs_meta_readdir(mnt->v->meta, call->req->ino,
-					  req->cookie, fresh, readdir_entry,
-					  &arg, &eof, &ticket);
-		if (ret == DATAFS_META_ANSWER) {
-			rep->count = arg.count;
-			rep->flags = eof ? DATAFS_READDIR_EOF : 0;
-			call->out_len = arg.len;
-			return 0;
-		}
-		if (ret == DATAFS_META_SYNC)
-			ret = sync_list(mnt, &ticket);
-	}
-	return ret ? ret : -EIO;
+	if (!ret)
+		ret = vfs_list(mnt, call->req->ino, req->cookie, vfs_fresh(mnt),
+			       readdir_entry, &arg, &eof);
+	if (ret)
+		return ret;
+	rep->count = arg.count;
+	rep->flags = eof ? DATAFS_READDIR_EOF : 0;
+	call->out_len = arg.len;
+	return 0;
 }

@@ -137,6 +137,16 @@ int vfs_under(struct vfs_mount *mnt, struct datafs_under **res)
 	return 0;
 }
 
+/*
+ * When each single thing was looked at is not known from before a restart: all is
+ * looked at once more. Likewise if the mark cannot be read.
+ */
+static void mount_doubts(struct vfs_mount *mnt)
+{
+	if (datafs_meta_doubted(mnt->v->meta, mnt->root))
+		atomic_store(&mnt->not_before, datafs_now());
+}
+
 /* Opens the source and finds its root. */
 static int mount_open(struct vfs_mount *mnt, struct datafs_meta_inode *root)
 {
@@ -164,9 +174,11 @@ static int mount_open(struct vfs_mount *mnt, struct datafs_meta_inode *root)
 	if (ret)
 		datafs_log(LOG_ERR, "mount %u of %s refused: %s", mnt->id,
 			   mnt->source, strerror(-ret));
-	else
-		mnt->root = root->ino;
-	return ret;
+	if (ret)
+		return ret;
+	mnt->root = root->ino;
+	mount_doubts(mnt);
+	return 0;
 }
 
 static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
@@ -220,6 +232,8 @@ int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
 			   id, source, strerror(-ret));
 	else
 		datafs_log(LOG_INFO, "mount %u: %s: taken over", id, source);
+	if (!ret)
+		mount_doubts(mnt);
 	mount_add(mnt);
 	return 0;
 }
@@ -342,6 +356,8 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 		return ret;
 	pthread_mutex_init(&v->lock, NULL);
 	v->pool = cfg->pool;
+	v->invalidate = cfg->invalidate;
+	v->arg = cfg->arg;
 	v->streams = datafs_streams_new();
 	if (v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)
 		ret = datafs_meta_open(dir, &v->meta);

@@ -27,6 +27,8 @@ struct datafs_vfs_config {
 	int (*backing_add)(void *arg, int fd, uint32_t id);
 	int (*revoke)(void *arg, uint64_t cookie,
 		      const struct datafs_range *ranges, uint32_t n);
+	/* The kernel asks anew for what @items name, from when it returns on. */
+	int (*invalidate)(void *arg, const void *items, size_t bytes);
 	void *arg;
 };
 
@@ -79,6 +81,14 @@ struct datafs_call {
  */
 int datafs_vfs_call(struct datafs_vfs *v, struct datafs_call *call);
 void datafs_vfs_finish(struct datafs_vfs *v, struct datafs_call *call);
+
+/*
+ * Something was changed in the store, and whoever asks for it now sees it, whatever
+ * the mount's sync interval: @ino is looked at, a directory is listed; 0: all of the
+ * mount is looked at anew when it is asked for. -ENOENT: no such mount; what the
+ * store said, logged. Any thread.
+ */
+int datafs_vfs_invalidate(struct datafs_vfs *v, uint32_t mount, uint64_t ino);
 
 /* Mounts served now. */
 unsigned int datafs_vfs_mounts(struct datafs_vfs *v);

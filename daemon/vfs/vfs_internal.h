@@ -5,6 +5,7 @@
  *   misc.c     links' targets, extended attributes, statfs
  *   data.c     extents
  *   stream.c   what to fetch ahead
+ *   invalidate.c  what is known is looked at again
  *   options.c  mount options
  */
 #ifndef DATAFS_VFS_INTERNAL_H
@@ -40,6 +41,7 @@ struct vfs_mount {
 	_Atomic(struct datafs_under *) under;	/* NULL: not open yet */
 	atomic_llong failed;	/* when it could not be opened; datafs_now() */
 	uint64_t root;
+	atomic_llong not_before;	/* older looks answer nothing; datafs_now() */
 };
 
 struct datafs_vfs {
@@ -47,6 +49,8 @@ struct datafs_vfs {
 	struct datafs_cache *cache;
 	struct datafs_streams *streams;
 	struct datafs_pool *pool;
+	int (*invalidate)(void *arg, const void *items, size_t bytes);
+	void *arg;	/* of @invalidate */
 	atomic_bool stopping;
 
 	pthread_mutex_t lock;	/* protects the list of mounts, their refs */
@@ -83,6 +87,9 @@ int64_t vfs_fresh(const struct vfs_mount *mnt);
  */
 int vfs_getattr(struct vfs_mount *mnt, uint64_t ino, int64_t fresh,
 		struct datafs_meta_inode *res);
+/* As datafs_meta_readdir(), looked at in the under-store if need be. @eof: or NULL. */
+int vfs_list(struct vfs_mount *mnt, uint64_t dir, uint64_t cookie, int64_t fresh,
+	     datafs_meta_entry_fn fn, void *arg, bool *eof);
 void vfs_attr(const struct vfs_mount *mnt, const struct datafs_meta_inode *in,
 	      struct datafs_attr *attr);
 /*

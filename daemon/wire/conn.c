@@ -117,12 +117,16 @@ static void conn_recv(struct datafs_conn *conn)
 		datafs_conn_get(conn);
 }
 
-static void conn_ping(struct datafs_conn *conn, uint16_t type)
+/*
+ * Not heard since a PING went out that asked for an answer. While that PING waits
+ * behind other frames, the peer is known to live by what it takes.
+ */
+static bool conn_silent(const struct datafs_conn *conn, int64_t now)
 {
-	struct datafs_frame f = { .type = type };
+	const struct datafs_wire_limits *l = &conn->wire->conf.limits;
 
-	/* Not with a full queue: who does not read does not need it. */
-	conn_queue(conn, &f, conn->wire->conf.limits.queue);
+	return now - conn->heard >= l->dead * DATAFS_MSEC && conn->asked &&
+	       now - conn->asked >= ((int64_t)l->dead - l->idle) * DATAFS_MSEC;
 }
 
 static void conn_late(struct datafs_deadline *d)
@@ -138,14 +142,16 @@ static void conn_late(struct datafs_deadline *d)
 		datafs_conn_end(conn, conn->refused ? conn->refused : -ETIMEDOUT);
 		return;
 	}
-	if (now - conn->heard >= l->dead * DATAFS_MSEC ||
+	if (conn_silent(conn, now) ||
 	    (conn->queue.bytes && now - conn->taken >= l->dead * DATAFS_MSEC)) {
 		datafs_conn_end(conn, -ETIMEDOUT);
 		return;
 	}
 	if (now - conn->heard >= l->idle * DATAFS_MSEC)
-		conn_ping(conn, DATAFS_FRAME_PING);
-	datafs_deadline_set(conn->wire->deadlines, d, l->idle);
+		conn_beat(conn, DATAFS_FRAME_PING);
+	/* There is room where this one was. */
+	if (conn->state == CONN_UP)
+		datafs_deadline_set(conn->wire->deadlines, d, l->idle);
 }
 
 static void conn_up(struct datafs_conn *conn)
@@ -162,15 +168,18 @@ static void conn_up(struct datafs_conn *conn)
 		err = datafs_decoder_agreed(&conn->dec, hs->peer.role,
 					    hs->authenticated ? hs->recv_key : NULL);
 	datafs_handshake_end(hs);
-	if (err || !conn_become(conn, CONN_UP)) {
+	if (err) {
 		datafs_conn_end(conn, err);
 		return;
 	}
-	datafs_deadline_set(wire->deadlines, &conn->deadline,
-			    wire->conf.limits.idle);
 	/* It tells the initiator that its proof was accepted. */
 	if (conn->accepted)
-		conn_ping(conn, DATAFS_FRAME_PING);
+		conn_beat(conn, DATAFS_FRAME_PING);
+	if (!conn_become(conn, CONN_UP))
+		return;
+	/* Set already, so that there is room. */
+	datafs_deadline_set(wire->deadlines, &conn->deadline,
+			    wire->conf.limits.idle);
 	wire->conf.ops->up(wire->conf.arg, conn);
 }
 
@@ -213,7 +222,7 @@ static int conn_frame(struct datafs_conn *conn, const struct datafs_frame *f)
 	conn->heard_frame = true;
 	switch (f->type) {
 	case DATAFS_FRAME_PING:
-		conn_ping(conn, DATAFS_FRAME_PONG);
+		conn_beat(conn, DATAFS_FRAME_PONG);
 		return 0;
 	case DATAFS_FRAME_PONG:
 		return 0;
@@ -241,6 +250,22 @@ static bool conn_listens(const struct datafs_conn *conn)
 	return conn->state == CONN_HANDSHAKE || conn->state == CONN_UP;
 }
 
+/* To who was told -EAGAIN, once there is room again of what there was none. */
+static void conn_tell_ready(struct datafs_conn *conn)
+{
+	const struct datafs_wire_conf *conf = &conn->wire->conf;
+	bool calls = conn->calls_full && calls_have_room(conn->calls);
+
+	if (conn->state != CONN_UP || !(conn->full || calls) ||
+	    conn->queue.bytes > conf->limits.queue / 2)
+		return;
+	conn->full = false;
+	if (calls)
+		conn->calls_full = false;
+	if (conf->ops->ready)
+		conf->ops->ready(conf->arg, conn);
+}
+
 static void conn_received(struct datafs_event *ev, int res)
 {
 	struct datafs_conn *conn = (void *)((char *)ev -
@@ -252,22 +277,30 @@ static void conn_received(struct datafs_event *ev, int res)
 		datafs_conn_put(conn);
 		return;
 	}
-	if (res <= 0) {
+	if (res <= 0 && res != -EAGAIN && res != -EINTR) {
 		datafs_conn_end(conn, res ? res : -ECONNRESET);
 		datafs_conn_put(conn);
 		return;
 	}
-	conn->heard = datafs_now();
-	datafs_decoder_came(&conn->dec, res);
+	if (res > 0) {
+		conn->heard = datafs_now();
+		conn->asked = 0;
+		datafs_decoder_came(&conn->dec, res);
+	}
 	while (conn_listens(conn)) {
 		err = datafs_decoder_next(&conn->dec, &f);
 		if (!err)
 			break;
-		if (err < 0)
+		if (err < 0) {
 			conn_broken(conn, err, conn->dec.why);
-		else if (conn_frame(conn, &f))
-			conn_broken(conn, -EPROTO, "a call where none may be");
+			break;
+		}
+		err = conn_frame(conn, &f);
+		if (err)
+			conn_broken(conn, err, err == -EPROTO ?
+				    "a call where none may be" : strerror(-err));
 	}
+	conn_tell_ready(conn);
 	if (conn_listens(conn))
 		conn_recv(conn);
 	datafs_conn_put(conn);
@@ -277,7 +310,7 @@ void conn_sent(struct datafs_event *ev, int res)
 {
 	struct datafs_conn *conn = (void *)((char *)ev -
 					    offsetof(struct datafs_conn, send));
-	struct datafs_wire *wire = conn->wire;
+	bool pings = conn->ping_end > conn->queue.gone;
 
 	if (conn->state == CONN_DEAD) {
 		datafs_conn_put(conn);
@@ -291,16 +324,15 @@ void conn_sent(struct datafs_event *ev, int res)
 	if (res > 0) {
 		queue_sent(&conn->queue, res);
 		conn->taken = datafs_now();
+		/* Of several the first is the one that was not answered. */
+		if (pings && !conn->asked && conn->ping_end <= conn->queue.gone)
+			conn->asked = conn->taken;
 	}
 	if (conn->state == CONN_REFUSING && !conn->queue.bytes)
 		datafs_conn_end(conn, conn->refused);
 	conn_flush(conn);
-	if (conn->state == CONN_UP && conn->full &&
-	    conn->queue.bytes <= wire->conf.limits.queue / 2) {
-		conn->full = false;
-		if (wire->conf.ops->ready)
-			wire->conf.ops->ready(wire->conf.arg, conn);
-	}
+	calls_hand_out(conn);
+	conn_tell_ready(conn);
 	datafs_conn_put(conn);
 }
 

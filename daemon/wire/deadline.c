@@ -66,7 +66,9 @@ static void arm(struct datafs_deadlines *ds)
 		return;
 	its.it_value.tv_sec = at / DATAFS_SEC;
 	its.it_value.tv_nsec = at % DATAFS_SEC;
-	if (!timerfd_settime(ds->fd, TFD_TIMER_ABSTIME, &its, NULL))
+	if (timerfd_settime(ds->fd, TFD_TIMER_ABSTIME, &its, NULL))
+		datafs_loop_fail(ds->loop, -errno, "deadlines");
+	else
 		ds->armed = at;
 }
 
@@ -113,10 +115,15 @@ static void fired(struct datafs_event *ev, int res)
 	struct datafs_deadlines *ds = (void *)((char *)ev -
 				offsetof(struct datafs_deadlines, read));
 	int64_t now = datafs_now();
+	int err = res == -EAGAIN || res == -EINTR ? 0 : DATAFS_MIN(res, 0);
 
-	(void)res;
 	ds->armed = 0;
-	datafs_loop_read(ds->loop, &ds->read, ds->fd, &ds->fired, 8);
+	if (!err)
+		err = datafs_loop_read(ds->loop, &ds->read, ds->fd, &ds->fired, 8);
+	if (err) {
+		datafs_loop_fail(ds->loop, err, "deadlines");
+		return;
+	}
 	/* Those that are set meanwhile are later than @now. */
 	while (ds->n && ds->heap[1]->at <= now) {
 		struct datafs_deadline *d = ds->heap[1];

@@ -9,7 +9,7 @@
  * a frame that is replayed, left out or moved has the wrong one.
  *
  * What a peer may send depends on who it is: a stranger the handshake only, a
- * client no Raft. The table in frame.c says so; the sender is held to it and the
+ * client or another node's daemon no Raft. The table in frame.c says so; the sender is held to it and the
  * receiver checks it.
  *
  * Errors: -EBADMSG (damaged or forged), -EMSGSIZE (longer than its type may be),
@@ -32,7 +32,8 @@
 enum datafs_role {
 	DATAFS_ROLE_STRANGER,	/* has proven nothing yet */
 	DATAFS_ROLE_MEMBER,	/* of the quorum */
-	DATAFS_ROLE_CLIENT,	/* a node's daemon */
+	DATAFS_ROLE_CLIENT,	/* a node's daemon, to members */
+	DATAFS_ROLE_PEER,	/* the same, to those of other nodes */
 	DATAFS_ROLE_NR
 };
 

@@ -12,6 +12,7 @@
 #include "base/util.h"
 
 #define LABEL_CLIENT	"datafs wire 1 client key"
+#define LABEL_PEER	"datafs wire 1 peer key"
 #define FIELDS		4
 
 /* One line, taken apart. */
@@ -89,11 +90,15 @@ static bool field_number(struct field f, uint64_t max, uint64_t *res)
 
 static bool field_holder(struct field f, struct key_line *line)
 {
-	static const char member[] = "member", client[] = "client:";
+	static const char member[] = "member", peer[] = "peer", client[] = "client:";
 	const size_t skip = sizeof(client) - 1;
 
 	if (f.len == sizeof(member) - 1 && !memcmp(f.p, member, f.len)) {
 		line->holder = DATAFS_ROLE_MEMBER;
+		return true;
+	}
+	if (f.len == sizeof(peer) - 1 && !memcmp(f.p, peer, f.len)) {
+		line->holder = DATAFS_ROLE_PEER;
 		return true;
 	}
 	line->holder = DATAFS_ROLE_CLIENT;
@@ -116,7 +121,7 @@ static const char *key_line(const struct field *f, size_t n,
 		return "the id is not a number from 1 to 4294967295";
 	line->key.id = id;
 	if (!field_holder(f[2], line))
-		return "the holder is neither \"member\" nor \"client:NODE\"";
+		return "the holder is not \"member\", \"client:NODE\" or \"peer\"";
 	if (!field_hex(f[3], line->key.key, sizeof(line->key.key)))
 		return "the key is not 64 hexadecimal digits, or is zero";
 	return NULL;
@@ -288,12 +293,50 @@ int datafs_keys_derive(const uint8_t key[DATAFS_HASH_LEN],
 	return datafs_hmac(key, data, sizeof(data), out);
 }
 
+static int derive_peer(const uint8_t key[DATAFS_HASH_LEN],
+		       const uint8_t cluster[DATAFS_CLUSTER_LEN],
+		       uint8_t out[DATAFS_HASH_LEN])
+{
+	uint8_t data[sizeof(LABEL_PEER) - 1 + DATAFS_CLUSTER_LEN];
+
+	memcpy(data, LABEL_PEER, sizeof(LABEL_PEER) - 1);
+	memcpy(data + sizeof(LABEL_PEER) - 1, cluster, DATAFS_CLUSTER_LEN);
+	return datafs_hmac(key, data, sizeof(data), out);
+}
+
+int datafs_keys_for(const struct datafs_keys *member, enum datafs_role holder,
+		    uint64_t node, struct datafs_keys *res)
+{
+	int err = member->holder == DATAFS_ROLE_MEMBER ? 0 : -EACCES;
+
+	*res = *member;
+	res->holder = holder;
+	res->node = node;
+	for (unsigned int i = 0; i < member->n && !err; i++)
+		err = holder == DATAFS_ROLE_PEER ?
+		      derive_peer(member->key[i].key, member->cluster,
+				  res->key[i].key) :
+		      datafs_keys_derive(member->key[i].key, member->cluster,
+					 node, res->key[i].key);
+	if (err)
+		datafs_keys_wipe(res);
+	return err;
+}
+
+bool datafs_keys_same_holder(const struct datafs_keys *a,
+			     const struct datafs_keys *b)
+{
+	return !memcmp(a->cluster, b->cluster, sizeof(a->cluster)) &&
+	       a->off == b->off && a->holder == b->holder && a->node == b->node;
+}
+
 int datafs_keys_between(const struct datafs_keys *keys, uint32_t id,
 			enum datafs_role role_a, uint64_t node_a,
 			enum datafs_role role_b, uint64_t node_b,
 			uint8_t out[DATAFS_HASH_LEN])
 {
-	bool a = role_a == DATAFS_ROLE_CLIENT, b = role_b == DATAFS_ROLE_CLIENT;
+	bool a = role_a == DATAFS_ROLE_CLIENT;
+	enum datafs_role other = a ? role_b : role_a;
 	uint64_t node = a ? node_a : node_b;
 	unsigned int i;
 
@@ -301,16 +344,18 @@ int datafs_keys_between(const struct datafs_keys *keys, uint32_t id,
 		;
 	if (i == keys->n)
 		return -ENOKEY;
-	/* Two clients have no key in common. */
-	if (a && b)
+	if (a || role_b == DATAFS_ROLE_CLIENT) {
+		/* Two clients have no key in common, nor have a client and a peer. */
+		if (other != DATAFS_ROLE_MEMBER)
+			return -EACCES;
+		if (keys->holder == DATAFS_ROLE_MEMBER)
+			return datafs_keys_derive(keys->key[i].key,
+						  keys->cluster, node, out);
+		if (keys->holder != DATAFS_ROLE_CLIENT || keys->node != node)
+			return -EACCES;
+	} else if (role_a != role_b || keys->holder != role_a) {
 		return -EACCES;
-	if (keys->holder == DATAFS_ROLE_MEMBER && (a || b))
-		return datafs_keys_derive(keys->key[i].key, keys->cluster,
-					  node, out);
-	if (keys->holder == DATAFS_ROLE_CLIENT && !(a || b))
-		return -EACCES;
-	if (keys->holder == DATAFS_ROLE_CLIENT && keys->node != node)
-		return -EACCES;
+	}
 	memcpy(out, keys->key[i].key, DATAFS_HASH_LEN);
 	return 0;
 }

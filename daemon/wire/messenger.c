@@ -44,9 +44,10 @@ static void peer_again(struct datafs_peer *peer)
 	ms += random % (ms / 4 + 1);
 	peer->backoff = DATAFS_MIN(peer->backoff * 2,
 				   peer->wire->conf.limits.backoff_max);
+	/* Nobody else would ever connect to it. */
 	if (datafs_deadline_set(peer->wire->deadlines, &peer->again, ms))
-		datafs_log(LOG_ERR, "node %llu: no memory; not connected to any more",
-			   (unsigned long long)peer->node);
+		datafs_loop_fail(peer->wire->conf.loop, -ENOMEM,
+				 "to connect again");
 }
 
 void wire_lost(struct datafs_peer *peer, int err, const char *why, bool was_up)
@@ -128,11 +129,18 @@ void datafs_wire_disconnect(struct datafs_peer *peer)
 	free(peer);
 }
 
+/* Nobody else would ever accept any more. */
+static void accept_later(struct datafs_wire *wire)
+{
+	if (datafs_deadline_set(wire->deadlines, &wire->accept_again,
+				ACCEPT_AGAIN_MS))
+		datafs_loop_fail(wire->conf.loop, -ENOMEM, "to accept again");
+}
+
 static void accept_more(struct datafs_wire *wire)
 {
 	if (datafs_loop_accept(wire->conf.loop, &wire->accept, wire->listen_fd))
-		datafs_deadline_set(wire->deadlines, &wire->accept_again,
-				    ACCEPT_AGAIN_MS);
+		accept_later(wire);
 }
 
 static void accept_again(struct datafs_deadline *d)
@@ -154,8 +162,7 @@ static void accepted(struct datafs_event *ev, int res)
 	}
 	if (res < 0) {
 		wire_stranger(wire, strerror(-res), "");
-		datafs_deadline_set(wire->deadlines, &wire->accept_again,
-				    ACCEPT_AGAIN_MS);
+		accept_later(wire);
 		return;
 	}
 	if (wire->half_open >= l->half_open || wire->accepted >= l->conns) {
@@ -206,6 +213,8 @@ int datafs_wire_new(const struct datafs_wire_conf *conf,
 	if (!wire)
 		return -ENOMEM;
 	wire->conf = *conf;
+	wire->keys = *conf->self.keys;
+	wire->conf.self.keys = &wire->keys;
 	wire->listen_fd = -1;
 	wire->accept.fn = accepted;
 	wire->accept_again.fn = accept_again;
@@ -215,6 +224,7 @@ int datafs_wire_new(const struct datafs_wire_conf *conf,
 	TAILQ_INIT(&wire->peers);
 	err = datafs_deadlines_new(conf->loop, &wire->deadlines);
 	if (err) {
+		datafs_keys_wipe(&wire->keys);
 		free(wire);
 		return err;
 	}
@@ -266,5 +276,6 @@ void datafs_wire_free(struct datafs_wire *wire)
 	}
 	datafs_loop_forget(wire->conf.loop, &wire->flush);
 	datafs_deadlines_free(wire->deadlines);
+	datafs_keys_wipe(&wire->keys);
 	free(wire);
 }

@@ -9,11 +9,15 @@
  * datafs_wire_free().
  *
  * Flow control. Frames and calls are refused with -EAGAIN while more than
- * limits.queue bytes wait in a connection; ready() tells when half of it is
- * free. Replies and what the messenger says itself are taken up to four times
- * as much, and then the connection ends: its reader is too slow. Who has
- * DATAFS_CALLS_MAX calls in flight gets -EAGAIN for the next; a peer that has
- * more is cut off.
+ * limits.queue bytes wait in a connection; so are calls while DATAFS_CALLS_MAX
+ * of them, or DATAFS_CALLS_BYTES of their bodies, are in flight. A peer that has
+ * more is cut off. While more than limits.queue bytes of replies wait, call() is
+ * not called for new calls: they wait here, and all other frames go past them.
+ * So who answers in call() can always do so. Who answers later is refused with
+ * -EAGAIN when four times as much waits, and gives the same reply again in
+ * ready(), which tells after each -EAGAIN that there is room: half of limits.queue,
+ * and that of a call of any length. What the messenger says itself has room of
+ * its own.
  */
 #ifndef DATAFS_WIRE_MESSENGER_H
 #define DATAFS_WIRE_MESSENGER_H
@@ -24,6 +28,8 @@
 
 /* Calls in flight in one direction of a connection. Of the wire: a power of 2. */
 #define DATAFS_CALLS_MAX	1024
+/* Bytes of their bodies. Of the wire, too. */
+#define DATAFS_CALLS_BYTES	(8u << 20)
 
 struct datafs_wire;
 struct datafs_conn;	/* one connection that is up or was */
@@ -57,13 +63,13 @@ struct datafs_wire_ops {
 		     const void *body, uint32_t len);
 	/* Nobody waits for the reply to @id any more. May be NULL. */
 	void (*cancelled)(void *arg, struct datafs_conn *conn, uint64_t id);
-	/* There is room in the queue again, after -EAGAIN. May be NULL. */
+	/* There is room again, after -EAGAIN. May be NULL. */
 	void (*ready)(void *arg, struct datafs_conn *conn);
 };
 
 struct datafs_wire_conf {
 	struct datafs_loop *loop;
-	struct datafs_handshake_conf self;	/* its keys must live as long */
+	struct datafs_handshake_conf self;	/* its keys are copied */
 	struct datafs_wire_limits limits;
 	const struct datafs_wire_ops *ops;
 	void *arg;
@@ -76,6 +82,18 @@ int datafs_wire_new(const struct datafs_wire_conf *conf,
  * Runs the loop for a moment, so not from a callback of the messenger.
  */
 void datafs_wire_free(struct datafs_wire *wire);
+/*
+ * Other keys for the handshakes to come: of the same cluster and holder, and
+ * with authentication on or off as before; else -EINVAL after a line in the log,
+ * and nothing changes. Connections go on with the keys they have; those of a key
+ * that is not live any more go down with -EKEYREVOKED, and connect again.
+ */
+int datafs_wire_rekey(struct datafs_wire *wire, const struct datafs_keys *keys);
+/*
+ * The same from a key file, for a program that is told so (SIGHUP). May block on
+ * the disk. 0, -EINVAL as above, or the error of datafs_keys_load().
+ */
+int datafs_wire_reload(struct datafs_wire *wire, const char *path);
 /* Once. -EADDRINUSE and the like, after a line in the log. */
 int datafs_wire_listen(struct datafs_wire *wire, const struct sockaddr *addr,
 		       socklen_t len);
@@ -100,7 +118,7 @@ void datafs_conn_end(struct datafs_conn *conn, int err);
 
 /*
  * Queues a RAFT or BULK frame; the body is copied. 0, -EAGAIN, -ENOTCONN (down),
- * -EPROTO, -EMSGSIZE, -ENOMEM.
+ * -EPROTO, -EMSGSIZE, -ENOMEM, -EIO (libcrypto).
  */
 int datafs_conn_send(struct datafs_conn *conn, const struct datafs_frame *f);
 
@@ -126,8 +144,9 @@ int datafs_conn_call(struct datafs_conn *conn, struct datafs_call *call,
 /* @fn is not called any more. Nothing, if it is not under way. */
 void datafs_call_cancel(struct datafs_call *call);
 /*
- * 0, -ENOENT (answered or cancelled already), -ENOTCONN, -EMSGSIZE. -ENOBUFS
- * and -ENOMEM have ended the connection.
+ * 0, -ENOENT (answered or cancelled already), -ENOTCONN, -EMSGSIZE; -EAGAIN: it
+ * is still owed, to be given again in ready(). -ENOMEM and -EIO have ended the
+ * connection.
  */
 int datafs_conn_reply(struct datafs_conn *conn, uint64_t id, const void *body,
 		      uint32_t len);

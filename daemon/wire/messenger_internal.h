@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the messenger share: messenger.c (listening, connecting
- * again), conn.c (a connection's life), queue.c (what it sends), calls.c.
+ * again), rekey.c (other keys), conn.c (a connection's life), queue.c (what it sends), calls.c.
  */
 #ifndef DATAFS_WIRE_MESSENGER_INTERNAL_H
 #define DATAFS_WIRE_MESSENGER_INTERNAL_H
@@ -10,7 +10,7 @@
 
 #include "messenger.h"
 
-/* Times limits.queue: where a reader is too slow. */
+/* Times limits.queue: where replies are not taken any more either. */
 #define QUEUE_HARD	4
 
 enum conn_state {
@@ -26,6 +26,7 @@ enum conn_state {
 struct chunk {
 	TAILQ_ENTRY(chunk) link;
 	size_t size, start, end;
+	size_t replies;		/* bytes of replies that were appended */
 	uint8_t data[];
 };
 
@@ -34,6 +35,8 @@ struct chunk {
 struct queue {
 	TAILQ_HEAD(chunks, chunk) chunks;
 	size_t bytes;
+	size_t replies;		/* of @bytes; a chunk's until all of it is sent */
+	uint64_t gone;		/* bytes that were sent, from the beginning */
 	struct msghdr msg;
 	struct iovec iov[SEND_CHUNKS];
 };
@@ -50,6 +53,18 @@ struct calls {
 	uint16_t unused[DATAFS_CALLS_MAX];	/* slots of out, a stack */
 	unsigned int n_unused;
 	uint64_t in[DATAFS_CALLS_MAX];		/* ids that we owe a reply; 0: none */
+	/* Of the bodies of those in flight, and their sums. */
+	uint32_t out_len[DATAFS_CALLS_MAX], in_len[DATAFS_CALLS_MAX];
+	uint32_t out_bytes, in_bytes;
+	TAILQ_HEAD(, held_call) held;		/* of @in: not handed out yet */
+};
+
+/* A call that came while too many replies waited. */
+struct held_call {
+	TAILQ_ENTRY(held_call) link;
+	uint64_t id;
+	uint32_t len;
+	uint8_t body[];
 };
 
 struct datafs_conn {
@@ -67,8 +82,12 @@ struct datafs_conn {
 	struct datafs_event recv, send;	/* send: also of connect */
 	struct datafs_deadline deadline;	/* of the handshake, then keepalive */
 	int64_t heard, taken;		/* when the peer last sent, took bytes */
+	int64_t asked;			/* when a PING went out; 0: not since heard */
+	/* Where in the stream the last ones end: one of each waits at most. */
+	uint64_t ping_end, pong_end;
 	bool heard_frame;		/* since it is up */
-	bool full;			/* somebody was told -EAGAIN */
+	bool full;			/* somebody was told -EAGAIN: the queue is */
+	bool calls_full;		/* the same: too many calls in flight */
 	bool dirty;			/* on wire->dirty */
 	struct queue queue;
 	struct calls *calls;
@@ -90,6 +109,7 @@ struct datafs_peer {
 
 struct datafs_wire {
 	struct datafs_wire_conf conf;
+	struct datafs_keys keys;	/* of conf.self */
 	struct datafs_deadlines *deadlines;
 	TAILQ_HEAD(, datafs_conn) conns, dirty;
 	TAILQ_HEAD(, datafs_peer) peers;
@@ -121,19 +141,30 @@ void conn_sent(struct datafs_event *ev, int res);
  */
 int conn_queue(struct datafs_conn *conn, const struct datafs_frame *f,
 	       size_t limit);
-/* Of what must not be left out: the connection ends if it cannot be queued. */
+/*
+ * Of what must not be left out, and that there can only be so much of: CANCELs
+ * (one for a call in flight), a PING and a PONG, the handshake. They have room
+ * whatever else waits. The connection ends if it cannot be queued.
+ */
 int conn_must_queue(struct datafs_conn *conn, uint16_t type, uint64_t id,
 		    const void *body, uint32_t len);
+/* PING or PONG. If one waits already, that one does. */
+void conn_beat(struct datafs_conn *conn, uint16_t type);
 void wire_flush(struct datafs_task *task);
 void conn_flush(struct datafs_conn *conn);
+/* @n of the first bytes are the socket's now. */
 void queue_sent(struct queue *q, size_t n);
 void queue_free(struct queue *q);
 
 /* calls.c */
 int calls_new(struct calls **res);
-/* All that are under way fail. */
+/* All that are under way fail; those that are held are dropped. */
 void calls_fail(struct datafs_conn *conn);
-/* CALL, REPLY, CANCEL. 0, or -EPROTO: the peer breaks the rules. */
+/* CALL, REPLY, CANCEL. 0, -EPROTO (the peer breaks the rules), or -ENOMEM. */
 int calls_frame(struct datafs_conn *conn, const struct datafs_frame *f);
+/* Those that are held, as far as the replies that wait allow. */
+void calls_hand_out(struct datafs_conn *conn);
+/* Would a call of any length be taken? */
+bool calls_have_room(const struct calls *calls);
 
 #endif

@@ -20,7 +20,7 @@ static struct chunk *queue_room(struct queue *q, size_t n)
 	if (!c)
 		return NULL;
 	c->size = DATAFS_MAX(n, CHUNK_SIZE);
-	c->start = c->end = 0;
+	c->start = c->end = c->replies = 0;
 	TAILQ_INSERT_TAIL(&q->chunks, c, link);
 	return c;
 }
@@ -39,6 +39,7 @@ void queue_sent(struct queue *q, size_t n)
 	struct chunk *c;
 
 	q->bytes -= n;
+	q->gone += n;
 	while (n) {
 		size_t part;
 
@@ -48,6 +49,7 @@ void queue_sent(struct queue *q, size_t n)
 		n -= part;
 		if (c->start < c->end)
 			return;
+		q->replies -= c->replies;
 		TAILQ_REMOVE(&q->chunks, c, link);
 		free(c);
 	}
@@ -87,6 +89,10 @@ int conn_queue(struct datafs_conn *conn, const struct datafs_frame *f,
 	if (!q->bytes)
 		conn->taken = datafs_now();
 	q->bytes += n;
+	if (f->type == DATAFS_FRAME_REPLY) {
+		c->replies += n;
+		q->replies += n;
+	}
 	if (!conn->dirty && !conn->send.pending) {
 		if (!conn->wire->flushing)
 			datafs_loop_defer(conn->wire->conf.loop,
@@ -103,15 +109,22 @@ int conn_must_queue(struct datafs_conn *conn, uint16_t type, uint64_t id,
 {
 	struct datafs_frame f = { .type = type, .id = id, .body = body,
 				  .len = len };
-	int err = conn_queue(conn, &f,
-			     conn->wire->conf.limits.queue * QUEUE_HARD);
+	int err = conn_queue(conn, &f, SIZE_MAX);
 
-	if (!err || err == -EMSGSIZE)
-		return err;
-	if (err == -EAGAIN)
-		err = -ENOBUFS;
-	datafs_conn_end(conn, err);
+	if (err)
+		datafs_conn_end(conn, err);
 	return err;
+}
+
+void conn_beat(struct datafs_conn *conn, uint16_t type)
+{
+	uint64_t *end = type == DATAFS_FRAME_PING ? &conn->ping_end :
+						    &conn->pong_end;
+
+	if (*end > conn->queue.gone)
+		return;
+	if (!conn_must_queue(conn, type, 0, NULL, 0))
+		*end = conn->queue.gone + conn->queue.bytes;
 }
 
 void conn_flush(struct datafs_conn *conn)

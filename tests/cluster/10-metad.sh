@@ -124,7 +124,7 @@ members_end()
 
 same_states()
 {
-	"$PROG/metasum" "$D"/[123]/db > "$D/sums" || return 1
+	"$PROG/metasum" "$D"/[123]/db/db-* > "$D/sums" || return 1
 	note "states: $(tr '\n' ';' < "$D/sums")"
 	[ "$(cut -d ' ' -f 1,2 "$D/sums" | sort -u | wc -l)" -eq 1 ] &&
 		[ "$(wc -l < "$D/sums")" -eq 3 ]

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(keys.n >= 1 && keys.n <= DATAFS_KEYS_MAX && !keys.off);
 	MUST(keys.key[0].id);
 	MUST(keys.n == 1 || (keys.key[1].id && keys.key[1].id < keys.key[0].id));
-	MUST(keys.holder == DATAFS_ROLE_MEMBER ? !keys.node :
-	     keys.holder == DATAFS_ROLE_CLIENT && keys.node);
+	MUST(keys.holder == DATAFS_ROLE_CLIENT ? keys.node : !keys.node);
+	MUST(keys.holder != DATAFS_ROLE_STRANGER && keys.holder < DATAFS_ROLE_NR);
 	return 0;
 }

@@ -327,6 +327,7 @@ static const char *const key_files[] = {
 	"", "# words\n" CLUSTER "1 member " KEY,
 	CLUSTER "1 member " KEY CLUSTER "2 member f" KEY,
 	CLUSTER "4294967295 client:18446744073709551615 " KEY, "\t \n\n#",
+	CLUSTER "1 peer " KEY,
 };
 
 static void key_texts(void)

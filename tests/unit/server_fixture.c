@@ -3,6 +3,7 @@
 #include "server_fixture.h"
 
 #include <arpa/inet.h>
+#include <glob.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,13 +284,18 @@ static uint8_t *dump_of(unsigned int id, size_t *len)
 {
 	struct datafs_metad_options opt = { 0 };
 	struct datafs_metad *m;
-	char db[4300];
+	char pattern[4300];
+	glob_t found;
 	uint8_t *is;
 
-	snprintf(db, sizeof(db), "%s/db", nodes[id].dir);
-	opt.dir = db;
+	/* one database: those before it are gone */
+	snprintf(pattern, sizeof(pattern), "%s/db/db-*", nodes[id].dir);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_int_equal(found.gl_pathc, 1);
+	opt.dir = found.gl_pathv[0];
 	memcpy(opt.id, member_keys.cluster, sizeof(opt.id));
 	assert_int_equal(datafs_metad_open(&opt, &m), 0);
+	globfree(&found);
 	assert_null(metad_check(m));
 	is = metad_dump(m, len);
 	datafs_metad_close(m);

@@ -147,7 +147,7 @@ static void put_entries(struct sim_disk *d, const struct pending *p, unsigned in
 		add(d, p->entries[i].term, p->entries[i].type, &p->entries[i].buf);
 }
 
-static void put_snapshot(struct sim_disk *d, const struct pending *p)
+static void put_snapshot(struct sim_disk *d, const struct pending *p, bool half)
 {
 	const struct raft_snapshot *s = p->snapshot;
 	uint64_t first = s->index >= p->trailing ? s->index - p->trailing + 1 : 1;
@@ -162,6 +162,8 @@ static void put_snapshot(struct sim_disk *d, const struct pending *p)
 	d->index = s->index;
 	d->snap_term = s->term;
 	d->conf_index = s->configuration_index;
+	if (half && d->first + d->n > s->index)
+		return;
 	if (!p->trailing) {
 		cut_from(d, 0);
 		d->first = s->index + 1;
@@ -181,7 +183,7 @@ static void put_snapshot(struct sim_disk *d, const struct pending *p)
 static void put(struct sim_disk *d, const struct pending *p)
 {
 	if (p->snapshot)
-		put_snapshot(d, p);
+		put_snapshot(d, p, false);
 	else
 		put_entries(d, p, p->n);
 }
@@ -237,7 +239,11 @@ void sim_disk_crash(struct sim_disk *d)
 	struct pending *p;
 
 	while ((p = d->pending)) {
-		if (!lost && sim_pick(d->sim, 2)) {
+		if (!lost && p->snapshot && !p->trailing && sim_pick(d->sim, 2)) {
+			/* the log that it replaces is still there, or some of it */
+			lost = true;
+			put_snapshot(d, p, true);
+		} else if (!lost && sim_pick(d->sim, 2)) {
 			put(d, p);
 		} else if (!lost) {
 			lost = true;

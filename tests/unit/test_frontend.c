@@ -72,26 +72,28 @@ static void on_wake(void *arg)
 		datafs_loop_stop(loop);
 }
 
-static void answer_stats(void *arg, FILE *out)
+static void answer_stats(void *arg, const char *args, FILE *out)
 {
+	(void)args;
 	datafs_vfs_stats(arg, out);
 }
 
-static void answer_status(void *arg, FILE *out)
+static void answer_status(void *arg, const char *args, FILE *out)
 {
+	(void)args;
 	datafs_vfs_status(arg, out);
 }
 
 static atomic_int asked, told;
 static atomic_bool go;
 
-static void answer_tell(void *arg, FILE *out)
+static void answer_tell(void *arg, const char *args, FILE *out)
 {
 	(void)arg;
 	atomic_fetch_add(&asked, 1);
 	while (!atomic_load(&go))
 		usleep(1000);
-	fprintf(out, "told\n");
+	fprintf(out, "told %s\n", args);
 }
 
 static void was_told(void *arg)
@@ -493,6 +495,8 @@ static void test_socket(void **state)
 	assert_non_null(strstr(text, "/src -\n"));
 	ask_socket("rubbish\n", text, sizeof(text));
 	assert_string_equal(text, "error unknown request\n");
+	ask_socket("tel 1\n", text, sizeof(text));
+	assert_string_equal(text, "error unknown request\n");
 
 	/* Nothing is begun for one that has gone before it heard of it. */
 	close(say_to_socket("tell\n"));
@@ -502,8 +506,8 @@ static void test_socket(void **state)
 	while (!datafs_pool_idle(pool))
 		usleep(1000);
 	assert_int_equal(atomic_load(&told), 0);
-	ask_socket("tell\n", text, sizeof(text));
-	assert_string_equal(text, "told\n");
+	ask_socket("tell 1 2\n", text, sizeof(text));
+	assert_string_equal(text, "told 1 2\n");
 	while (!datafs_pool_idle(pool))
 		usleep(1000);
 	assert_int_equal(atomic_load(&told), 1);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <liburing.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/loop.h"
 
 static struct datafs_loop *loop;
@@ -181,6 +183,136 @@ static void accept_cancelled(void **state)
 	close(out);
 }
 
+/* Reads of pipes; there is something in the second only. */
+static struct datafs_event reads[3];
+static int pipes[3][2];
+
+static void cancel_third(struct datafs_event *ev, int res)
+{
+	count(ev, res);
+	assert_ptr_equal(ev, &reads[1]);
+	datafs_loop_cancel(loop, &reads[2]);
+	assert_false(reads[2].pending);
+}
+
+static void cancel_first(struct datafs_event *ev, int res)
+{
+	count(ev, res);
+	assert_ptr_equal(ev, &reads[1]);
+	datafs_loop_cancel(loop, &reads[0]);
+	assert_false(reads[0].pending);
+	/* It is over, and may be something else by now. */
+	memset(&reads[0], 0x5a, sizeof(reads[0]));
+}
+
+static void read_pipes(void (*second)(struct datafs_event *ev, int res))
+{
+	static char bytes[3];
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pipe(pipes[i]), 0);
+		reads[i] = (struct datafs_event) { .fn = i == 1 ? second : count };
+		assert_int_equal(datafs_loop_read(loop, &reads[i], pipes[i][0],
+						  &bytes[i], 1), 0);
+	}
+	assert_int_equal(write(pipes[1][1], "x", 1), 1);
+}
+
+static void close_pipes(void)
+{
+	for (int i = 0; i < 3; i++) {
+		close(pipes[i][0]);
+		close(pipes[i][1]);
+	}
+}
+
+/* Nobody is called who was cancelled, by whichever of the two it ends. */
+static void cancel_in_cancel(void **state)
+{
+	(void)state;
+	read_pipes(cancel_third);
+	datafs_loop_cancel(loop, &reads[0]);
+	assert_false(reads[0].pending);
+	assert_false(reads[2].pending);
+	assert_int_equal(happened, 1);
+	assert_int_equal(last_res, 1);
+	close_pipes();
+}
+
+/* Two wait for the end of the same one. */
+static void cancel_twice(void **state)
+{
+	(void)state;
+	read_pipes(cancel_first);
+	datafs_loop_cancel(loop, &reads[0]);
+	assert_int_equal(happened, 1);
+	datafs_loop_cancel(loop, &reads[2]);
+	assert_int_equal(happened, 1);
+	close_pipes();
+}
+
+/* What a full ring does: nothing of what is asked for gets out of it. */
+static bool full;
+
+int __real_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+	return full ? -EAGAIN : __real_io_uring_submit(ring);
+}
+
+static struct datafs_event polls[1000];
+
+/* Before the loop's own read, which this wakes, is made again. */
+static void fill_and_wake(struct datafs_event *ev, int res)
+{
+	unsigned int i = 0;
+
+	count(ev, res);
+	full = true;
+	do
+		polls[i].fn = count;
+	while (!datafs_loop_poll(loop, &polls[i++], pipes[0][0]) && i < 1000);
+	assert_true(i < 1000);
+	datafs_loop_wake(loop);
+}
+
+static void never(struct datafs_task *t)
+{
+	(void)t;
+	happened += 100;
+}
+
+/* A loop that nobody could wake any more ends, and says so. */
+static void no_wake(void **state)
+{
+	struct datafs_task task = { .fn = never };
+
+	(void)state;
+	datafs_log_set_level(LOG_CRIT);
+	read_pipes(fill_and_wake);
+	assert_int_equal(datafs_loop_run(loop), -EBUSY);
+	assert_int_equal(happened, 1);
+	full = false;
+	datafs_loop_post(loop, &task);
+	assert_int_equal(datafs_loop_run(loop), -EBUSY);
+	assert_int_equal(happened, 1);
+	datafs_loop_free(loop);
+	close_pipes();
+	assert_int_equal(datafs_loop_new(&loop), 0);
+}
+
+/* Who depends on the loop ends it. */
+static void failed(void **state)
+{
+	(void)state;
+	datafs_loop_fail(loop, -EIO, "a test");
+	assert_int_equal(datafs_loop_run(loop), -EIO);
+	/* The first of the reasons. */
+	datafs_loop_fail(loop, -EBUSY, "a test");
+	assert_int_equal(datafs_loop_run(loop), -EIO);
+}
+
 struct a_task {
 	struct datafs_task task;
 	unsigned int no;
@@ -281,6 +413,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(sockets), T(failures), T(aborted), T(accept_cancelled),
+		T(cancel_in_cancel), T(cancel_twice), T(no_wake), T(failed),
 		T(deferred_order), T(posts),
 	};
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "raft_samples.h"
+#include "wire/frame.h"
 
 struct sample {
 	struct datafs_raft_frame frame;
@@ -203,6 +204,38 @@ static void bounds(void **state)
 	sample_end(&s);
 }
 
+/* The longest frame of entries that can be made is one that can be sent. */
+static void longest(void **state)
+{
+	const unsigned int n = DATAFS_RAFT_ENTRIES_MAX;
+	struct raft_entry *many = calloc(n, sizeof(*many));
+	char *big = calloc(1, DATAFS_RAFT_ENTRY_MAX);
+	struct sample s;
+	void *bytes;
+	long len;
+
+	(void)state;
+	assert_true(big && many);
+	sample_make(&s, RAFT_APPEND_ENTRIES);
+	for (unsigned int i = 0; i < n; i++) {
+		many[i].type = RAFT_COMMAND;
+		many[i].buf.base = big;
+		many[i].buf.len = DATAFS_RAFT_BATCH_MAX / n;
+	}
+	many[0].buf.len += DATAFS_RAFT_BATCH_MAX % n;
+	s.frame.raft.append_entries.entries = many;
+	s.frame.raft.append_entries.n_entries = n;
+	len = datafs_raft_encode(&s.frame, &bytes);
+	assert_true(len > (long)DATAFS_RAFT_BATCH_MAX);
+	assert_true(len <= (long)DATAFS_FRAME_MAX_BULK);
+	free(bytes);
+	many[0].buf.len++;
+	assert_int_equal(datafs_raft_encode(&s.frame, &bytes), -EINVAL);
+	free(big);
+	free(many);
+	sample_end(&s);
+}
+
 /* Its own decoder would believe the count, and read on. */
 static void configurations(void **state)
 {
@@ -235,6 +268,7 @@ int main(void)
 		cmocka_unit_test(changed_bytes),
 		cmocka_unit_test(change_is_first),
 		cmocka_unit_test(bounds),
+		cmocka_unit_test(longest),
 		cmocka_unit_test(configurations),
 	};
 

@@ -337,13 +337,13 @@ static void oversized(void **state)
 /* Who may send what, written down once more. */
 static void roles(void **state)
 {
-	static const char who[DATAFS_FRAME_TYPES][4] = {
+	static const char who[DATAFS_FRAME_TYPES][5] = {
 		[DATAFS_FRAME_HELLO] = "s", [DATAFS_FRAME_ANSWER] = "s",
 		[DATAFS_FRAME_PROOF] = "s", [DATAFS_FRAME_REFUSE] = "s",
-		[DATAFS_FRAME_PING] = "mc", [DATAFS_FRAME_PONG] = "mc",
-		[DATAFS_FRAME_CALL] = "mc", [DATAFS_FRAME_REPLY] = "mc",
-		[DATAFS_FRAME_CANCEL] = "mc", [DATAFS_FRAME_RAFT] = "m",
-		[DATAFS_FRAME_BULK] = "m",
+		[DATAFS_FRAME_PING] = "mcp", [DATAFS_FRAME_PONG] = "mcp",
+		[DATAFS_FRAME_CALL] = "mcp", [DATAFS_FRAME_REPLY] = "mcp",
+		[DATAFS_FRAME_CANCEL] = "mcp", [DATAFS_FRAME_RAFT] = "m",
+		[DATAFS_FRAME_BULK] = "mp",
 	};
 	uint8_t head[DATAFS_FRAME_HEAD] = { 'D', 'F', 'W', 1 };
 	struct datafs_decoder dec;
@@ -353,7 +353,7 @@ static void roles(void **state)
 	for (int role = 0; role < DATAFS_ROLE_NR; role++) {
 		for (int type = 0; type < DATAFS_FRAME_TYPES + 3; type++) {
 			bool may = type < DATAFS_FRAME_TYPES &&
-				   who[type][0] && strchr(who[type], "smc"[role]);
+				   who[type][0] && strchr(who[type], "smcp"[role]);
 
 			datafs_put_be16(head + 4, type);
 			new_head_crc(head);

@@ -9,7 +9,8 @@
 
 #define M	DATAFS_ROLE_MEMBER
 #define C	DATAFS_ROLE_CLIENT
-#define ALL	(1u << M | 1u << C)
+#define P	DATAFS_ROLE_PEER
+#define ALL	(1u << M | 1u << C | 1u << P)
 
 /* Offsets of the format. */
 #define AT_ROLE		4
@@ -281,6 +282,34 @@ static void role_not_allowed(void **state)
 	both_failed(DATAFS_REFUSAL_ROLE, &b);
 }
 
+/* Daemons of nodes, to each other, and to nobody else. */
+static void peers(void **state)
+{
+	static const enum datafs_role others[] = { M, C };
+	struct datafs_keys member = wire_keys(2, 2), keys;
+
+	(void)state;
+	assert_int_equal(datafs_keys_for(&member, P, 0, &keys), 0);
+	be(&a, P, 1, keys);
+	be(&b, P, 2, keys);
+	assert_int_equal(speak(-1, NULL), 3);
+	both_done();
+	assert_int_equal(b.hs.peer.role, P);
+	for (unsigned int i = 0; i < 2; i++) {
+		/* A member has what their key is made of, and does not use it. */
+		be(&b, others[i], 2, others[i] == M ? member :
+					wire_client_keys(&member, 2));
+		be(&a, P, 1, keys);
+		assert_int_equal(speak(-1, NULL), 2);
+		both_failed(DATAFS_REFUSAL_ROLE, &b);
+		/* Nor is it good for another role. */
+		be(&a, others[i], 1, keys);
+		be(&b, M, 2, member);
+		assert_int_equal(speak(-1, NULL), 3);
+		assert_int_equal(a.hs.refusal, DATAFS_REFUSAL_ROLE);
+	}
+}
+
 static void another_major(struct datafs_handshake_msg *msg)
 {
 	msg->body[1]++;
@@ -531,7 +560,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
 		T(members), T(client), T(pretender), T(rotation), T(wrong_key),
-		T(off), T(not_them), T(role_not_allowed), T(versions),
+		T(off), T(not_them), T(role_not_allowed), T(peers), T(versions),
 		T(every_bit), T(every_length), T(replay), T(echo), T(mirror),
 		T(downgrade), T(out_of_turn), T(refusals),
 	};

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "wire_fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -79,6 +80,9 @@ static void good(void **state)
 	assert_int_equal(k.key[0].id, UINT32_MAX);
 	assert_int_equal(k.holder, DATAFS_ROLE_CLIENT);
 	assert_int_equal(k.node, UINT64_MAX);
+	assert_int_equal(parse(&k, C1 " 1 peer " K1 "\n" C1 " 2 peer " K2), 0);
+	assert_int_equal(k.holder, DATAFS_ROLE_PEER);
+	assert_int_equal(k.node, 0);
 }
 
 static void bad(void **state)
@@ -99,6 +103,8 @@ static void bad(void **state)
 		C1 " 1 member " K1 "\n" C2 " 2 member " K2,
 		C1 " 1 member " K1 "\n" C1 " 2 client:1 " K2,
 		C1 " 1 client:2 " K1 "\n" C1 " 2 client:1 " K2,
+		C1 " 1 peers " K1, C1 " 1 peer:1 " K1,
+		C1 " 1 member " K1 "\n" C1 " 2 peer " K2,
 		C1 " 1 member " K1 "\n" C1 " 1 member " K2,
 		C1 " 1 member " K1 "\n" C1 " 2 member " K1,
 		C1 " 1 member " K1 "\n" C1 " 2 member " K2 "\n" C1 " 3 member 33" K1,
@@ -208,16 +214,36 @@ static void derived(void **state)
 		0x16, 0x84, 0x40, 0xa7, 0x97, 0x12, 0x92, 0xcc, 0x90, 0xdf, 0xce,
 		0x14, 0x3b, 0x74, 0xc3, 0x4f, 0xdc, 0x74, 0xd6, 0x36, 0x49,
 	};
-	uint8_t key[DATAFS_HASH_LEN], cluster[16], out[DATAFS_HASH_LEN];
+	static const uint8_t want_peer[DATAFS_HASH_LEN] = {
+		0x32, 0x93, 0xf9, 0x0d, 0x3a, 0x12, 0xad, 0xcd, 0x0f, 0xb0, 0x91,
+		0x8f, 0x75, 0xb9, 0xa1, 0x62, 0x40, 0x53, 0x8e, 0x07, 0x14, 0x89,
+		0xcc, 0xf4, 0x43, 0x1c, 0x98, 0xbb, 0x48, 0xd1, 0x3f, 0xd0,
+	};
+	struct datafs_keys member = { .holder = DATAFS_ROLE_MEMBER, .n = 2 };
+	struct datafs_keys k;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(key); i++)
-		key[i] = i;
-	for (size_t i = 0; i < sizeof(cluster); i++)
-		cluster[i] = 0x10 + i;
-	assert_int_equal(datafs_keys_derive(key, cluster, 0x0102030405060708,
-					    out), 0);
-	assert_memory_equal(out, want, sizeof(want));
+	member.key[0].id = 9;
+	member.key[1].id = 4;
+	for (size_t i = 0; i < DATAFS_HASH_LEN; i++)
+		member.key[1].key[i] = i;
+	for (size_t i = 0; i < sizeof(member.cluster); i++)
+		member.cluster[i] = 0x10 + i;
+	assert_int_equal(datafs_keys_for(&member, DATAFS_ROLE_CLIENT,
+					 0x0102030405060708, &k), 0);
+	assert_int_equal(k.n, 2);
+	assert_int_equal(k.key[0].id, 9);
+	assert_int_equal(k.key[1].id, 4);
+	assert_int_equal(k.node, 0x0102030405060708);
+	assert_memory_equal(k.key[1].key, want, sizeof(want));
+	assert_memory_not_equal(k.key[0].key, want, sizeof(want));
+	assert_int_equal(datafs_keys_for(&member, DATAFS_ROLE_PEER, 0, &k), 0);
+	assert_int_equal(k.holder, DATAFS_ROLE_PEER);
+	assert_memory_equal(k.key[1].key, want_peer, sizeof(want_peer));
+	/* Of a derived one none is derived. */
+	member.holder = DATAFS_ROLE_PEER;
+	assert_int_equal(datafs_keys_for(&member, DATAFS_ROLE_PEER, 0, &k), -EACCES);
+	assert_memory_equal(&k, nothing, sizeof(k));
 }
 
 /* Who has a key with whom, and that both sides have the same one. */
@@ -245,12 +271,127 @@ static void pairs(void **state)
 	assert_int_equal(datafs_keys_between(&five, 5, c, 5, c, 6, b), -EACCES);
 }
 
+/* The peers' is theirs only, and all of them have the same. */
+static void peer_pairs(void **state)
+{
+	const enum datafs_role m = DATAFS_ROLE_MEMBER, c = DATAFS_ROLE_CLIENT,
+			       p = DATAFS_ROLE_PEER;
+	struct datafs_keys member = wire_keys(5, 2), peer;
+	struct datafs_keys five = wire_client_keys(&member, 5);
+	uint8_t a[DATAFS_HASH_LEN];
+
+	(void)state;
+	assert_int_equal(datafs_keys_for(&member, p, 0, &peer), 0);
+	assert_int_equal(datafs_keys_between(&peer, 5, p, 1, p, 2, a), 0);
+	assert_memory_equal(a, peer.key[0].key, sizeof(a));
+	for (enum datafs_role other = 0; other < DATAFS_ROLE_NR; other++) {
+		const struct datafs_keys *all[] = { &member, &five, &peer };
+
+		if (other == p)
+			continue;
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(datafs_keys_between(all[i], 5, p, 5,
+							     other, 5, a), -EACCES);
+			assert_int_equal(datafs_keys_between(all[i], 5, other, 5,
+							     p, 5, a), -EACCES);
+		}
+	}
+	assert_int_equal(datafs_keys_between(&member, 5, p, 1, p, 2, a), -EACCES);
+	assert_int_equal(datafs_keys_between(&five, 5, p, 5, p, 2, a), -EACCES);
+	assert_int_equal(datafs_keys_between(&peer, 5, m, 1, m, 2, a), -EACCES);
+	assert_int_equal(datafs_keys_between(&peer, 5, m, 1, c, 0, a), -EACCES);
+}
+
+static void stored_is(const struct datafs_keys *want)
+{
+	struct datafs_keys k;
+	struct stat st;
+
+	assert_int_equal(datafs_keys_load(&k, path), 0);
+	assert_memory_equal(&k, want, sizeof(k));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static unsigned int files_in(const char *dir)
+{
+	unsigned int n = 0;
+	struct dirent *e;
+	DIR *d = opendir(dir);
+
+	while ((e = readdir(d)))
+		n += *e->d_name != '.';
+	closedir(d);
+	return n;
+}
+
+/* What is written is what is read, whatever the umask. */
+static void stored(void **state)
+{
+	struct datafs_keys keys, other, derived;
+	mode_t mask = umask(0);
+
+	(void)state;
+	assert_int_equal(datafs_keys_new(&keys), 0);
+	assert_int_equal(datafs_keys_new(&other), 0);
+	assert_memory_not_equal(keys.cluster, other.cluster, sizeof(keys.cluster));
+	assert_memory_not_equal(keys.key[0].key, other.key[0].key, DATAFS_HASH_LEN);
+	assert_int_equal(datafs_keys_store(&keys, path, false), 0);
+	stored_is(&keys);
+	assert_int_equal(datafs_keys_store(&other, path, false), -EEXIST);
+	stored_is(&keys);
+	assert_int_equal(datafs_keys_add(&keys), 0);
+	assert_int_equal(datafs_keys_store(&keys, path, true), 0);
+	stored_is(&keys);
+	assert_int_equal(datafs_keys_for(&keys, DATAFS_ROLE_CLIENT, UINT64_MAX,
+					 &derived), 0);
+	assert_int_equal(datafs_keys_store(&derived, path, true), 0);
+	stored_is(&derived);
+	assert_int_equal(datafs_keys_for(&keys, DATAFS_ROLE_PEER, 0, &derived), 0);
+	assert_int_equal(datafs_keys_store(&derived, path, true), 0);
+	stored_is(&derived);
+	assert_int_equal(files_in(top), 1);
+	umask(mask);
+	snprintf(path, sizeof(path), "%s/nowhere/keys", top);
+	assert_int_equal(datafs_keys_store(&keys, path, false), -ENOENT);
+}
+
+static void rotation(void **state)
+{
+	struct datafs_keys keys, first;
+
+	(void)state;
+	assert_int_equal(datafs_keys_new(&keys), 0);
+	first = keys;
+	assert_int_equal(keys.key[0].id, 1);
+	assert_int_equal(datafs_keys_retire(&keys, 1), -EBUSY);
+	assert_int_equal(datafs_keys_retire(&keys, 2), -ENOENT);
+	assert_int_equal(datafs_keys_add(&keys), 0);
+	assert_int_equal(keys.n, 2);
+	assert_int_equal(keys.key[0].id, 2);
+	assert_memory_equal(&keys.key[1], &first.key[0], sizeof(first.key[0]));
+	assert_int_equal(datafs_keys_add(&keys), -ENOSPC);
+	assert_int_equal(datafs_keys_retire(&keys, 3), -ENOENT);
+	/* The newer one was a mistake. */
+	assert_int_equal(datafs_keys_retire(&keys, 2), 0);
+	assert_memory_equal(&keys, &first, sizeof(keys));
+	assert_int_equal(datafs_keys_add(&keys), 0);
+	assert_int_equal(datafs_keys_retire(&keys, 1), 0);
+	assert_int_equal(keys.n, 1);
+	assert_int_equal(keys.key[0].id, 2);
+	keys.key[0].id = UINT32_MAX;
+	assert_int_equal(datafs_keys_add(&keys), -ERANGE);
+	keys.holder = DATAFS_ROLE_PEER;
+	assert_int_equal(datafs_keys_add(&keys), -EACCES);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(good), T(bad), T(names_line), T(modes), T(files), T(owners),
-		T(derived), T(pairs),
+		T(derived), T(pairs), T(peer_pairs), T(stored),
+		T(rotation),
 	};
 
 	return cmocka_run_group_tests_name("wire_keys", tests, NULL, NULL);

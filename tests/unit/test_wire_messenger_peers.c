@@ -1,133 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A messenger, and peers made by hand that break the rules. */
 #define _GNU_SOURCE
-#include "wire_messenger_fixture.h"
+#include "wire_raw.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
-
-#include "base/util.h"
-
-/* On the test's own thread with a blocking socket. */
-struct raw {
-	int fd;
-	struct datafs_encoder enc;
-	struct datafs_decoder dec;
-	struct datafs_handshake_conf conf;
-	struct datafs_keys keys;
-};
-
-static void raw_open(struct raw *r)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET };
-	struct timeval limit = { .tv_sec = 60 };
-
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	in.sin_port = htons(datafs_wire_port(b.wire));
-	datafs_encoder_init(&r->enc);
-	datafs_decoder_init(&r->dec);
-	r->fd = socket(AF_INET, SOCK_STREAM, 0);
-	setsockopt(r->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	assert_int_equal(connect(r->fd, (void *)&in, sizeof(in)), 0);
-}
-
-static void raw_close(struct raw *r)
-{
-	close(r->fd);
-	datafs_encoder_free(&r->enc);
-	datafs_decoder_free(&r->dec);
-}
-
-static void raw_send(struct raw *r, uint16_t type, uint64_t id,
-		     const void *body, uint32_t len)
-{
-	struct datafs_frame f = { .type = type, .id = id, .body = body, .len = len };
-	uint8_t out[2000];
-	size_t n = datafs_encoder_size(&r->enc, len);
-
-	assert_int_equal(datafs_encoder_put(&r->enc, &f, out), 0);
-	/* It may have been hung up on us already. */
-	if (send(r->fd, out, n, MSG_NOSIGNAL) != (ssize_t)n)
-		assert_true(errno == EPIPE || errno == ECONNRESET);
-}
-
-/* The end of an earlier ring may interrupt, though there are no signals. */
-static ssize_t raw_recv(struct raw *r, void *buf, size_t len)
-{
-	ssize_t n;
-
-	do
-		n = recv(r->fd, buf, len, 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		assert_int_equal(errno, ECONNRESET);
-	return n;
-}
-
-/* The next frame, or false if it was hung up. */
-static bool raw_next(struct raw *r, struct datafs_frame *f)
-{
-	size_t room;
-	ssize_t n;
-	void *to;
-	int res;
-
-	while (!(res = datafs_decoder_next(&r->dec, f))) {
-		to = datafs_decoder_room(&r->dec, &room);
-		n = raw_recv(r, to, room);
-		if (n <= 0)
-			return false;
-		datafs_decoder_came(&r->dec, n);
-	}
-	assert_int_equal(res, 1);
-	return true;
-}
-
-static bool hung_up(struct raw *r)
-{
-	struct datafs_frame f;
-
-	while (raw_next(r, &f))
-		assert_true(f.type == DATAFS_FRAME_PING ||
-			    f.type == DATAFS_FRAME_REPLY);
-	return true;
-}
-
-static void raw_up(struct raw *r, enum datafs_role role, uint64_t node)
-{
-	uint8_t nonce[DATAFS_NONCE_LEN];
-	struct datafs_handshake_msg out;
-	struct datafs_handshake hs;
-	struct datafs_frame f;
-
-	r->keys = wire_keys(1, 1);
-	r->conf = (struct datafs_handshake_conf) {
-		.role = role, .node = node, .keys = &r->keys,
-		.peers = 1u << DATAFS_ROLE_MEMBER,
-	};
-	raw_open(r);
-	assert_int_equal(datafs_random(nonce, sizeof(nonce)), 0);
-	datafs_handshake_begin(&hs, &r->conf, true, 2, nonce, &out);
-	raw_send(r, out.type, 0, out.body, out.len);
-	assert_true(raw_next(r, &f));
-	assert_int_equal(datafs_handshake_input(&hs, f.type, f.body, f.len, &out), 0);
-	raw_send(r, out.type, 0, out.body, out.len);
-	assert_int_equal(datafs_encoder_agreed(&r->enc, role, hs.send_key), 0);
-	assert_int_equal(datafs_decoder_agreed(&r->dec, DATAFS_ROLE_MEMBER,
-					       hs.recv_key), 0);
-	datafs_handshake_end(&hs);
-	/* That it is up. */
-	assert_true(raw_next(r, &f));
-	assert_int_equal(f.type, DATAFS_FRAME_PING);
-}
-
-static bool b_downs_1(void)
-{
-	return b.downs == 1;
-}
 
 /* What clients may not do, whatever key they have. */
 static void no_raft_from_clients(void **state)
@@ -140,7 +19,7 @@ static void no_raft_from_clients(void **state)
 	/* Its own messenger would refuse that. */
 	r.enc.self = DATAFS_ROLE_MEMBER;
 	raw_send(&r, DATAFS_FRAME_RAFT, 0, "x", 1);
-	assert_true(hung_up(&r));
+	assert_true(raw_hung_up(&r));
 	until(b_downs_1);
 	assert_int_equal(b.err, -EPROTO);
 	assert_int_equal(b.frames, 0);
@@ -168,7 +47,7 @@ static void bad_calls(void **state)
 		raw_up(&r, DATAFS_ROLE_CLIENT, 7);
 		for (unsigned int j = 0; j < bad_ids[i].n; j++)
 			raw_send(&r, DATAFS_FRAME_CALL, bad_ids[i].ids[j], "x", 1);
-		assert_true(hung_up(&r));
+		assert_true(raw_hung_up(&r));
 		raw_close(&r);
 		assert_int_equal(b.calls, bad_ids[i].calls);
 		assert_int_equal(b.err, -EPROTO);
@@ -186,7 +65,7 @@ static void too_many_calls(void **state)
 	raw_up(&r, DATAFS_ROLE_CLIENT, 7);
 	for (unsigned int i = 0; i <= DATAFS_CALLS_MAX; i++)
 		raw_send(&r, DATAFS_FRAME_CALL, DATAFS_CALLS_MAX + i, NULL, 0);
-	assert_true(hung_up(&r));
+	assert_true(raw_hung_up(&r));
 	until(b_downs_1);
 	assert_int_equal(b.calls, DATAFS_CALLS_MAX);
 	raw_close(&r);
@@ -211,6 +90,31 @@ static void stray(void **state)
 	assert_int_equal(b.cancels, 0);
 	raw_close(&r);
 	until(b_downs_1);
+}
+
+static uint8_t bulk[1 << 20];
+
+/* More bytes in calls than may be in flight, then none more. */
+static void too_long_calls(void **state)
+{
+	struct raw r;
+
+	(void)state;
+	on_loop(listen_b);
+	raw_up(&r, DATAFS_ROLE_CLIENT, 7);
+	for (unsigned int i = 0; i < 8; i++)
+		raw_send(&r, DATAFS_FRAME_CALL, DATAFS_CALLS_MAX + i, bulk,
+			 sizeof(bulk));
+	raw_send(&r, DATAFS_FRAME_CALL, DATAFS_CALLS_MAX + 8, NULL, 0);
+	raw_send(&r, DATAFS_FRAME_CANCEL, DATAFS_CALLS_MAX + 7, NULL, 0);
+	raw_send(&r, DATAFS_FRAME_CALL, DATAFS_CALLS_MAX + 9, bulk, sizeof(bulk));
+	raw_send(&r, DATAFS_FRAME_CALL, DATAFS_CALLS_MAX + 10, bulk, 1);
+	assert_true(raw_hung_up(&r));
+	until(b_downs_1);
+	assert_int_equal(b.err, -EPROTO);
+	assert_int_equal(b.calls, 10);
+	assert_int_equal(b.cancels, 1);
+	raw_close(&r);
 }
 
 static bool is_closed(struct raw *r)
@@ -299,86 +203,9 @@ static void silent(void **state)
 	raw_up(&r, DATAFS_ROLE_CLIENT, 7);
 	assert_true(raw_next(&r, &f));
 	assert_int_equal(f.type, DATAFS_FRAME_PING);
-	assert_true(hung_up(&r));
+	assert_true(raw_hung_up(&r));
 	until(b_downs_1);
 	assert_int_equal(b.err, -ETIMEDOUT);
-	raw_close(&r);
-}
-
-static uint8_t bulk[1 << 20];
-static unsigned int n_sent;
-
-static void send_too_much(void)
-{
-	struct datafs_frame f = { .type = DATAFS_FRAME_BULK, .body = bulk,
-				  .len = sizeof(bulk) };
-	int err;
-
-	for (n_sent = 0; n_sent < 1000; n_sent++) {
-		err = datafs_conn_send(b.conn, &f);
-		if (err)
-			break;
-	}
-	assert_int_equal(err, -EAGAIN);
-	assert_true(datafs_conn_queued(b.conn) <= b.conf.limits.queue);
-	/* 8 MiB less the heads: what the socket took is still counted. */
-	assert_int_equal(n_sent, 7);
-}
-
-static bool b_has_two(void)
-{
-	return b.kept == 2;
-}
-
-static void reply_too_much(void)
-{
-	int err = 0;
-	unsigned int i;
-
-	/* In the same step, so that nothing is sent meanwhile. */
-	send_too_much();
-	/* Replies are taken longer than frames, but not for ever. */
-	assert_int_equal(datafs_conn_reply(b.conn, b.ids[0], bulk, 1000), 0);
-	assert_int_equal(datafs_conn_reply(b.conn, b.ids[1], bulk,
-					   DATAFS_FRAME_MAX_CALL + 1), -EMSGSIZE);
-	for (i = 1; i < b.kept && !err; i++)
-		err = datafs_conn_reply(b.conn, b.ids[i], bulk, sizeof(bulk));
-	assert_int_equal(err, -ENOBUFS);
-	assert_int_equal(i - 1, 25);
-	assert_int_equal(b.err, -ENOBUFS);
-}
-
-static bool b_has_50(void)
-{
-	return b.kept == 50;
-}
-
-static void slow_reader(void **state)
-{
-	struct datafs_frame f;
-	struct raw r;
-
-	(void)state;
-	on_loop(listen_b);
-	raw_up(&r, DATAFS_ROLE_MEMBER, 7);
-	raw_send(&r, DATAFS_FRAME_CALL, 1024, NULL, 0);
-	raw_send(&r, DATAFS_FRAME_CALL, 1025, NULL, 0);
-	until(b_has_two);
-	on_loop(send_too_much);
-	/* It reads, all comes, and then there is room. */
-	for (int i = 0; i < 7; i++) {
-		assert_true(raw_next(&r, &f));
-		assert_int_equal(f.type, DATAFS_FRAME_BULK);
-	}
-	raw_send(&r, DATAFS_FRAME_PING, 0, NULL, 0);
-	assert_true(raw_next(&r, &f));
-	assert_int_equal(b.readies, 1);
-	/* It reads no more. */
-	for (unsigned int i = 2; i < 50; i++)
-		raw_send(&r, DATAFS_FRAME_CALL, 1024 + i, NULL, 0);
-	until(b_has_50);
-	on_loop(reply_too_much);
-	assert_int_equal(b.downs, 1);
 	raw_close(&r);
 }
 
@@ -436,8 +263,8 @@ int main(void)
 #define T(f) MESSENGER_TEST(f)
 	const struct CMUnitTest tests[] = {
 		T(no_raft_from_clients), T(bad_calls), T(too_many_calls),
-		T(stray), T(half_open), T(too_late), T(garbage), T(silent),
-		T(slow_reader), T(two_at_once),
+		T(too_long_calls), T(stray), T(half_open), T(too_late),
+		T(garbage), T(silent), T(two_at_once),
 	};
 
 	return cmocka_run_group_tests_name("wire_messenger_peers", tests, NULL,

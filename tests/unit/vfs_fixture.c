@@ -16,6 +16,8 @@ struct datafs_vfs *v;
 struct datafs_pool *pool;
 int slabs[SLABS_MAX];
 uint64_t root;
+struct datafs_invalid invalidated;
+unsigned int invalidations;
 
 static char cache_dir[4200];
 static _Atomic uint64_t next_id = 1;
@@ -171,11 +173,21 @@ void put_file(const char *name, uint64_t size, unsigned int seed)
 
 /* ---- set-up ---- */
 
+static int send_invalidate(void *arg, const void *items, size_t bytes)
+{
+	(void)arg;
+	assert_int_equal(bytes, sizeof(invalidated));
+	memcpy(&invalidated, items, bytes);
+	invalidations++;
+	return 0;
+}
+
 void start(const char *options)
 {
 	struct datafs_vfs_config cfg = {
 		.dir = cache_dir, .cache_size = 2 * DATAFS_SLAB_SIZE,
 		.backing_add = backing_add, .revoke = send_revoke,
+		.invalidate = send_invalidate,
 	};
 	struct datafs_attr attr;
 

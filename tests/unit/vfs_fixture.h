@@ -30,6 +30,9 @@ extern struct datafs_vfs *v;
 extern struct datafs_pool *pool;
 extern int slabs[SLABS_MAX];
 extern uint64_t root;
+/* What the kernel was told last, and how often. */
+extern struct datafs_invalid invalidated;
+extern unsigned int invalidations;
 
 /* As after start("sync_interval=always"). */
 int vfs_setup(void **state);

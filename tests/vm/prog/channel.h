@@ -169,7 +169,7 @@ static struct {
 	struct {
 		char name[32];
 		uint64_t value;
-	} counters[64];
+	} counters[128];
 } control;
 
 /* The family's number, or a negative error. */
@@ -213,7 +213,7 @@ static inline int on_msg(struct nl_msg *msg, void *arg)
 		       a[DATAFS_A_EPOCH] ? (int)nla_get_u64(a[DATAFS_A_EPOCH]) : -1);
 	nla_for_each_attr(pos, genlmsg_attrdata(nlmsg_data(nlmsg_hdr(msg)), 0),
 			  genlmsg_attrlen(nlmsg_data(nlmsg_hdr(msg)), 0), rem) {
-		if (nla_type(pos) != DATAFS_A_STAT || control.n == 64)
+		if (nla_type(pos) != DATAFS_A_STAT || control.n == 128)
 			continue;
 		nla_parse_nested(n, DATAFS_A_NR - 1, pos, NULL);
 		snprintf(control.counters[control.n].name, 32, "%s",
