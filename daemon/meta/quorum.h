@@ -81,4 +81,11 @@ static inline void datafs_quorum_close(struct datafs_quorum *q)
  */
 int datafs_quorum_open_local(const char *dir, struct datafs_quorum **res);
 
+struct datafs_remote_config;	/* meta/remote.h */
+/*
+ * quorum_remote.c: the quorum in the network of these members. It need not be there
+ * yet. Its id is the cluster's. Errors are logged.
+ */
+int datafs_quorum_open_remote(const struct datafs_remote_config *cfg, struct datafs_quorum **res);
+
 #endif

@@ -45,8 +45,7 @@ static int ask(struct vfs_mount *mnt, const Metad__Query *q, Metad__Answer **res
 		return ret;
 	ret = -(int)(*res)->error;
 	metad__answer__free_unpacked(*res, NULL);
-	/* Damaged: nothing that a program can do about it. */
-	return ret == -EUCLEAN ? -EIO : ret;
+	return ret;
 }
 
 /* The answer's attributes, which must be there. */

@@ -179,9 +179,26 @@ static void many_sessions(void **state)
 	must((struct req){ OP(NOOP) });
 }
 
+/* More commands than an entry may have are not applied, and halt the member. */
+static void commands(void **state)
+{
+	static struct req r[DATAFS_METAD_COMMANDS_MAX + 1];
+	struct datafs_metad_results res;
+
+	(void)state;
+	for (size_t i = 0; i <= DATAFS_METAD_COMMANDS_MAX; i++)
+		r[i] = (struct req){ OP(SESSION_RENEW) };
+	assert_int_equal(apply_reqs(r, DATAFS_METAD_COMMANDS_MAX, &res), 0);
+	assert_int_equal(res.n, DATAFS_METAD_COMMANDS_MAX);
+	datafs_metad_results_free(&res);
+	assert_int_equal(apply_reqs(r, DATAFS_METAD_COMMANDS_MAX + 1, NULL), -EPROTO);
+	assert_int_equal(apply_reqs(r, 1, NULL), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		METAD_TEST(commands),
 		METAD_TEST(time_stays),
 		METAD_TEST(last_time),
 		METAD_TEST(ended_for_good),

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes of the log as what they mean, or why no member of this version can apply
+ * them. One rule for who proposes a command and for who applies it.
+ */
+#ifndef DATAFS_METAD_DECODE_H
+#define DATAFS_METAD_DECODE_H
+
+#include <stddef.h>
+
+#include "meta.pb-c.h"
+
+/*
+ * 0: to be freed with metad__x__free_unpacked(*res, NULL). -ENOMEM, or -EPROTO with
+ * the reason in @why.
+ */
+int metad_decode_entry(const void *buf, size_t len, Metad__Entry **res, const char **why);
+int metad_decode_command(const void *buf, size_t len, Metad__Command **res,
+			 const char **why);
+
+#endif
