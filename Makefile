@@ -118,6 +118,7 @@ $(B)/tests/test_loop: LDFLAGS += -Wl,--wrap=io_uring_submit
 $(B)/tests/test_wire_deadline: LDFLAGS += -Wl,--wrap=datafs_loop_read
 $(B)/tests/test_member_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=raft_malloc,--wrap=raft_calloc,--wrap=raft_configuration_add
+$(B)/tests/test_util: LDFLAGS += -Wl,--wrap=fsync
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
 # What the tests test_X_*.c share is in X_fixture.c and other X_*.c.
