@@ -118,6 +118,7 @@ $(B)/tests/test_loop: LDFLAGS += -Wl,--wrap=io_uring_submit
 $(B)/tests/test_wire_deadline: LDFLAGS += -Wl,--wrap=datafs_loop_read
 $(B)/tests/test_member_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=raft_malloc,--wrap=raft_calloc,--wrap=raft_configuration_add
+$(B)/tests/test_quorum_local: LDFLAGS += -Wl,--wrap=datafs_env_open,--wrap=datafs_metad_apply
 $(B)/tests/test_util: LDFLAGS += -Wl,--wrap=fsync
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
@@ -137,7 +138,8 @@ $(filter $(B)/tests/test_lin_% $(B)/tests/test_sim_%,$(test_bin)): \
 $(filter $(B)/tests/test_sim_%,$(test_bin)): $(call obj,$(sort $(wildcard tests/unit/sim_*.c)))
 
 # A disk that loses power.
-$(filter $(B)/tests/test_env_% $(B)/tests/test_sim_% $(B)/tests/test_metad_crash,$(test_bin)): \
+$(filter $(B)/tests/test_env_% $(B)/tests/test_sim_% $(B)/tests/test_metad_crash \
+	$(B)/tests/test_quorum_local,$(test_bin)): \
 	$(call obj,$(sort $(wildcard tests/unit/fault_*.cc)))
 
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(util_lib) $(daemon_lib)

@@ -14,12 +14,14 @@
  *
  *	-ESHUTDOWN	datafs_quorum_stop(); a change may or may not be done
  *	-ENOMEM		nothing was asked
- *	-EIO		the database failed, or what came back is not an answer;
- *			logged
+ *	-EIO		it is nothing that a client may send, and nothing was done; or
+ *			the database failed, or what came back is not an answer:
+ *			a change may or may not be done. Logged.
  */
 #ifndef DATAFS_QUORUM_H
 #define DATAFS_QUORUM_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "meta.pb-c.h"
@@ -36,10 +38,13 @@ struct datafs_quorum_ops {
 	void (*close)(struct datafs_quorum *q);
 };
 
-/* What both kinds begin with. */
+/* What both kinds begin with; they count. */
 struct datafs_quorum {
 	const struct datafs_quorum_ops *ops;
 	uint8_t id[16];		/* of the namespace: what its numbers mean */
+	atomic_ullong changes, questions;
+	/* Of the quorum of one: what it wrote for the changes, and synced. */
+	atomic_ullong entries;
 };
 
 /*

@@ -72,6 +72,7 @@ static int change(struct datafs_quorum *q, const Metad__Command *cmd, Metad__Res
 	if (!ask.command.data)
 		return -ENOMEM;
 	ask.command.len = metad__command__pack(cmd, ask.command.data);
+	atomic_fetch_add_explicit(&q->changes, 1, memory_order_relaxed);
 	err = call(q, &ask, &reply);
 	free(ask.command.data);
 	if (err)
@@ -89,6 +90,7 @@ static int ask(struct datafs_quorum *q, const Metad__Query *query, Metad__Answer
 
 	ask.what_case = METAD__ASK__WHAT_QUERY;
 	ask.query = (Metad__Query *)query;
+	atomic_fetch_add_explicit(&q->questions, 1, memory_order_relaxed);
 	err = call(q, &ask, &reply);
 	if (err)
 		return err;

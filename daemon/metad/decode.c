@@ -23,8 +23,7 @@ static void unpack_free(void *failed, void *p)
 	free(p);
 }
 
-/* All of it is known to this version? NULL, or what is not. */
-static const char *check_command(const Metad__Command *c)
+const char *metad_check_command(const Metad__Command *c)
 {
 	if (!op_find(c->op_case))
 		return "it has a command that this version does not know";
@@ -48,7 +47,7 @@ static const char *check_entry(const Metad__Entry *e)
 	if (e->n_commands > DATAFS_METAD_COMMANDS_MAX)
 		return "it has more commands than one may have";
 	for (size_t i = 0; i < e->n_commands && !why; i++)
-		why = check_command(e->commands[i]);
+		why = metad_check_command(e->commands[i]);
 	return why;
 }
 
@@ -74,7 +73,7 @@ int metad_decode_command(const void *buf, size_t len, Metad__Command **res,
 	ProtobufCAllocator mem = { unpack_alloc, unpack_free, &no_memory };
 	Metad__Command *c = metad__command__unpack(&mem, len, buf);
 
-	*why = c ? check_command(c) : "it cannot be decoded";
+	*why = c ? metad_check_command(c) : "it cannot be decoded";
 	if (c && !*why) {
 		*res = c;
 		return 0;

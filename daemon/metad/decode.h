@@ -18,4 +18,7 @@ int metad_decode_entry(const void *buf, size_t len, Metad__Entry **res, const ch
 int metad_decode_command(const void *buf, size_t len, Metad__Command **res,
 			 const char **why);
 
+/* All of it is known to this version? NULL, or what is not: a static text. */
+const char *metad_check_command(const Metad__Command *c);
+
 #endif
