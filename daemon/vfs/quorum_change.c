@@ -25,13 +25,16 @@ int vfs_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
 	cmd->request = request;
 	cmd->lowest = DATAFS_MIN(lowest, request);
 	ret = datafs_quorum_change(mnt->quorum, cmd, res);
+	/* Perhaps it is done; the error will say that it is not. */
+	if (ret == -EIO)
+		vfs_tell_doubt(mnt->v, mnt->quorum);
 	if (ret)
 		return ret;
 	ret = -(int)(*res)->error;
 	if (!ret)
 		return 0;
 	metad__result__free_unpacked(*res, NULL);
-	if (ret == -ENOTCONN)
+	if (ret == -ENOTCONN && !atomic_exchange(&mnt->ended, true))
 		datafs_log(LOG_ERR, "mount %u of %s: its session has ended; unmount it",
 			   mnt->id, mnt->source);
 	/* Of the session, not of what was asked. */
@@ -259,83 +262,25 @@ static int hold(struct vfs_mount *mnt, uint64_t ino, uint64_t request, uint64_t 
 	return ret == -ESTALE ? 0 : ret;
 }
 
-/* ---------------------------------------------- what other mounts know of it */
-
-/* Room for all items of one change: two names, and four inodes. */
-#define ITEM_MAX	(sizeof(struct datafs_invalid) + DATAFS_NAME_MAX + 1)
-
-struct items {
-	size_t len;
-	char buf[6 * ITEM_MAX];
-};
-
-static void add_item(struct items *it, uint32_t mount, uint64_t ino, const uint8_t *name,
-		     size_t len)
+static void tell(struct vfs_mount *mnt, const struct command *c,
+		 const struct datafs_call *call, const Metad__Result *res)
 {
-	struct datafs_invalid item = {
-		.ino = ino, .mount_id = mount, .namelen = len,
-		.what = name ? DATAFS_INVALID_NAME : DATAFS_INVALID_ATTR,
-	};
+	struct vfs_told t;
 
-	memcpy(it->buf + it->len, &item, sizeof(item));
-	it->len += sizeof(item);
-	if (!name)
+	/* What nobody else can see goes. */
+	if (c->c.op_case == METAD__COMMAND__OP_RELEASE)
 		return;
-	memset(it->buf + it->len, 0, datafs_round_up(len, 8));
-	memcpy(it->buf + it->len, name, len);
-	it->len += datafs_round_up(len, 8);
-}
-
-static void items_of(struct items *it, uint32_t mount, const struct command *c,
-		     const struct datafs_call *call, const Metad__Result *res)
-{
-	it->len = 0;
-	if (res->node)
-		add_item(it, mount, res->node->ino, NULL, 0);
+	t.len = 0;
+	vfs_told_inode(&t, res->node);
+	vfs_told_inode(&t, res->parent);
+	vfs_told_inode(&t, res->new_parent);
+	vfs_told_inode(&t, res->other);
 	if (res->parent)
-		add_item(it, mount, res->parent->ino, NULL, 0);
-	if (res->new_parent)
-		add_item(it, mount, res->new_parent->ino, NULL, 0);
-	if (res->other)
-		add_item(it, mount, res->other->ino, NULL, 0);
-	if (res->parent)
-		add_item(it, mount, call->req->ino, (const uint8_t *)call->name,
-			 call->req->namelen);
+		vfs_told_name(&t, call->req->ino, call->name, call->req->namelen);
 	if (c->c.op_case == METAD__COMMAND__OP_RENAME)
-		add_item(it, mount, c->m.rename.new_parent, c->m.rename.new_name.data,
-			 c->m.rename.new_name.len);
-}
-
-/*
- * The other mounts of the namespace are told before the change is answered: what
- * they knew of it, for ever, is asked for anew from then on.
- */
-static int tell_others(struct vfs_mount *mnt, const struct command *c,
-		       const struct datafs_call *call, const Metad__Result *res)
-{
-	struct datafs_vfs *v = mnt->v;
-	struct vfs_mount *other;
-	uint32_t ids[64];
-	struct items it;
-	size_t n = 0;
-	int ret = 0;
-
-	pthread_mutex_lock(&v->lock);
-	for (other = v->mounts; other; other = other->next) {
-		if (other == mnt || other->quorum != mnt->quorum)
-			continue;
-		if (n == sizeof(ids) / sizeof(*ids)) {
-			ret = -EIO;
-			break;
-		}
-		ids[n++] = other->id;
-	}
-	pthread_mutex_unlock(&v->lock);
-	for (size_t i = 0; i < n && !ret; i++) {
-		items_of(&it, ids[i], c, call, res);
-		ret = v->invalidate(v->arg, it.buf, it.len);
-	}
-	return ret;
+		vfs_told_name(&t, c->m.rename.new_parent, c->m.rename.new_name.data,
+			      c->m.rename.new_name.len);
+	vfs_tell_others(mnt, &t);
 }
 
 static void fill_reply(const Metad__Result *res, struct datafs_call *call)
@@ -374,9 +319,9 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 		ret = vfs_command(mnt, &c.c, 2 * req->id + 1, lowest, &res);
 	if (ret)
 		return ret;
-	ret = tell_others(mnt, &c, call, res);
-	if (!ret && call->out)
+	tell(mnt, &c, call, res);
+	if (call->out)
 		fill_reply(res, call);
 	metad__result__free_unpacked(res, NULL);
-	return ret;
+	return 0;
 }

@@ -17,7 +17,7 @@ struct datafs_pool *pool;
 int slabs[SLABS_MAX];
 uint64_t root;
 struct datafs_invalid invalidated;
-unsigned int invalidations;
+unsigned int invalidations, invalidations_fail;
 size_t invalid_bytes;
 void (*before_start)(void);
 
@@ -182,6 +182,10 @@ static int send_invalidate(void *arg, const void *items, size_t bytes)
 	assert_true(bytes >= sizeof(invalidated));
 	memcpy(&invalidated, items, sizeof(invalidated));
 	invalid_bytes = bytes;
+	if (invalidations_fail) {
+		invalidations_fail--;
+		return -EIO;
+	}
 	invalidations++;
 	return 0;
 }

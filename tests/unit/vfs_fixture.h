@@ -33,6 +33,8 @@ extern uint64_t root;
 /* What the kernel was told last (the first item of so many bytes), and how often. */
 extern struct datafs_invalid invalidated;
 extern unsigned int invalidations;
+/* So many of them fail, with EIO. */
+extern unsigned int invalidations_fail;
 extern size_t invalid_bytes;
 /* Called by start(), where mounts are taken over; or NULL. */
 extern void (*before_start)(void);
