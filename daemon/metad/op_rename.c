@@ -135,6 +135,8 @@ int op_rename(struct op *o, const Metad__Command *c)
 	err = find(o, r, &m);
 	if (!err && m.there && r->noreplace)
 		err = -EEXIST;
+	if (!err && r->has_new_ino && r->new_ino != (m.there ? m.there->r.a.ino : 0))
+		err = -ESTALE;
 	if (!err)
 		err = r->exchange ? exchange(o, &m) : move(o, &m);
 	if (err)

@@ -135,6 +135,8 @@ static int do_remove(const struct datafs_call *call, struct command *c)
 	m->has_parent = m->has_name = true;
 	m->parent = call->req->ino;
 	m->name = name_of(call);
+	m->has_ino = r->ino != 0;
+	m->ino = r->ino;
 	c->c.unlink = m;
 	c->hold = r->flags & DATAFS_REMOVE_HOLD ? r->ino : 0;
 	return 0;
@@ -151,6 +153,8 @@ static int do_rename(const struct datafs_call *call, struct command *c)
 	m->name = name_of(call);
 	m->new_parent = r->new_parent;
 	m->new_name = more_of(call, sizeof(*r), r->new_namelen);
+	m->has_new_ino = true;
+	m->new_ino = r->ino;
 	m->has_noreplace = m->noreplace = r->flags & DATAFS_RENAME_NOREPLACE;
 	m->has_exchange = m->exchange = r->flags & DATAFS_RENAME_EXCHANGE;
 	c->c.rename = m;

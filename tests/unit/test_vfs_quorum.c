@@ -87,6 +87,9 @@ static void test_changes(void **state)
 	assert_int_equal(change(DATAFS_OP_RENAME, TOP, &r, sizeof(r), "s", "new", &rep),
 			 -EEXIST);
 	r.flags = DATAFS_RENAME_EXCHANGE;
+	assert_int_equal(change(DATAFS_OP_RENAME, TOP, &r, sizeof(r), "s", "new", &rep),
+			 -ESTALE);
+	r.ino = a.ino;
 	assert_int_equal(change(DATAFS_OP_RENAME, TOP, &r, sizeof(r), "s", "new", &rep), 0);
 	assert_int_equal(rep.other.ino, a.ino);
 
@@ -123,7 +126,10 @@ static void test_changes(void **state)
 
 	assert_int_equal(change(DATAFS_OP_RMDIR, TOP, &(struct datafs_remove_req){ 0 },
 				sizeof(struct datafs_remove_req), "d", NULL, &rep), -ENOTEMPTY);
-	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &(struct datafs_remove_req){ 0 },
+	/* It leads to another inode than the kernel thinks. */
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &(struct datafs_remove_req){ .ino = d.ino },
+				sizeof(struct datafs_remove_req), "s", NULL, &rep), -ESTALE);
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &(struct datafs_remove_req){ .ino = a.ino },
 				sizeof(struct datafs_remove_req), "s", NULL, &rep), 0);
 	assert_int_equal(rep.node.attr.nlink, 1);
 }

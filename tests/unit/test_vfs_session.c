@@ -43,6 +43,66 @@ static void test_once(void **state)
 	assert_int_equal(session_files(), 0);
 }
 
+static const struct datafs_quorum_ops *real_ops;
+static unsigned int changes_left;
+
+static int die_later(struct datafs_quorum *q, const Metad__Command *cmd, Metad__Result **res)
+{
+	if (!changes_left)
+		return -ESHUTDOWN;
+	changes_left--;
+	return real_ops->change(q, cmd, res);
+}
+
+/* What holds an inode was done, or all of it: the successor does the rest, once. */
+static void half(unsigned int done, uint64_t id)
+{
+	struct datafs_rename_req rn = {
+		.new_parent = TOP, .new_namelen = 1, .flags = DATAFS_RENAME_HOLD,
+	};
+	const struct datafs_change_req c = { .lowest = id };
+	struct datafs_remove_req rm = { .change = c };
+	struct datafs_quorum_ops ops = *real_ops;
+	struct datafs_make_req m = { .mode = 0644 };
+	struct datafs_change_rep rep;
+	struct datafs_attr a, moved;
+
+	assert_int_equal(change_as(2, id++, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "f", NULL, &rep), 0);
+	moved = rep.node.attr;
+	assert_int_equal(change_as(2, id++, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "g", NULL, &rep), 0);
+	rn.ino = rep.node.attr.ino;
+	ops.change = die_later;
+	changes_left = done;
+	atomic_load(&v->quorum)->ops = &ops;
+	assert_int_equal(change_as(2, id, DATAFS_OP_RENAME, TOP, &rn, sizeof(rn), "f", "g", NULL),
+			 done < 2 ? -ESHUTDOWN : 0);
+	atomic_load(&v->quorum)->ops = real_ops;
+	stop();
+	start("sync_interval=always");
+	assert_int_equal(change_as(2, id, DATAFS_OP_RENAME, TOP, &rn, sizeof(rn), "f", "g", &rep), 0);
+	assert_int_equal(rep.node.attr.ino, moved.ino);
+	assert_int_equal(rep.other.ino, rn.ino);
+	assert_int_equal(rep.other.nlink, 0);
+	assert_int_equal(find(2, TOP, "f", &a), -ENOENT);
+	assert_int_equal(find(2, TOP, "g", &a), 0);
+	assert_int_equal(a.ino, moved.ino);
+	assert_int_equal(there(rn.ino), 0);
+	assert_int_equal(change_as(2, id + 1, DATAFS_OP_RELEASE, rn.ino, &c, sizeof(c), NULL, NULL,
+				   NULL), 0);
+	assert_int_equal(there(rn.ino), -ESTALE);
+	assert_int_equal(change_as(2, id + 2, DATAFS_OP_UNLINK, TOP, &rm, sizeof(rm), "g", NULL,
+				   NULL), 0);
+}
+
+static void test_half(void **state)
+{
+	(void)state;
+	before_start = adopt;
+	real_ops = atomic_load(&v->quorum)->ops;
+	for (unsigned int done = 0; done <= 2; done++)
+		half(done, 5000 + 10 * done);
+}
+
 /* A mount that is none any more: its session is ended by the next daemon. */
 static void test_stale_session(void **state)
 {
@@ -147,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CHANGES_TEST(test_once),
+		CHANGES_TEST(test_half),
 		CHANGES_TEST(test_stale_session),
 		CHANGES_TEST(test_taken_over),
 		CHANGES_TEST(test_foreign_session),
