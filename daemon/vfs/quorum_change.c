@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/util.h"
@@ -304,6 +305,18 @@ static void fill_reply(const Metad__Result *res, struct datafs_call *call)
 	call->out_len = sizeof(*rep);
 }
 
+/* Told once: what is not released is held for as long as the mount is there. */
+static int must_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
+			uint64_t lowest, Metad__Result **res)
+{
+	static const struct timespec again = { .tv_nsec = 10 * DATAFS_MSEC };
+	int ret;
+
+	while ((ret = vfs_command(mnt, cmd, request, lowest, res)) == -ENOMEM)
+		nanosleep(&again, NULL);
+	return ret;
+}
+
 int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 {
 	const struct datafs_change_req *r = call->body;
@@ -320,7 +333,8 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 	if (!ret && c.hold)
 		ret = hold(mnt, c.hold, 2 * req->id, lowest);
 	if (!ret)
-		ret = vfs_command(mnt, &c.c, 2 * req->id + 1, lowest, &res);
+		ret = (call->out ? vfs_command : must_command)(mnt, &c.c, 2 * req->id + 1,
+							       lowest, &res);
 	if (ret)
 		return ret;
 	tell(mnt, &c, call, res);

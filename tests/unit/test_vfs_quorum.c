@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include "vfs/vfs_internal.h"
+
 static void test_mounts(void **state)
 {
 	struct datafs_attr a, b;
@@ -172,6 +174,42 @@ static void test_listing(void **state)
 	assert_int_equal(seen, 100);
 }
 
+static const struct datafs_quorum_ops *real_ops;
+static unsigned int no_memory;
+
+static int change_later(struct datafs_quorum *q, const Metad__Command *cmd, Metad__Result **res)
+{
+	if (!no_memory)
+		return real_ops->change(q, cmd, res);
+	no_memory--;
+	return -ENOMEM;
+}
+
+/* Without memory a change fails; but what is released is told once. */
+static void test_no_memory(void **state)
+{
+	struct datafs_quorum *q = atomic_load(&v->quorum);
+	struct datafs_remove_req r = { .flags = DATAFS_REMOVE_HOLD };
+	struct datafs_quorum_ops ops = *q->ops;
+	struct datafs_change_rep rep;
+
+	(void)state;
+	real_ops = q->ops;
+	ops.change = change_later;
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "f", &rep), 0);
+	r.ino = rep.node.attr.ino;
+	q->ops = &ops;
+	no_memory = 1;
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &r, sizeof(r), "f", NULL, NULL), -ENOMEM);
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &r, sizeof(r), "f", NULL, NULL), 0);
+	no_memory = 3;
+	assert_int_equal(change(DATAFS_OP_RELEASE, r.ino, &(struct datafs_change_req){ 0 }, 8,
+				NULL, NULL, NULL), 0);
+	assert_int_equal(no_memory, 0);
+	q->ops = real_ops;
+	assert_int_equal(there(r.ino), -ESTALE);
+}
+
 /* An inode without a name lives on while it is open, and not longer. */
 static void test_hold(void **state)
 {
@@ -269,6 +307,7 @@ int main(void)
 		CHANGES_TEST(test_changes),
 		CHANGES_TEST(test_listing),
 		CHANGES_TEST(test_hold),
+		CHANGES_TEST(test_no_memory),
 		CHANGES_TEST(test_counted),
 		CHANGES_TEST(test_threads),
 	};
