@@ -119,6 +119,7 @@ $(B)/tests/test_wire_deadline: LDFLAGS += -Wl,--wrap=datafs_loop_read
 $(B)/tests/test_member_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=raft_malloc,--wrap=raft_calloc,--wrap=raft_configuration_add
 $(B)/tests/test_quorum_local: LDFLAGS += -Wl,--wrap=datafs_env_open,--wrap=datafs_metad_apply
+$(B)/tests/test_vfs_quorum: LDFLAGS += -Wl,--wrap=statvfs
 $(B)/tests/test_util: LDFLAGS += -Wl,--wrap=fsync
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 

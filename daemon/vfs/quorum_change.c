@@ -11,10 +11,38 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "base/util.h"
+
+#define AGAIN_MS	10
+/* Until one that holds up thousands of others has been answered. */
+#define BUSY_TRIES	500
+/* With less on the disk only what makes room is done: a database without is lost for now. */
+#define DISK_RESERVE	(64ull << 20)
+
+static void wait_a_little(void)
+{
+	static const struct timespec ts = { .tv_nsec = AGAIN_MS * DATAFS_MSEC };
+
+	nanosleep(&ts, NULL);
+}
+
+/* As datafs_quorum_change(); too many answers are remembered if one is long in coming. */
+static int change(struct vfs_mount *mnt, const Metad__Command *cmd, Metad__Result **res)
+{
+	int ret;
+
+	for (int i = 0; ; i++) {
+		ret = datafs_quorum_change(mnt->quorum, cmd, res);
+		if (ret || (*res)->error != EBUSY || i == BUSY_TRIES)
+			return ret;
+		metad__result__free_unpacked(*res, NULL);
+		wait_a_little();
+	}
+}
 
 int vfs_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
 		uint64_t lowest, Metad__Result **res)
@@ -25,7 +53,7 @@ int vfs_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
 	cmd->session = mnt->session;
 	cmd->request = request;
 	cmd->lowest = DATAFS_MIN(lowest, request);
-	ret = datafs_quorum_change(mnt->quorum, cmd, res);
+	ret = change(mnt, cmd, res);
 	/* Perhaps it is done; the error will say that it is not. */
 	if (ret == -EIO)
 		vfs_tell_doubt(mnt->v, mnt->quorum);
@@ -234,19 +262,20 @@ static int do_release(const struct datafs_call *call, struct command *c)
 static const struct {
 	Metad__Command__OpCase op;
 	int (*fill)(const struct datafs_call *call, struct command *c);
+	bool small;		/* takes next to no room on the disk, or makes some */
 } commands[DATAFS_OP_NR] = {
 	[DATAFS_OP_CREATE]	= { METAD__COMMAND__OP_CREATE, make },
 	[DATAFS_OP_MKDIR]	= { METAD__COMMAND__OP_MKDIR, make },
 	[DATAFS_OP_MKNOD]	= { METAD__COMMAND__OP_MKNOD, make },
 	[DATAFS_OP_SYMLINK]	= { METAD__COMMAND__OP_SYMLINK, do_symlink },
 	[DATAFS_OP_LINK]	= { METAD__COMMAND__OP_LINK, do_link },
-	[DATAFS_OP_UNLINK]	= { METAD__COMMAND__OP_UNLINK, do_remove },
-	[DATAFS_OP_RMDIR]	= { METAD__COMMAND__OP_RMDIR, do_remove },
+	[DATAFS_OP_UNLINK]	= { METAD__COMMAND__OP_UNLINK, do_remove, true },
+	[DATAFS_OP_RMDIR]	= { METAD__COMMAND__OP_RMDIR, do_remove, true },
 	[DATAFS_OP_RENAME]	= { METAD__COMMAND__OP_RENAME, do_rename },
 	[DATAFS_OP_SETATTR]	= { METAD__COMMAND__OP_SETATTR, do_setattr },
 	[DATAFS_OP_SETXATTR]	= { METAD__COMMAND__OP_SETXATTR, do_setxattr },
-	[DATAFS_OP_REMOVEXATTR]	= { METAD__COMMAND__OP_REMOVEXATTR, do_removexattr },
-	[DATAFS_OP_RELEASE]	= { METAD__COMMAND__OP_RELEASE, do_release },
+	[DATAFS_OP_REMOVEXATTR]	= { METAD__COMMAND__OP_REMOVEXATTR, do_removexattr, true },
+	[DATAFS_OP_RELEASE]	= { METAD__COMMAND__OP_RELEASE, do_release, true },
 };
 
 /* What was there before the change may be gone: that is for the change to say. */
@@ -309,12 +338,21 @@ static void fill_reply(const Metad__Result *res, struct datafs_call *call)
 static int must_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
 			uint64_t lowest, Metad__Result **res)
 {
-	static const struct timespec again = { .tv_nsec = 10 * DATAFS_MSEC };
 	int ret;
 
 	while ((ret = vfs_command(mnt, cmd, request, lowest, res)) == -ENOMEM)
-		nanosleep(&again, NULL);
+		wait_a_little();
 	return ret;
+}
+
+/* One that comes again may be done already, and its answer must be the same. */
+static bool has_room(const struct datafs_vfs *v, const struct datafs_req *req)
+{
+	struct statvfs st;
+
+	return commands[req->opcode].small || req->flags & DATAFS_REQ_RESEND ||
+	       statvfs(v->dir, &st) ||
+	       (uint64_t)st.f_bavail * st.f_frsize >= DISK_RESERVE;
 }
 
 int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
@@ -328,6 +366,8 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 
 	if (!mnt->quorum)
 		return -ESTALE;
+	if (!has_room(mnt->v, req))
+		return -ENOSPC;
 	c.c.op_case = commands[req->opcode].op;
 	ret = commands[req->opcode].fill(call, &c);
 	if (!ret && c.hold)

@@ -32,7 +32,7 @@ static int error_of_command(Metad__Command *c)
 
 static ProtobufCBinaryData bytes(const char *name)
 {
-	return (ProtobufCBinaryData){ strlen(name), (uint8_t *)name };
+	return (ProtobufCBinaryData) { strlen(name), (uint8_t *)name };
 }
 
 static int remove_it(Metad__Command__OpCase op, const char *name, uint64_t ino)

@@ -24,6 +24,7 @@
 #include "fault_env.h"
 #include "meta/quorum.h"
 #include "metad/ns.h"
+#include "quorum_wrap.h"
 #include "tmpdir.h"
 
 #define SESSION	77
@@ -36,8 +37,6 @@ static struct datafs_quorum *q;
 
 static struct fault_env *disk;	/* NULL: the machine's */
 
-int __real_datafs_env_open(struct datafs_env **res);
-
 int __wrap_datafs_env_open(struct datafs_env **res)
 {
 	if (!disk)
@@ -48,9 +47,6 @@ int __wrap_datafs_env_open(struct datafs_env **res)
 
 /* The next entry is not applied before so many commands have come. */
 static atomic_ullong wait_for;
-
-int __real_datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
-			      const void *entry, size_t len, struct datafs_metad_results *res);
 
 int __wrap_datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
 			      const void *entry, size_t len, struct datafs_metad_results *res)
@@ -119,7 +115,7 @@ static uint64_t create(const char *name, uint64_t request, uint64_t lowest, int 
 
 	m.has_parent = m.has_name = m.has_mode = true;
 	m.parent = ROOT;
-	m.name = (ProtobufCBinaryData){ strlen(name), (uint8_t *)name };
+	m.name = (ProtobufCBinaryData) { strlen(name), (uint8_t *)name };
 	m.mode = 0644;
 	c.op_case = METAD__COMMAND__OP_CREATE;
 	c.create = &m;
@@ -153,7 +149,7 @@ static uint64_t find(const char *name)
 
 	n.has_parent = n.has_name = true;
 	n.parent = ROOT;
-	n.name = (ProtobufCBinaryData){ strlen(name), (uint8_t *)name };
+	n.name = (ProtobufCBinaryData) { strlen(name), (uint8_t *)name };
 	query.of_case = METAD__QUERY__OF_LOOKUP;
 	query.lookup = &n;
 	assert_int_equal(datafs_quorum_ask(q, &query, &a), 0);
@@ -246,8 +242,8 @@ static void *set_big(void *arg)
 
 	x.has_ino = x.has_name = x.has_value = true;
 	x.ino = ROOT;
-	x.name = (ProtobufCBinaryData){ 6, (uint8_t *)"user.x" };
-	x.value = (ProtobufCBinaryData){ sizeof(value), value };
+	x.name = (ProtobufCBinaryData) { 6, (uint8_t *)"user.x" };
+	x.value = (ProtobufCBinaryData) { sizeof(value), value };
 	c.op_case = METAD__COMMAND__OP_SETXATTR;
 	c.setxattr = &x;
 	assert_int_equal(send(&c, 100 + (uintptr_t)arg, 1, &res), 0);
@@ -295,7 +291,7 @@ static void test_refused(void **state)
 	assert_int_equal(send(&c, 2, 1, &res), -EIO);
 	c.op_case = METAD__COMMAND__OP_NOOP;
 	c.noop = &noop;
-	assert_int_equal(datafs_quorum_change(q, &(Metad__Command){
+	assert_int_equal(datafs_quorum_change(q, &(Metad__Command) {
 		.base = PROTOBUF_C_MESSAGE_INIT(&metad__command__descriptor),
 		.op_case = METAD__COMMAND__OP_NOOP, .noop = &noop,
 	}, &res), -EIO);
@@ -305,7 +301,7 @@ static void test_refused(void **state)
 	c.op_case = METAD__COMMAND__OP_SETXATTR;
 	c.setxattr = &x;
 	x.has_value = true;
-	x.value = (ProtobufCBinaryData){ sizeof(value), value };
+	x.value = (ProtobufCBinaryData) { sizeof(value), value };
 	assert_int_equal(send(&c, 2, 1, &res), -EIO);
 	assert_int_equal(atomic_load(&q->changes), 1);
 	must_create("a", 2);

@@ -15,13 +15,12 @@
 
 #include "base/util.h"
 #include "tmpdir.h"
+#include "util_wrap.h"
 
 static char top[4096];
 static ino_t synced[8];
 static unsigned int nsynced;
 static int sync_error;		/* of directories */
-
-int __real_fsync(int fd);
 
 int __wrap_fsync(int fd)
 {

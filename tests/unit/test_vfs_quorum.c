@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include "quorum_wrap.h"
 #include "vfs/vfs_internal.h"
 
 static void test_mounts(void **state)
@@ -175,14 +176,23 @@ static void test_listing(void **state)
 }
 
 static const struct datafs_quorum_ops *real_ops;
-static unsigned int no_memory;
+static unsigned int no_memory, busy;
 
 static int change_later(struct datafs_quorum *q, const Metad__Command *cmd, Metad__Result **res)
 {
-	if (!no_memory)
-		return real_ops->change(q, cmd, res);
-	no_memory--;
-	return -ENOMEM;
+	int ret;
+
+	if (no_memory) {
+		no_memory--;
+		return -ENOMEM;
+	}
+	ret = real_ops->change(q, cmd, res);
+	/* Of one that was refused. */
+	if (!ret && busy && (*res)->error) {
+		busy--;
+		(*res)->error = EBUSY;
+	}
+	return ret;
 }
 
 /* Without memory a change fails; but what is released is told once. */
@@ -206,8 +216,47 @@ static void test_no_memory(void **state)
 	assert_int_equal(change(DATAFS_OP_RELEASE, r.ino, &(struct datafs_change_req){ 0 }, 8,
 				NULL, NULL, NULL), 0);
 	assert_int_equal(no_memory, 0);
+	/* Too many answers are remembered, for a while. */
+	busy = 2;
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &r, sizeof(r), "none", NULL, NULL), -ENOENT);
+	assert_int_equal(busy, 0);
 	q->ops = real_ops;
 	assert_int_equal(there(r.ino), -ESTALE);
+}
+
+static bool disk_full;
+
+int __wrap_statvfs(const char *path, struct statvfs *st)
+{
+	int ret = __real_statvfs(path, st);
+
+	if (!ret && disk_full)
+		st->f_bavail = (32u << 20) / st->f_frsize;
+	return ret;
+}
+
+/* What makes room is done, and what may be done already is answered. */
+static void test_disk_full(void **state)
+{
+	struct datafs_make_req m = { .mode = 0644 };
+	struct datafs_req req = {
+		.opcode = DATAFS_OP_CREATE, .flags = DATAFS_REQ_RESEND, .mount_id = 2,
+		.ino = TOP, .id = 999, .namelen = 1,
+	};
+	struct datafs_call call = { .req = &req, .body = &m, .name = "f" };
+
+	(void)state;
+	m.change.lowest = 999;
+	assert_int_equal(change_as(2, 999, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "f", NULL, NULL), 0);
+	disk_full = true;
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "g", NULL), -ENOSPC);
+	call.out = malloc(DATAFS_REPLY_MAX);
+	assert_int_equal(datafs_vfs_call(v, &call), 0);
+	free(call.out);
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &(struct datafs_remove_req){ 0 },
+				sizeof(struct datafs_remove_req), "f", NULL, NULL), 0);
+	disk_full = false;
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "g", NULL), 0);
 }
 
 /* An inode without a name lives on while it is open, and not longer. */
@@ -308,6 +357,7 @@ int main(void)
 		CHANGES_TEST(test_listing),
 		CHANGES_TEST(test_hold),
 		CHANGES_TEST(test_no_memory),
+		CHANGES_TEST(test_disk_full),
 		CHANGES_TEST(test_counted),
 		CHANGES_TEST(test_threads),
 	};
