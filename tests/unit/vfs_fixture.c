@@ -221,7 +221,7 @@ void stop(void)
 	}
 }
 
-int vfs_setup(void **state)
+int vfs_dirs(void **state)
 {
 	(void)state;
 	datafs_log_set_level(LOG_CRIT);
@@ -230,7 +230,12 @@ int vfs_setup(void **state)
 	snprintf(src, sizeof(src), "%s/src", top);
 	snprintf(cache_dir, sizeof(cache_dir), "%s/cache", top);
 	memset(slabs, -1, sizeof(slabs));
-	if (mkdir(src, 0755) || mkdir(cache_dir, 0755))
+	return mkdir(src, 0755) || mkdir(cache_dir, 0755) ? -1 : 0;
+}
+
+int vfs_setup(void **state)
+{
+	if (vfs_dirs(state))
 		return -1;
 	start("sync_interval=always");
 	return 0;

@@ -42,6 +42,8 @@ extern void (*before_start)(void);
 /* As after start("sync_interval=always"). */
 int vfs_setup(void **state);
 int vfs_teardown(void **state);
+/* Only the directories. */
+int vfs_dirs(void **state);
 void start(const char *options);
 void stop(void);
 
