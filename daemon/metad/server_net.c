@@ -204,6 +204,37 @@ void server_net_close(struct datafs_server *s)
 	s->loop = NULL;
 }
 
+/* Keys on their way to the network thread. */
+struct rekey {
+	struct datafs_task task;
+	struct datafs_server *s;
+	struct datafs_keys keys;
+};
+
+static void do_rekey(struct datafs_task *task)
+{
+	struct rekey *r = (struct rekey *)task;
+
+	if (!datafs_wire_rekey(r->s->wire, &r->keys))
+		datafs_log(LOG_NOTICE, "member %llu: other keys from now on",
+			   (unsigned long long)r->s->cfg.id);
+	datafs_keys_wipe(&r->keys);
+	free(r);
+}
+
+int datafs_server_rekey(struct datafs_server *s, const struct datafs_keys *keys)
+{
+	struct rekey *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->task.fn = do_rekey;
+	r->s = s;
+	r->keys = *keys;
+	datafs_loop_post(s->loop, &r->task);
+	return 0;
+}
+
 static void be_quiet(struct datafs_task *task)
 {
 	struct datafs_server *s = (void *)((char *)task - offsetof(struct datafs_server, quiet));

@@ -118,15 +118,17 @@ static void test_not_a_clients(void **state)
 	assert_true(status_of(leader(), &st));
 	commit = st.commit;
 	assert_int_equal(command_error(cmd, pack_create(0, cmd)), EINVAL);
-	/* a level that nobody has would halt all */
+	/* a level that not all may have; and one that nobody has, which would halt all */
 	c.has_session = c.has_request = true;
 	c.session = SESSION;
 	c.request = 1000;
 	feature.has_level = true;
-	feature.level = 1000;
+	feature.level = 1;
 	c.op_case = METAD__COMMAND__OP_FEATURE;
 	c.feature = &feature;
 	assert_int_equal(command_error(cmd, metad__command__pack(&c, cmd)), EINVAL);
+	feature.level = 1000;
+	assert_int_equal(command_error(cmd, metad__command__pack(&c, cmd)), EPROTO);
 	check_nothing_done(commit);
 }
 
