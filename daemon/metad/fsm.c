@@ -242,7 +242,7 @@ static uint8_t *join(const struct datafs_raft_command *cmds, unsigned int n, siz
 
 	for (unsigned int i = 0; i < n; i++)
 		room += cmds[i].len;
-	buf = malloc(room);
+	buf = calloc(1, room);
 	if (!buf)
 		return NULL;
 	p = buf;
