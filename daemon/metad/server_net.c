@@ -68,12 +68,22 @@ static void read_frame(struct datafs_server *s, struct letter *l)
 	free(f);
 }
 
-/* The messenger has seen to it that a member has sent it. */
+static bool is_member(const struct datafs_conn *conn)
+{
+	const struct datafs_wire_peer *who = datafs_conn_who(conn);
+
+	return who->role == DATAFS_ROLE_MEMBER && who->node <= SERVER_ID_MAX;
+}
+
+/* The messenger has seen to it that it is no client's. */
 static void on_frame(void *arg, struct datafs_conn *conn, const struct datafs_frame *f)
 {
 	struct datafs_server *s = arg;
-	struct frame_letter *l = malloc(sizeof(*l) + f->len);
+	struct frame_letter *l;
 
+	if (!is_member(conn))
+		return;
+	l = malloc(sizeof(*l) + f->len);
 	if (!l)
 		return;
 	l->letter = (struct letter) { .fn = read_frame, .bytes = sizeof(*l) + f->len };
@@ -131,7 +141,7 @@ void server_send(struct datafs_server *s, uint64_t to, uint16_t type, uint64_t i
 
 static void on_up(void *arg, struct datafs_conn *conn)
 {
-	if (datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER)
+	if (is_member(conn))
 		server_link_up(arg, conn);
 }
 
@@ -139,7 +149,7 @@ static void on_down(void *arg, struct datafs_conn *conn, int err)
 {
 	(void)err;
 	server_ask_down(arg, conn);
-	if (datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER)
+	if (is_member(conn))
 		server_link_down(arg, conn);
 }
 
