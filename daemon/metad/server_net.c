@@ -201,7 +201,7 @@ int server_net_open(struct datafs_server *s)
 	return err;
 }
 
-/* On the network thread, or without one. */
+/* Without a thread: who has posted the last task may still be about it when it ends. */
 void server_net_close(struct datafs_server *s)
 {
 	server_links_end(s);
@@ -282,6 +282,5 @@ void *server_net_main(void *arg)
 
 	if (err)
 		datafs_log(LOG_ERR, "event loop: %s", strerror(-err));
-	server_net_close(s);
 	return NULL;
 }

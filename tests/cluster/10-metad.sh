@@ -106,30 +106,6 @@ report()
 	done
 }
 
-# The leader last, so that nobody is elected meanwhile.
-members_end()
-{
-	local last n all=0
-
-	last=$(leader)
-	for n in 1 2 3; do
-		[ "$n" != "$last" ] || continue
-		member_end "$n" TERM
-		[ $status -eq 0 ] || all=1
-	done
-	[ -z "$last" ] || member_end "$last" TERM
-	[ $status -eq 0 ] || all=1
-	return $all
-}
-
-same_states()
-{
-	"$PROG/metasum" "$D"/[123]/db/db-* > "$D/sums" || return 1
-	note "states: $(tr '\n' ';' < "$D/sums")"
-	[ "$(cut -d ' ' -f 1,2 "$D/sums" | sort -u | wc -l)" -eq 1 ] &&
-		[ "$(wc -l < "$D/sums")" -eq 3 ]
-}
-
 check "a quorum is made" quorum_make || exit 1
 members_start
 check "somebody leads" wait_for 60 eval '[ -n "$(leader)" ]' || exit 1
