@@ -162,7 +162,7 @@ members_end()
 		[ $status -eq 0 ] || all=1
 	done
 	[ -z "$last" ] || member_end "$last" TERM
-	[ $status -eq 0 ] || all=1
+	[ "$status" -eq 0 ] || all=1
 	return $all
 }
 
