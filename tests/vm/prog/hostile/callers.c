@@ -300,7 +300,7 @@ static void do_make(void)
 	case 0:
 		fd = open(path, O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640);
 		/* Without a name it lives on, and is released. */
-		if (rnd(&rng) % 2)
+		if (rnd(&rng) % 4)
 			unlink(path);
 		if (fd >= 0)
 			close(fd);
