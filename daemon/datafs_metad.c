@@ -2,7 +2,7 @@
 /*
  * datafs-metad: a member of the metadata quorum (Documentation/metadata.rst).
  * Makes its directory, or runs it until a signal or until the member has halted for
- * a reason that another start may mend.
+ * a reason that another start may mend. A SIGHUP has it read its key file again.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -69,6 +69,32 @@ static void on_halted(void *arg, int err)
 	pthread_kill(main_thread, SIGUSR1);
 }
 
+/* The key file has changed, says who has sent a SIGHUP. */
+static void reload_keys(const struct datafs_metad_config *cfg, struct datafs_server *s)
+{
+	struct datafs_keys keys;
+
+	if (datafs_metad_config_keys(cfg, &keys))
+		return;
+	if (datafs_server_rekey(s, &keys))
+		datafs_log(LOG_ERR, "%s: no memory; the keys are as they were", cfg->key_file);
+	datafs_keys_wipe(&keys);
+}
+
+/* Until it is to end: 0, or why the member has halted. */
+static int wait_for_end(const struct datafs_metad_config *cfg, struct datafs_server *s,
+			const sigset_t *signals)
+{
+	for (;;) {
+		int sig = sigwaitinfo(signals, NULL);
+
+		if (sig == SIGHUP)
+			reload_keys(cfg, s);
+		else if (sig > 0 && (sig != SIGUSR1 || atomic_load(&halted)))
+			return atomic_load(&halted);
+	}
+}
+
 static int run(struct datafs_metad_config *cfg, const struct datafs_keys *keys)
 {
 	struct datafs_server_config sc = {
@@ -77,11 +103,12 @@ static int run(struct datafs_metad_config *cfg, const struct datafs_keys *keys)
 	};
 	struct datafs_server *s;
 	sigset_t signals;
-	int err, sig;
+	int err;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	sigaddset(&signals, SIGUSR1);
 	/* Before any thread is made: they all inherit it. */
 	sigprocmask(SIG_BLOCK, &signals, NULL);
@@ -92,10 +119,7 @@ static int run(struct datafs_metad_config *cfg, const struct datafs_keys *keys)
 		return err;
 	datafs_log(LOG_INFO, "member %llu: serving at port %u, in %s",
 		   (unsigned long long)cfg->id, datafs_server_port(s), cfg->dir);
-	do
-		sig = sigwaitinfo(&signals, NULL);
-	while (sig < 0 || (sig == SIGUSR1 && !atomic_load(&halted)));
-	err = atomic_load(&halted);
+	err = wait_for_end(cfg, s, &signals);
 	tell_manager("STOPPING=1");
 	datafs_log(LOG_INFO, "member %llu: ending %s", (unsigned long long)cfg->id,
 		   err ? "since it has halted" : "on a signal");

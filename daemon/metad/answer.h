@@ -8,7 +8,7 @@
 
 
 /* All fields of @res are set. */
-void datafs_metad_tell(const struct datafs_metad_attr *attr, Metad__Attr *res);
+void datafs_metad_tell(const struct datafs_metad_attr *attr, struct Metad__Attr *res);
 
 /*
  * datafs_metad_answer - answer a question

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metad/fsm.h"
+#include "metad/decode.h"
 
 /* Where memory ran out, and where the bytes are at fault, unpack() says the same. */
 static void *unpack_alloc(void *failed, size_t size)
@@ -71,8 +71,12 @@ static bool is_known(const ProtobufCMessage *m)
 static int decode_command(ProtobufCBinaryData b, struct datafs_ask *res)
 {
 	const Metad__Command *c;
-	int err = datafs_fsm_decode(b.data, b.len, &res->command, NULL);
+	const char *why;
+	int err;
 
+	if (b.len > DATAFS_MEMBER_OP_MAX)
+		return -EMSGSIZE;
+	err = metad_decode_command(b.data, b.len, &res->command, &why);
 	if (err)
 		return err;
 	c = res->command;

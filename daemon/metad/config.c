@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "base/options.h"
 #include "metad/server.h"
 
@@ -108,15 +109,10 @@ static int set_authentication(void *arg, const char *v)
 static int set_cluster(void *arg, const char *v)
 {
 	struct datafs_metad_config *cfg = arg;
-	unsigned int byte;
 
 	if (strlen(v) != 2 * sizeof(cfg->cluster) ||
-	    strspn(v, "0123456789abcdefABCDEF") != 2 * sizeof(cfg->cluster))
+	    datafs_unhex(v, cfg->cluster, sizeof(cfg->cluster)))
 		return -EINVAL;
-	for (size_t i = 0; i < sizeof(cfg->cluster); i++) {
-		sscanf(v + 2 * i, "%2x", &byte);
-		cfg->cluster[i] = (uint8_t)byte;
-	}
 	cfg->has_cluster = true;
 	return 0;
 }

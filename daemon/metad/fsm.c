@@ -58,7 +58,7 @@ static int open_db(struct datafs_fsm *f, struct db *db, uint64_t *applied)
 	struct datafs_metad_options opt = {
 		.dir = db->path, .env = datafs_env_leveldb(db->env),
 	};
-	struct datafs_metad_counts counts;
+	struct datafs_metad_counts counts = { 0 };
 	int err;
 
 	memcpy(opt.id, f->opt.id, sizeof(opt.id));
@@ -242,7 +242,7 @@ static uint8_t *join(const struct datafs_raft_command *cmds, unsigned int n, siz
 
 	for (unsigned int i = 0; i < n; i++)
 		room += cmds[i].len;
-	buf = malloc(room);
+	buf = calloc(1, room);
 	if (!buf)
 		return NULL;
 	/* Of no commands nothing is told, but something pointed to. */

@@ -82,6 +82,8 @@
 #define DATAFS_METAD_ANSWERS_MAX	4096	/* answered requests kept of a session */
 #define DATAFS_METAD_HOLDS_MAX	(1u << 20)	/* inodes that a session holds */
 #define DATAFS_METAD_SESSIONS_MAX	65536
+/* How deep a directory may be that one is moved into: as far as a path can name it. */
+#define DATAFS_METAD_DEPTH_MAX	2048
 #define DATAFS_METAD_COMMANDS_MAX	1024	/* commands of an entry */
 #define DATAFS_METAD_CLOSE_STEP	4096	/* inodes that one session_close lets go */
 /* How far the id of a new session may be above those that have ended. */

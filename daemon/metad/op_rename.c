@@ -48,10 +48,17 @@ static int check_below(struct op *o, const struct op_inode *moved,
 	return ret < 0 ? ret : ret ? -EINVAL : 0;
 }
 
-static int check_replaced(const struct move *m)
+/* In the order of Linux: what is above the old name is not empty, before all else. */
+static int check_replaced(struct op *o, const struct move *m)
 {
 	bool dir = S_ISDIR(m->in->r.a.mode);
+	int err;
 
+	if (!dir && m->there->r.children) {
+		err = check_below(o, m->there, m->to, m->from);
+		if (err)
+			return err == -EINVAL ? -ENOTEMPTY : err;
+	}
 	if (dir && !S_ISDIR(m->there->r.a.mode))
 		return -ENOTDIR;
 	if (!dir && S_ISDIR(m->there->r.a.mode))
@@ -111,7 +118,7 @@ static int move(struct op *o, struct move *m)
 		return 0;
 	err = check_below(o, m->in, m->from, m->to);
 	if (!err && m->there)
-		err = check_replaced(m);
+		err = check_replaced(o, m);
 	if (err)
 		return err;
 	op_del_name(o, m->from, m->name, &m->de, m->in);

@@ -84,6 +84,7 @@ static void net_end(struct datafs_server *s)
 {
 	server_net_end(s);
 	pthread_join(s->net_thread, NULL);
+	server_net_close(s);
 }
 
 /* What the member says when it starts needs a network already. */

@@ -64,5 +64,10 @@ int datafs_server_open(const struct datafs_server_config *cfg, struct datafs_ser
 /* Blocks until all is written and closed. NULL is nothing. */
 void datafs_server_close(struct datafs_server *s);
 uint16_t datafs_server_port(const struct datafs_server *s);
+/*
+ * Other keys, as datafs_wire_rekey() takes them: soon. Copied. What is wrong with
+ * them is logged, and then nothing changes. 0 or -ENOMEM.
+ */
+int datafs_server_rekey(struct datafs_server *s, const struct datafs_keys *keys);
 
 #endif

@@ -67,7 +67,8 @@ static void do_change(struct ask *a, enum datafs_change_kind kind, const Metad__
 {
 	int err = 0;
 
-	if (kind == DATAFS_CHANGE_ADD && (!c->address || datafs_address_check(c->address, false)))
+	if (kind == DATAFS_CHANGE_ADD && (c->id > SERVER_ID_MAX || !c->address ||
+					  datafs_address_check(c->address, false)))
 		err = -EINVAL;
 	a->change = (struct datafs_member_change) {
 		.kind = kind, .id = c->id, .role = c->standby ? RAFT_STANDBY : RAFT_SPARE,

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "metad/answer.h"
 
 /* Of a Reply with an error and nothing else. */
@@ -138,7 +139,7 @@ static void command_done(struct datafs_member_op *op, int err, const void *res, 
 		return;
 	}
 	r.has_result = true;
-	r.result = (ProtobufCBinaryData){ len, (uint8_t *)res };
+	r.result = (ProtobufCBinaryData) { len, (uint8_t *)res };
 	server_ask_reply(a, &r);
 }
 
@@ -253,6 +254,21 @@ static int check_rights(const struct datafs_conn *conn, const struct datafs_ask 
 	       datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER ? 0 : -EACCES;
 }
 
+/* One line a second at most: who sends nonsense may send much of it. */
+static void say_refused(struct datafs_server *s, const struct datafs_conn *conn, int err)
+{
+	int64_t now = datafs_now();
+
+	if (s->said && now - s->said < DATAFS_SEC) {
+		s->unsaid++;
+		return;
+	}
+	datafs_log(LOG_WARNING, "node %llu: what it asks is refused: %s; %u more since the last line",
+		   (unsigned long long)datafs_conn_who(conn)->node, strerror(-err), s->unsaid);
+	s->said = now;
+	s->unsaid = 0;
+}
+
 static int admit(struct datafs_server *s, struct datafs_conn *conn, const void *body,
 		 uint32_t len, struct datafs_ask *what)
 {
@@ -267,11 +283,10 @@ static int admit(struct datafs_server *s, struct datafs_conn *conn, const void *
 		return -EAGAIN;
 	if (!err)
 		err = check_rights(conn, what);
-	if (err)
-		datafs_log(LOG_WARNING, "node %llu: what it asks is refused: %s",
-			   (unsigned long long)datafs_conn_who(conn)->node, strerror(-err));
-	if (err)
+	if (err) {
+		say_refused(s, conn, err);
 		datafs_ask_free(what);
+	}
 	return err;
 }
 

@@ -35,6 +35,12 @@
 #define SERVER_FRAMES_BYTES	(64u << 20)	/* that wait for a thread, each way */
 #define SERVER_LINKS		64u		/* members connected to or from */
 
+/*
+ * Who has a member's key and a number above this is a tool of an operator's: it asks,
+ * and takes no part.
+ */
+#define SERVER_ID_MAX		((uint64_t)INT64_MAX)
+
 /* Something for the raft thread. Its fn owns it. */
 struct letter {
 	STAILQ_ENTRY(letter) link;
@@ -116,6 +122,8 @@ struct datafs_server {
 	unsigned int asks;
 	size_t asks_bytes;
 	TAILQ_HEAD(, ask) owed;		/* replies for which there was no room */
+	int64_t said;			/* when something refused was last in the log */
+	unsigned int unsaid;
 	bool net_ends;
 	uint16_t port;
 	struct datafs_task quiet, stop;

@@ -68,12 +68,22 @@ static void read_frame(struct datafs_server *s, struct letter *l)
 	free(f);
 }
 
-/* The messenger has seen to it that a member has sent it. */
+static bool is_member(const struct datafs_conn *conn)
+{
+	const struct datafs_wire_peer *who = datafs_conn_who(conn);
+
+	return who->role == DATAFS_ROLE_MEMBER && who->node <= SERVER_ID_MAX;
+}
+
+/* The messenger has seen to it that it is no client's. */
 static void on_frame(void *arg, struct datafs_conn *conn, const struct datafs_frame *f)
 {
 	struct datafs_server *s = arg;
-	struct frame_letter *l = malloc(sizeof(*l) + f->len);
+	struct frame_letter *l;
 
+	if (!is_member(conn))
+		return;
+	l = malloc(sizeof(*l) + f->len);
 	if (!l)
 		return;
 	l->letter = (struct letter) { .fn = read_frame, .bytes = sizeof(*l) + f->len };
@@ -131,7 +141,7 @@ void server_send(struct datafs_server *s, uint64_t to, uint16_t type, uint64_t i
 
 static void on_up(void *arg, struct datafs_conn *conn)
 {
-	if (datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER)
+	if (is_member(conn))
 		server_link_up(arg, conn);
 }
 
@@ -139,7 +149,7 @@ static void on_down(void *arg, struct datafs_conn *conn, int err)
 {
 	(void)err;
 	server_ask_down(arg, conn);
-	if (datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER)
+	if (is_member(conn))
 		server_link_down(arg, conn);
 }
 
@@ -191,7 +201,7 @@ int server_net_open(struct datafs_server *s)
 	return err;
 }
 
-/* On the network thread, or without one. */
+/* Without a thread: who has posted the last task may still be about it when it ends. */
 void server_net_close(struct datafs_server *s)
 {
 	server_links_end(s);
@@ -202,6 +212,37 @@ void server_net_close(struct datafs_server *s)
 	s->wire = NULL;
 	s->deadlines = NULL;
 	s->loop = NULL;
+}
+
+/* Keys on their way to the network thread. */
+struct rekey {
+	struct datafs_task task;
+	struct datafs_server *s;
+	struct datafs_keys keys;
+};
+
+static void do_rekey(struct datafs_task *task)
+{
+	struct rekey *r = (struct rekey *)task;
+
+	if (!datafs_wire_rekey(r->s->wire, &r->keys))
+		datafs_log(LOG_NOTICE, "member %llu: other keys from now on",
+			   (unsigned long long)r->s->cfg.id);
+	datafs_keys_wipe(&r->keys);
+	free(r);
+}
+
+int datafs_server_rekey(struct datafs_server *s, const struct datafs_keys *keys)
+{
+	struct rekey *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->task.fn = do_rekey;
+	r->s = s;
+	r->keys = *keys;
+	datafs_loop_post(s->loop, &r->task);
+	return 0;
 }
 
 static void be_quiet(struct datafs_task *task)
@@ -241,6 +282,5 @@ void *server_net_main(void *arg)
 
 	if (err)
 		datafs_log(LOG_ERR, "event loop: %s", strerror(-err));
-	server_net_close(s);
 	return NULL;
 }

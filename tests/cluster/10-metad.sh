@@ -106,30 +106,6 @@ report()
 	done
 }
 
-# The leader last, so that nobody is elected meanwhile.
-members_end()
-{
-	local last n all=0
-
-	last=$(leader)
-	for n in 1 2 3; do
-		[ "$n" != "$last" ] || continue
-		member_end "$n" TERM
-		[ $status -eq 0 ] || all=1
-	done
-	[ -z "$last" ] || member_end "$last" TERM
-	[ $status -eq 0 ] || all=1
-	return $all
-}
-
-same_states()
-{
-	"$PROG/metasum" "$D"/[123]/db/db-* > "$D/sums" || return 1
-	note "states: $(tr '\n' ';' < "$D/sums")"
-	[ "$(cut -d ' ' -f 1,2 "$D/sums" | sort -u | wc -l)" -eq 1 ] &&
-		[ "$(wc -l < "$D/sums")" -eq 3 ]
-}
-
 check "a quorum is made" quorum_make || exit 1
 members_start
 check "somebody leads" wait_for 60 eval '[ -n "$(leader)" ]' || exit 1
@@ -137,13 +113,13 @@ check "somebody leads" wait_for 60 eval '[ -n "$(leader)" ]' || exit 1
 # Its output goes to a file; its input is the marks.
 coproc load { exec "$PROG/metaload" "$MEMBERS" "$D/key" "$seconds" 8 "$SEED" > "$D/load.out"; }
 load_pid=$!
-pid[load]=$load_pid
+pid[load]="$load_pid"
 end=$((SECONDS + seconds - 4))
-while [ $SECONDS -lt $end ] && kill -0 $load_pid 2> /dev/null; do
+while [ $SECONDS -lt $end ] && kill -0 "$load_pid" 2> /dev/null; do
 	nap 600 900
 	trouble
 done
-wait $load_pid
+wait "$load_pid"
 check "no answer was wrong, and none an error" [ $? -eq 0 ]
 unset "pid[load]"
 grep '^wrong' "$D/load.out"
@@ -153,4 +129,4 @@ report
 check "all end on a signal" members_end
 check "all have the same state" same_states
 check "nobody has halted" eval '! grep -l " halts: " "$D"/[123].log'
-exit $FAILED
+exit "$FAILED"

@@ -11,7 +11,8 @@ PROG=$BIN/tests/cluster
 D=$(mktemp -d "${TMPDIR:-$TOP/build}/cluster-XXXXXX") || exit 1
 FAILED=0
 declare -A pid stopped
-declare -a addr
+mounts=()
+declare -a addr dir	# dir: of members that are elsewhere
 
 ok()
 {
@@ -74,7 +75,7 @@ quorum_make()
 	for n in 1 2 3; do
 		cat > "$D/$n.conf" <<-END
 		id = $n
-		dir = $D/$n
+		dir = ${dir[n]:-$D/$n}
 		listen = ${addr[n - 1]}
 		key_file = $D/key
 		peers = ${peers#,}
@@ -125,11 +126,59 @@ wait_for()
 	done
 }
 
+leads()
+{
+	[ "$(leader)" = "$1" ]
+}
+
+# lead N: it does, in the end
+lead()
+{
+	local end=$((SECONDS + 60))
+
+	until leads "$1"; do
+		[ $SECONDS -lt $end ] || return 1
+		meta transfer "$1" > /dev/null 2>&1
+		sleep 0.3
+	done
+}
+
 # They have all applied the same, and that is all there is.
 all_equal()
 {
 	meta status 2> /dev/null | awk '/^applied/ { n++; seen[$2]++ } /^commit/ { seen[$2]++ }
 		END { for (a in seen) k++; exit !(n == 3 && k == 1) }'
+}
+
+# The leader last, so that nobody is elected meanwhile.
+members_end()
+{
+	local last n all=0
+
+	last=$(leader)
+	for n in 1 2 3; do
+		[ "$n" != "$last" ] || continue
+		member_end "$n" TERM
+		[ $status -eq 0 ] || all=1
+	done
+	[ -z "$last" ] || member_end "$last" TERM
+	[ "$status" -eq 0 ] || all=1
+	return $all
+}
+
+# Of members that have ended.
+same_states()
+{
+	local n
+	local -a dbs=()
+
+	for n in 1 2 3; do
+		dbs+=("${dir[n]:-$D/$n}"/db/db-*)
+	done
+	"$PROG/metasum" "${dbs[@]}" > "$D/sums" || return 1
+	note "states: $(tr '\n' ';' < "$D/sums")"
+	[ "$(cut -d ' ' -f 1,2 "$D/sums" | sort -u | wc -l)" -eq 1 ] &&
+		[ "$(wc -l < "$D/sums")" -eq 3 ]
 }
 
 finish()
@@ -139,10 +188,17 @@ finish()
 	for n in "${!stopped[@]}"; do
 		kill -CONT "${pid[$n]}" 2> /dev/null
 	done
+	# What is no member may have to end something itself.
 	for n in "${!pid[@]}"; do
-		kill -KILL "${pid[$n]}" 2> /dev/null
+		case $n in
+		[0-9])	kill -KILL "${pid[$n]}" 2> /dev/null ;;
+		*)	kill -TERM "${pid[$n]}" 2> /dev/null ;;
+		esac
 	done
 	wait
+	for n in "${mounts[@]}"; do
+		umount "$n"
+	done
 	if [ $FAILED -eq 0 ]; then
 		rm -rf "$D"
 	else

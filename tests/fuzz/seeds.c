@@ -461,5 +461,6 @@ int main(int argc, char **argv)
 	key_texts();
 	seeds_entry();
 	raft_seeds(dir);
+	seeds_ask();
 	return 0;
 }

@@ -19,7 +19,7 @@ static size_t wrap(const uint8_t *cmd, size_t len, uint8_t *buf)
 	Metad__Ask ask = METAD__ASK__INIT;
 
 	ask.what_case = METAD__ASK__WHAT_COMMAND;
-	ask.command = (ProtobufCBinaryData){ len, (uint8_t *)cmd };
+	ask.command = (ProtobufCBinaryData) { len, (uint8_t *)cmd };
 	return metad__ask__pack(&ask, buf);
 }
 
@@ -33,7 +33,7 @@ static size_t pack_create(uint64_t session, uint8_t *buf)
 	c.request = 1000;
 	m.has_parent = m.has_name = true;
 	m.parent = 1;
-	m.name = (ProtobufCBinaryData){ 3, (uint8_t *)"new" };
+	m.name = (ProtobufCBinaryData) { 3, (uint8_t *)"new" };
 	c.op_case = METAD__COMMAND__OP_CREATE;
 	c.create = &m;
 	return metad__command__pack(&c, buf);
@@ -118,18 +118,20 @@ static void test_not_a_clients(void **state)
 	assert_true(status_of(leader(), &st));
 	commit = st.commit;
 	assert_int_equal(command_error(cmd, pack_create(0, cmd)), EINVAL);
-	/* a level that nobody has would halt all */
+	/* a level that not all may have; and one that nobody has, which would halt all */
 	c.has_session = c.has_request = true;
 	c.session = SESSION;
 	c.request = 1000;
 	feature.has_level = true;
-	feature.level = 1000;
+	feature.level = 1;
 	c.op_case = METAD__COMMAND__OP_FEATURE;
 	c.feature = &feature;
 	assert_int_equal(command_error(cmd, metad__command__pack(&c, cmd)), EPROTO);
 	/* and to raise it is the leader's own affair */
 	feature.level = 1;
 	assert_int_equal(command_error(cmd, metad__command__pack(&c, cmd)), EINVAL);
+	feature.level = 1000;
+	assert_int_equal(command_error(cmd, metad__command__pack(&c, cmd)), EPROTO);
 	check_nothing_done(commit);
 }
 

@@ -10,10 +10,11 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#include "server_wrap.h"
+
 static atomic_ullong free_bytes = 1ull << 40;
 
 /* Linked instead of the real one: a disk as full as the test wants. */
-int __wrap_statvfs(const char *path, struct statvfs *st);
 int __wrap_statvfs(const char *path, struct statvfs *st)
 {
 	(void)path;
@@ -152,7 +153,7 @@ static void test_no_room_at_all(void **state)
 	c.op_case = METAD__COMMAND__OP_SESSION_RENEW;
 	c.session_renew = &renew;
 	ask.what_case = METAD__ASK__WHAT_COMMAND;
-	ask.command = (ProtobufCBinaryData){ metad__command__pack(&c, cmd), cmd };
+	ask.command = (ProtobufCBinaryData) { metad__command__pack(&c, cmd), cmd };
 	assert_true(status_of(id, &before));
 	assert_int_equal(datafs_remote_call(admin, buf, metad__ask__pack(&ask, buf),
 					    DATAFS_REMOTE_LEADER, 1500, &reply), -ETIMEDOUT);

@@ -100,7 +100,7 @@ static void test_questions(void **state)
 	metad__answer__free_unpacked(a, NULL);
 	n.has_parent = n.has_name = true;
 	n.parent = file;
-	n.name = (ProtobufCBinaryData){ 6, (uint8_t *)"user.a" };
+	n.name = (ProtobufCBinaryData) { 6, (uint8_t *)"user.a" };
 	q.of_case = METAD__QUERY__OF_GETXATTR;
 	q.getxattr = &n;
 	assert_int_equal(datafs_quorum_ask(quorum, &q, &a), 0);
@@ -126,7 +126,8 @@ static void test_leader_goes(void **state)
 
 	(void)state;
 	a = must((struct req){ OP(CREATE), 1, "a", .mode = 0644 });
-	again = (struct req){ OP(CREATE), 1, "a2", .mode = 0644, .request = ++request };
+	request++;
+	again = (struct req){ OP(CREATE), 1, "a2", .mode = 0644, .request = request };
 	b = must(again);
 	node_stop(first);
 	/* the same bytes, to another leader: the same answer, and it is not done again */

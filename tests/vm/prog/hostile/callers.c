@@ -299,6 +299,9 @@ static void do_make(void)
 	switch (rnd(&rng) % 5) {
 	case 0:
 		fd = open(path, O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640);
+		/* Without a name it lives on, and is released. */
+		if (rnd(&rng) % 4)
+			unlink(path);
 		if (fd >= 0)
 			close(fd);
 		break;
@@ -325,9 +328,9 @@ static void do_remove(void)
 	int fd = -1;
 
 	some_name(path);
-	if (rnd(&rng) % 2)
+	if (rnd(&rng) % 4)
 		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	switch (rnd(&rng) % 4) {
+	switch (rnd(&rng) % 6) {
 	case 0:
 		rmdir(path);
 		break;
