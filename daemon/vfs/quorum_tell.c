@@ -104,7 +104,7 @@ static void tell_all(struct vfs_mount *mnt)
 	if (!ret)
 		return;
 	atomic_store(&mnt->untold, true);
-	datafs_log(LOG_ERR, "mount %u of %s: the kernel is not told what has changed: %s; it may show what was, until the next change",
+	datafs_log(LOG_ERR, "mount %u of %s: the kernel is not told what has changed: %s; it may show what was, until the next change or datafs invalidate --all",
 		   mnt->id, mnt->source, strerror(-ret));
 }
 

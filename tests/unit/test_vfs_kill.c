@@ -222,7 +222,7 @@ static int by_id(const void *a, const void *b)
 /* All that was not answered, in the order of the ids. */
 static void send_again(void)
 {
-	struct file *left[FILES];
+	struct file *left[FILES] = { NULL };
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < FILES; i++)
