@@ -266,7 +266,7 @@ static int load_id(struct local *l, const char *db)
 static int open_db(struct local *l, const char *db)
 {
 	struct datafs_metad_options opt = { .dir = db, .sync = true };
-	struct datafs_metad_counts c;
+	struct datafs_metad_counts c = { 0 };
 	int err = load_id(l, db);
 
 	if (!err)
