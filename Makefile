@@ -47,6 +47,7 @@ util_bin := $(patsubst utils/%_datafs.c,$(B)/%.datafs,$(filter %_datafs.c,$(util
 test_src := $(sort $(wildcard tests/unit/test_*.c))
 test_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(test_src))
 units := $(notdir $(wildcard systemd/*.service))
+cluster_prog := $(patsubst tests/cluster/prog/%.c,$(B)/tests/cluster/%,$(wildcard tests/cluster/prog/*.c))
 vm_prog := $(patsubst tests/vm/prog/%.c,$(B)/tests/vm/%,$(wildcard tests/vm/prog/*.c))
 
 .PHONY: help all modules daemon utils tests unit unit-bin unit-run fuzz clean install
@@ -56,9 +57,10 @@ help:
 	@echo '                 KDIR=DIR  of that kernel (default: the running one)'
 	@echo '                 OUT=DIR   there instead'
 	@echo '                 W=1 C=1   more warnings; sparse'
-	@echo 'make daemon    build/datafsd'
+	@echo 'make daemon    build/datafsd, build/datafs-metad'
 	@echo 'make utils     build/mount.datafs, build/datafs'
-	@echo 'make tests     build/tests/vm/, what tests/vm runs in a guest'
+	@echo 'make tests     build/tests/vm/, what tests/vm runs in a guest, and'
+	@echo '               build/tests/cluster/'
 	@echo 'make unit      run the unit tests under the address and'
 	@echo '               undefined-behaviour sanitizers'
 	@echo 'make fuzz      fuzz the parsers, each for FUZZ_SECONDS (20), with clang'
@@ -73,15 +75,16 @@ modules:
 	+$(MAKE) -C kmod modules $(if $(OUT),OUT=$(abspath $(OUT))) \
 		$(if $(KDIR),KDIR=$(abspath $(KDIR)))
 
-daemon: $(B)/datafsd
+daemon: $(B)/datafsd $(B)/datafs-metad
 utils: $(util_bin)
 
 $(B)/datafsd: $(call obj,daemon/datafsd.c) $(daemon_lib)
 $(B)/%.datafs: $(B)/obj/utils/%_datafs.o $(util_lib) $(daemon_lib)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 		$(filter %.a,$^) $(LIBS)
+$(B)/datafs-metad: $(call obj,daemon/datafs_metad.c) $(daemon_lib)
 $(B)/datafs: $(B)/obj/utils/datafs.o $(util_lib) $(daemon_lib)
-$(B)/datafsd $(B)/datafs:
+$(B)/datafsd $(B)/datafs-metad $(B)/datafs:
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 		$(filter %.a,$^) $(LIBS)
 
@@ -110,10 +113,14 @@ $(B)/obj/%.o: %.cc Makefile
 	$(CXX) $(DATAFS_CXXFLAGS) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/tests/test_metad_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
+$(B)/tests/test_server_members: LDFLAGS += -Wl,--wrap=statvfs
 $(B)/tests/test_loop: LDFLAGS += -Wl,--wrap=io_uring_submit
 $(B)/tests/test_wire_deadline: LDFLAGS += -Wl,--wrap=datafs_loop_read
 $(B)/tests/test_member_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=raft_malloc,--wrap=raft_calloc,--wrap=raft_configuration_add
+$(B)/tests/test_quorum_local: LDFLAGS += -Wl,--wrap=datafs_env_open,--wrap=datafs_metad_apply
+$(B)/tests/test_vfs_quorum: LDFLAGS += -Wl,--wrap=statvfs
+$(B)/tests/test_util: LDFLAGS += -Wl,--wrap=fsync
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
 # What the tests test_X_*.c share is in X_fixture.c and other X_*.c.
@@ -123,13 +130,17 @@ endef
 $(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
 	$(call fixture,$(patsubst tests/unit/%_fixture.c,%,$f))))
 
+# They look at the members' databases.
+$(filter $(B)/tests/test_server_%,$(test_bin)): $(call obj,tests/unit/metad_check.c tests/unit/metad_req.c)
+
 # The checker of histories, and the simulation of a quorum, which uses it.
 $(filter $(B)/tests/test_lin_% $(B)/tests/test_sim_%,$(test_bin)): \
 	$(call obj,tests/unit/lin_check.c)
 $(filter $(B)/tests/test_sim_%,$(test_bin)): $(call obj,$(sort $(wildcard tests/unit/sim_*.c)))
 
 # A disk that loses power.
-$(filter $(B)/tests/test_env_% $(B)/tests/test_sim_% $(B)/tests/test_metad_crash,$(test_bin)): \
+$(filter $(B)/tests/test_env_% $(B)/tests/test_sim_% $(B)/tests/test_metad_crash \
+	$(B)/tests/test_quorum_local,$(test_bin)): \
 	$(call obj,$(sort $(wildcard tests/unit/fault_*.cc)))
 
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(util_lib) $(daemon_lib)
@@ -143,7 +154,12 @@ unit:
 fuzz:
 	+$(MAKE) --no-print-directory -C tests/fuzz
 
-tests: $(vm_prog)
+tests: $(vm_prog) $(cluster_prog)
+
+$(B)/tests/cluster/%: $(B)/obj/tests/cluster/prog/%.o $(daemon_lib)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+		$(filter %.a,$^) $(LIBS)
 
 # It reads what the daemon keeps.
 $(B)/tests/vm/steal: $(B)/obj/tests/vm/prog/steal.o $(daemon_lib)
@@ -168,12 +184,13 @@ unit-run: $(test_bin)
 
 install: all
 	install -D -m 755 build/datafsd $(DESTDIR)$(PREFIX)/sbin/datafsd
+	install -D -m 755 build/datafs-metad $(DESTDIR)$(PREFIX)/sbin/datafs-metad
 	install -D -m 755 build/datafs $(DESTDIR)$(PREFIX)/bin/datafs
 	for b in $(notdir $(filter %.datafs,$(util_bin))); do \
 		install -D -m 755 build/$$b $(DESTDIR)$(SBINDIR)/$$b || exit 1; \
 	done
 	for u in $(units); do \
-		sed 's,/usr/sbin/datafsd,$(PREFIX)/sbin/datafsd,' systemd/$$u | \
+		sed 's,/usr/sbin/datafs,$(PREFIX)/sbin/datafs,' systemd/$$u | \
 		install -D -m 644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$u || exit 1; \
 	done
 	install -D -m 644 systemd/datafsd@.service.d/cache.conf \
@@ -186,6 +203,6 @@ install: all
 
 clean:
 	rm -rf build/kmod-* build/dkms build/san build/fuzz build/obj build/proto build/tests build/*.a \
-		build/datafsd build/datafs build/mount.datafs build/umount.datafs
+		build/datafsd build/datafs-metad build/datafs build/mount.datafs build/umount.datafs
 
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')

@@ -10,6 +10,7 @@
 #include "datafs_abi.h"
 #include "invalidate.h"
 #include "key.h"
+#include "meta.h"
 #include "report.h"
 #include "upgrade.h"
 
@@ -36,6 +37,8 @@ static const struct command commands[] = {
 	  datafs_invalidate_command },
 	{ "key", "COMMAND FILE...", "files with which nodes know each other",
 	  datafs_key_command },
+	{ "meta", "COMMAND --members HOST:PORT,...",
+	  "the metadata quorum, looked at and changed", datafs_meta_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };
@@ -48,7 +51,7 @@ static void usage(FILE *f)
 
 	fputs("usage: datafs COMMAND\n", f);
 	for (i = 0; i < NCOMMANDS; i++)
-		fprintf(f, "  %-11s%-32s%s\n", commands[i].name, commands[i].args,
+		fprintf(f, "  %-11s%-34s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
 }
 

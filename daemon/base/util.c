@@ -49,6 +49,27 @@ int datafs_parse_size(const char *text, uint64_t *res)
 	return 0;
 }
 
+/* The directory that @path is in: what was made or renamed there is on disk. */
+static int sync_above(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int fd, ret = 0;
+	char *dir;
+
+	dir = !slash ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	if (!dir)
+		return -ENOMEM;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
+	if (fd < 0)
+		return -errno;
+	/* EINVAL: a filesystem that keeps nothing anyway. */
+	if (fsync(fd) && errno != EINVAL)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
 int datafs_mkdirs(const char *path, mode_t mode)
 {
 	char *copy = strdup(path);
@@ -63,11 +84,11 @@ int datafs_mkdirs(const char *path, mode_t mode)
 		if (c && c != '/')
 			continue;
 		*p = 0;
-		if (mkdir(copy, mode) && errno != EEXIST) {
+		if (!mkdir(copy, mode))
+			ret = sync_above(copy);
+		else if (errno != EEXIST)
 			ret = -errno;
-			break;
-		}
-		if (!c)
+		if (!c || ret)
 			break;
 		*p = c;
 	}
@@ -110,7 +131,7 @@ int datafs_write_small(const char *path, const char *text)
 	close(fd);
 	if (ret)
 		unlink(tmp);
-	return ret;
+	return ret ? ret : sync_above(path);
 }
 
 int datafs_random(void *buf, size_t len)

@@ -16,7 +16,7 @@ int64_t datafs_now(void);
 /* "4096", "64k", "10G", "1T" (powers of 1024). -EINVAL, -ERANGE. */
 int datafs_parse_size(const char *text, uint64_t *res);
 
-/* Makes a directory and what is missing above it, mode @mode. */
+/* Makes a directory and what is missing above it, mode @mode, durably. */
 int datafs_mkdirs(const char *path, mode_t mode);
 
 /* Up to @len - 1 bytes of a small file, NUL-terminated; bytes read or error. */

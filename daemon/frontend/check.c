@@ -65,6 +65,18 @@ static bool rename_ok(const void *body, const char *more, uint32_t room, uint32_
 	       *len <= room && name_ok(more, *len, DATAFS_NAME_ENTRY);
 }
 
+static bool setattr_ok(const void *body, const char *more, uint32_t room, uint32_t *len)
+{
+	const struct datafs_setattr_req *s = body;
+
+	(void)more;
+	(void)room;
+	*len = 0;
+	return !(s->valid & ~(DATAFS_SET_MODE | DATAFS_SET_UID | DATAFS_SET_GID |
+			      DATAFS_SET_SIZE | DATAFS_SET_ATIME | DATAFS_SET_MTIME)) &&
+	       s->size <= INT64_MAX && s->atime_ns < DATAFS_SEC && s->mtime_ns < DATAFS_SEC;
+}
+
 static bool setxattr_ok(const void *body, const char *more, uint32_t room, uint32_t *len)
 {
 	const struct datafs_setxattr_req *s = body;
@@ -101,7 +113,7 @@ const struct datafs_shape datafs_shapes[DATAFS_OP_NR] = {
 				    remove_ok },
 	[DATAFS_OP_RENAME]	= { sizeof(struct datafs_rename_req), DATAFS_NAME_ENTRY,
 				    rename_ok },
-	[DATAFS_OP_SETATTR]	= { sizeof(struct datafs_setattr_req) },
+	[DATAFS_OP_SETATTR]	= { sizeof(struct datafs_setattr_req), .more = setattr_ok },
 	[DATAFS_OP_SETXATTR]	= { sizeof(struct datafs_setxattr_req), DATAFS_NAME_XATTR,
 				    setxattr_ok },
 	[DATAFS_OP_REMOVEXATTR]	= { sizeof(struct datafs_change_req), DATAFS_NAME_XATTR },

@@ -14,12 +14,14 @@
  *
  *	-ESHUTDOWN	datafs_quorum_stop(); a change may or may not be done
  *	-ENOMEM		nothing was asked
- *	-EIO		the database failed, or what came back is not an answer;
- *			logged
+ *	-EIO		it is nothing that a client may send, and nothing was done; or
+ *			the database failed, or what came back is not an answer:
+ *			a change may or may not be done. Logged.
  */
 #ifndef DATAFS_QUORUM_H
 #define DATAFS_QUORUM_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "meta.pb-c.h"
@@ -36,10 +38,13 @@ struct datafs_quorum_ops {
 	void (*close)(struct datafs_quorum *q);
 };
 
-/* What both kinds begin with. */
+/* What both kinds begin with; they count. */
 struct datafs_quorum {
 	const struct datafs_quorum_ops *ops;
 	uint8_t id[16];		/* of the namespace: what its numbers mean */
+	atomic_ullong changes, questions;
+	/* Of the quorum of one: what it wrote for the changes, and synced. */
+	atomic_ullong entries;
 };
 
 /*
@@ -80,5 +85,12 @@ static inline void datafs_quorum_close(struct datafs_quorum *q)
  * A change is durable when it is answered. Errors are logged.
  */
 int datafs_quorum_open_local(const char *dir, struct datafs_quorum **res);
+
+struct datafs_remote_config;	/* meta/remote.h */
+/*
+ * quorum_remote.c: the quorum in the network of these members. It need not be there
+ * yet. Its id is the cluster's. Errors are logged.
+ */
+int datafs_quorum_open_remote(const struct datafs_remote_config *cfg, struct datafs_quorum **res);
 
 #endif

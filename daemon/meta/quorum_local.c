@@ -15,22 +15,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/env.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "metad/answer.h"
+#include "metad/decode.h"
+#include "metad/member.h"
 #include "metad/ns.h"
 
 #define TERM		1
-#define COMMANDS_MAX	256	/* in an entry */
+/* In an entry: commands, and bytes unless it is one alone. */
+#define COMMANDS_MAX	256
+#define BYTES_MAX	(1u << 20)
+/* Without memory for an answer. */
+#define AGAIN_MS	10
 
 struct waiter {
 	STAILQ_ENTRY(waiter) next;
 	const Metad__Command *cmd;
+	size_t bytes;
 	bool done;
 	int err;
 	Metad__Result *res;
@@ -82,24 +88,39 @@ static int write_entry(struct local *l, struct waiter **w, size_t n,
 	len = metad__entry__pack(&e, buf);
 	err = datafs_metad_apply(l->m, l->index + 1, TERM, buf, len, res);
 	free(buf);
-	if (!err)
+	if (!err) {
 		l->index++;
+		atomic_fetch_add_explicit(&l->q.entries, 1, memory_order_relaxed);
+	}
 	/* It has halted, with a line in the log. */
 	return err && err != -ENOMEM ? -EIO : err;
 }
 
-static void tell(struct waiter **w, size_t n, int err,
-		 const struct datafs_metad_results *res)
+/* It is done: whoever waits must not hear of an error. */
+static Metad__Result *unpack(const struct datafs_metad_result *r)
 {
-	for (size_t i = 0; i < n; i++) {
-		w[i]->err = err;
-		if (!err) {
-			w[i]->res = metad__result__unpack(NULL, res->r[i].len,
-							  res->r[i].data);
-			if (!w[i]->res)
-				w[i]->err = -ENOMEM;
-		}
+	static const struct timespec again = { .tv_nsec = AGAIN_MS * DATAFS_MSEC };
+	Metad__Result *res;
+
+	while (!(res = metad__result__unpack(NULL, r->len, r->data)))
+		nanosleep(&again, NULL);
+	return res;
+}
+
+/* Those who wait, up to one entry. */
+static size_t take_waiters(struct local *l, struct waiter **w)
+{
+	size_t n = 0, bytes = 0;
+	struct waiter *next;
+
+	while (n < COMMANDS_MAX && (next = STAILQ_FIRST(&l->waiters))) {
+		bytes += next->bytes;
+		if (n && bytes > BYTES_MAX)
+			break;
+		w[n++] = next;
+		STAILQ_REMOVE_HEAD(&l->waiters, next);
 	}
+	return n;
 }
 
 /* Called with the lock, which is given up meanwhile. */
@@ -107,17 +128,16 @@ static void write_some(struct local *l)
 {
 	struct waiter *w[COMMANDS_MAX] = { NULL };
 	struct datafs_metad_results res = { 0 };
-	size_t n = 0;
+	size_t n = take_waiters(l, w);
 	int err;
 
-	while (n < COMMANDS_MAX && !STAILQ_EMPTY(&l->waiters)) {
-		w[n++] = STAILQ_FIRST(&l->waiters);
-		STAILQ_REMOVE_HEAD(&l->waiters, next);
-	}
 	l->writing = true;
 	pthread_mutex_unlock(&l->lock);
 	err = write_entry(l, w, n, &res);
-	tell(w, n, err, &res);
+	for (size_t i = 0; i < n; i++) {
+		w[i]->err = err;
+		w[i]->res = err ? NULL : unpack(&res.r[i]);
+	}
 	datafs_metad_results_free(&res);
 	pthread_mutex_lock(&l->lock);
 	l->writing = false;
@@ -126,18 +146,39 @@ static void write_some(struct local *l)
 	pthread_cond_broadcast(&l->written);
 }
 
+/* One that no client may send could halt the state machine, for good. */
+static int check(const struct local *l, struct waiter *w)
+{
+	const Metad__Command *c = w->cmd;
+	const char *why = metad_check_command(c);
+
+	if (!why && (!c->session || c->op_case == METAD__COMMAND__OP_FEATURE))
+		why = "it is not a client's";
+	w->bytes = why ? 0 : metad__command__get_packed_size(c);
+	if (w->bytes > DATAFS_MEMBER_OP_MAX)
+		why = "it is too long";
+	if (!why)
+		return 0;
+	datafs_log(LOG_ERR, "namespace in %s: a command is refused: %s", l->dir, why);
+	return -EIO;
+}
+
 static int local_change(struct datafs_quorum *q, const Metad__Command *cmd,
 			Metad__Result **res)
 {
 	struct local *l = (struct local *)q;
 	struct waiter w = { .cmd = cmd };
+	int err = check(l, &w);
 
+	if (err)
+		return err;
 	pthread_mutex_lock(&l->lock);
 	if (l->stopped) {
 		pthread_mutex_unlock(&l->lock);
 		return -ESHUTDOWN;
 	}
 	STAILQ_INSERT_TAIL(&l->waiters, &w, next);
+	atomic_fetch_add_explicit(&q->changes, 1, memory_order_relaxed);
 	while (!w.done)
 		if (l->writing)
 			pthread_cond_wait(&l->written, &l->lock);
@@ -153,6 +194,7 @@ static int local_ask(struct datafs_quorum *q, const Metad__Query *query,
 {
 	struct local *l = (struct local *)q;
 
+	atomic_fetch_add_explicit(&q->questions, 1, memory_order_relaxed);
 	return datafs_metad_answer(l->m, query, res);
 }
 
@@ -184,54 +226,74 @@ static const struct datafs_quorum_ops local_ops = {
 	.close = local_close,
 };
 
-/* The id in DIR/id; a random one if there is no such file. */
-static int load_id(struct local *l)
+static int make_id(struct local *l, const char *path, const char *db)
 {
-	char path[4096], text[64];
-	int n, err;
+	char text[2 * sizeof(l->q.id) + 2];
+	int err;
 
-	snprintf(path, sizeof(path), "%s/id", l->dir);
+	/* Who has lost it does not become another namespace. */
+	if (!access(db, F_OK))
+		return -ENOENT;
+	err = datafs_random(l->q.id, sizeof(l->q.id));
+	if (err)
+		return err;
+	datafs_hex(l->q.id, sizeof(l->q.id), text);
+	strcat(text, "\n");
+	return datafs_write_small(path, text);
+}
+
+/* The id in DIR/id; a random one if there is neither that nor a database. */
+static int load_id(struct local *l, const char *db)
+{
+	char text[64], *path;
+	ssize_t n;
+	int err;
+
+	if (asprintf(&path, "%s/id", l->dir) < 0)
+		return -ENOMEM;
 	n = datafs_read_small(path, text, sizeof(text));
-	if (n == -ENOENT) {
-		if (getrandom(l->q.id, sizeof(l->q.id), 0) != sizeof(l->q.id))
-			return -EIO;
-		datafs_hex(l->q.id, sizeof(l->q.id), text);
-		strcat(text, "\n");
-		err = datafs_write_small(path, text);
-	} else {
-		err = n < 0 ? n : datafs_unhex(text, l->q.id, sizeof(l->q.id));
-	}
+	if (n == -ENOENT)
+		err = make_id(l, path, db);
+	else
+		err = n < 0 ? (int)n : datafs_unhex(text, l->q.id, sizeof(l->q.id));
 	if (err)
 		datafs_log(LOG_ERR, "%s: %s; it names the namespace: restore it, or remove the directory with all names in it",
 			   path, strerror(-err));
+	free(path);
+	return err;
+}
+
+static int open_db(struct local *l, const char *db)
+{
+	struct datafs_metad_options opt = { .dir = db, .sync = true };
+	struct datafs_metad_counts c = { 0 };
+	int err = load_id(l, db);
+
+	if (!err)
+		err = datafs_env_open(&l->env);
+	if (err)
+		return err;
+	opt.env = datafs_env_leveldb(l->env);
+	memcpy(opt.id, l->q.id, sizeof(opt.id));
+	err = datafs_metad_open(&opt, &l->m);
+	if (!err)
+		err = datafs_metad_counts(l->m, &c);
+	if (!err)
+		l->index = c.index;
 	return err;
 }
 
 static int open_namespace(struct local *l)
 {
-	struct datafs_metad_options opt = { .sync = true };
-	struct datafs_metad_counts c = { 0 };
+	int err = datafs_mkdirs(l->dir, 0700);
 	char *db;
-	int err;
 
-	err = datafs_mkdirs(l->dir, 0700);
-	if (!err)
-		err = load_id(l);
-	if (!err)
-		err = datafs_env_open(&l->env);
 	if (err)
 		return err;
 	if (asprintf(&db, "%s/db", l->dir) < 0)
 		return -ENOMEM;
-	opt.dir = db;
-	opt.env = datafs_env_leveldb(l->env);
-	memcpy(opt.id, l->q.id, sizeof(opt.id));
-	err = datafs_metad_open(&opt, &l->m);
+	err = open_db(l, db);
 	free(db);
-	if (!err)
-		err = datafs_metad_counts(l->m, &c);
-	if (!err)
-		l->index = c.index;
 	return err;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask.h"
 #include "base/util.h"
 
 void datafs_metad_tell(const struct datafs_metad_attr *a, Metad__Attr *res)
@@ -230,13 +231,14 @@ int datafs_metad_answer(struct datafs_metad *m, const Metad__Query *q,
 		return -ENOMEM;
 	metad__answer__init(a);
 	err = of < sizeof(answers) / sizeof(*answers) && answers[of] ?
-	      answers[of](m, q, a) : -EINVAL;
+	      answers[of](m, q, a) : -ENOSYS;
 	if (err == -ENOMEM) {
 		metad__answer__free_unpacked(a, NULL);
 		return err;
 	}
 	a->has_error = true;
-	a->error = (uint32_t)-err;
+	/* A damaged record has its line in the log. */
+	a->error = (uint32_t)(err == -EUCLEAN ? EIO : -err);
 	*res = a;
 	return 0;
 }

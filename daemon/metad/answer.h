@@ -6,10 +6,9 @@
 #include "ns.h"
 #include "quorum.pb-c.h"
 
-#define DATAFS_READDIR_MAX	(512u << 10)	/* bytes of entries in one answer */
 
 /* All fields of @res are set. */
-void datafs_metad_tell(const struct datafs_metad_attr *attr, Metad__Attr *res);
+void datafs_metad_tell(const struct datafs_metad_attr *attr, struct Metad__Attr *res);
 
 /*
  * datafs_metad_answer - answer a question

@@ -7,24 +7,9 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "answer.h"
+#include "decode.h"
 #include "ns_internal.h"
 #include "op.h"
-
-/* Where memory ran out, and where the bytes are at fault, unpack() says the same. */
-static void *unpack_alloc(void *failed, size_t size)
-{
-	void *p = malloc(size);
-
-	if (!p)
-		*(bool *)failed = true;
-	return p;
-}
-
-static void unpack_free(void *failed, void *p)
-{
-	(void)failed;
-	free(p);
-}
 
 static int halt(struct datafs_metad *m, uint64_t index, int err, const char *why)
 {
@@ -33,29 +18,6 @@ static int halt(struct datafs_metad *m, uint64_t index, int err, const char *why
 	m->state = METAD_HALTED;
 	m->halted = err;
 	return err;
-}
-
-/* All of it is known to this version? NULL, or what is not. */
-static const char *check_entry(const Metad__Entry *e)
-{
-	const Metad__Command *c;
-
-	if (e->base.n_unknown_fields)
-		return "it has a field that this version does not know";
-	if (e->feature_level > DATAFS_METAD_LEVEL)
-		return "it is of a feature level above this version's";
-	for (size_t i = 0; i < e->n_commands; i++) {
-		c = e->commands[i];
-		if (!op_find(c->op_case))
-			return "it has a command that this version does not know";
-		/* All members of the union point to messages. */
-		if (c->base.n_unknown_fields || c->noop->base.n_unknown_fields)
-			return "a command has a field that this version does not know";
-		if (c->op_case == METAD__COMMAND__OP_FEATURE &&
-		    c->feature->level > DATAFS_METAD_LEVEL)
-			return "it raises the feature level above this version's";
-	}
-	return NULL;
 }
 
 /* The Result, packed. */
@@ -206,8 +168,6 @@ int datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
 		       const void *entry, size_t len,
 		       struct datafs_metad_results *res)
 {
-	bool no_memory = false;
-	ProtobufCAllocator mem = { unpack_alloc, unpack_free, &no_memory };
 	struct rec_node n = m->n;
 	Metad__Entry *e;
 	const char *why;
@@ -222,21 +182,15 @@ int datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
 		return 1;
 	if (!index || term < n.c.term)
 		return -EINVAL;
-	e = metad__entry__unpack(&mem, len, entry);
-	if (!e)
-		return no_memory ? -ENOMEM :
-			halt(m, index, -EPROTO, "it cannot be decoded");
-	why = check_entry(e);
-	if (why) {
-		metad__entry__free_unpacked(e, &mem);
-		return halt(m, index, -EPROTO, why);
-	}
+	err = metad_decode_entry(entry, len, &e, &why);
+	if (err)
+		return err == -ENOMEM ? err : halt(m, index, err, why);
 	n.c.index = index;
 	n.c.term = term;
 	txn_begin(&t, m->db, m->ropt, m->dir);
 	err = apply(m, &t, &n, e, res);
 	txn_end(&t);
-	metad__entry__free_unpacked(e, &mem);
+	metad__entry__free_unpacked(e, NULL);
 	if (!err) {
 		m->n = n;
 		return 0;

@@ -505,6 +505,18 @@ void datafs_member_status(struct datafs_member *m, struct datafs_member_status *
 	res->voters = datafs_member_voters(m);
 }
 
+bool datafs_member_server(const struct datafs_member *m, unsigned int i,
+			  struct datafs_member_server *res)
+{
+	const struct raft_server *s;
+
+	if (i >= m->raft.configuration.n)
+		return false;
+	s = &m->raft.configuration.servers[i];
+	*res = (struct datafs_member_server) { s->id, s->role, s->address };
+	return true;
+}
+
 bool datafs_member_ready(struct datafs_member *m)
 {
 	return m->leads && !m->halted &&

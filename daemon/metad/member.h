@@ -63,6 +63,8 @@
 #define DATAFS_MEMBER_SEND_FRAMES	4u	/* to one member at once */
 /* Entries proposed and not applied yet; what comes meanwhile is packed. */
 #define DATAFS_MEMBER_PROPOSED		8
+#define DATAFS_MEMBER_ENTRY_OPS		1024u	/* operations of an entry */
+#define DATAFS_MEMBER_STAMP_MAX		64u	/* bytes of a leader's stamp */
 #define DATAFS_MEMBER_OP_MAX		(256u << 10)	/* bytes of one operation */
 #define DATAFS_MEMBER_QUEUE_MAX		(16u << 20)	/* bytes that wait */
 #define DATAFS_MEMBER_PIECE_MAX		(256u << 10)	/* bytes fetched at once */
@@ -92,8 +94,9 @@ struct datafs_raft_fsm {
 	/* The index of the last entry that it has, durably or not. */
 	uint64_t (*applied)(void *ctx);
 	/*
-	 * Entry @index, with its operations in order; @n can be 0. It must do the
-	 * same on all members. What it does need not be durable, but what is found
+	 * Entry @index, with its operations in order; @n can be 0. Before the first
+	 * operation comes the stamp, if there are such. It must do the same on all
+	 * members. What it does need not be durable, but what is found
 	 * after a crash must be a prefix, with its index. An error halts the member.
 	 */
 	int (*apply)(void *ctx, uint64_t index, uint64_t term,
@@ -105,6 +108,13 @@ struct datafs_raft_fsm {
 	int (*checkpoint)(void *ctx, const char *dir);
 	/* Becomes what is in @dir, which stays as it is. */
 	int (*restore)(void *ctx, const char *dir);
+	/*
+	 * What the leader alone knows, its clock for one, and all members are to be
+	 * told: it is called for each entry of operations that is proposed, and @buf
+	 * has room for DATAFS_MEMBER_STAMP_MAX bytes. NULL: there are no stamps, the
+	 * same on all members. The length.
+	 */
+	size_t (*stamp)(void *ctx, void *buf);
 };
 
 /* A part of a file of the snapshot of this index and term. */
@@ -286,6 +296,16 @@ struct datafs_member_status {
 	unsigned int servers, voters;
 };
 void datafs_member_status(struct datafs_member *m, struct datafs_member_status *res);
+
+/* Who is in the quorum, by the last configuration of this member's log. */
+struct datafs_member_server {
+	uint64_t id;
+	int role;		/* RAFT_VOTER... */
+	const char *address;	/* until the next call of the member */
+};
+/* Number @i, from 0. False: there are no more. */
+bool datafs_member_server(const struct datafs_member *m, unsigned int i,
+			  struct datafs_member_server *res);
 
 /*
  * What another member fetches: @buf has room for @piece->len. Bytes read, fewer

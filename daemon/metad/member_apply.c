@@ -2,7 +2,8 @@
 /*
  * Operations on their way: queued, packed into an entry, proposed, applied,
  * answered. An entry is, big-endian: u32 version 1, u32 operations, and each as
- * u32 length and bytes; then zeroes up to a multiple of 8, as libraft stores it.
+ * u32 length and bytes; then zeroes up to a multiple of 8, as libraft stores it. The
+ * leader's stamp, if the state machine has such, is the first of them.
  */
 #include "metad/member_internal.h"
 
@@ -14,7 +15,14 @@
 
 #define ENTRY_VERSION	1u
 #define ENTRY_HEAD	8u
-#define ENTRY_OPS	1024u
+#define ENTRY_CMDS	(1 + DATAFS_MEMBER_ENTRY_OPS)
+
+/* The leader's part of an entry. */
+struct stamp {
+	bool there;
+	size_t len;
+	uint8_t buf[DATAFS_MEMBER_STAMP_MAX];
+};
 
 static void op_end(struct datafs_member *m, struct datafs_member_op *op, int err)
 {
@@ -70,12 +78,12 @@ static void hand_out(struct datafs_member *m, uint64_t index,
 {
 	struct proposal *p = TAILQ_FIRST(&m->proposals);
 	struct datafs_member_op *op;
-	unsigned int i = 0;
+	unsigned int i = m->cfg.fsm.stamp ? 1 : 0;
 
 	if (!p || p->index != index)
 		return;
 	TAILQ_FOREACH(op, &p->ops, next) {
-		if (i == n)
+		if (i >= n)
 			break;
 		op->res = cmds[i].res;
 		op->res_len = cmds[i].res_len;
@@ -93,7 +101,7 @@ static long unpack(const struct log_bytes *b, struct datafs_raft_command *cmds)
 	if (b->len < ENTRY_HEAD || datafs_get_be32(b->data) != ENTRY_VERSION)
 		return -EBADMSG;
 	n = datafs_get_be32(b->data + 4);
-	if (n > ENTRY_OPS)
+	if (n > ENTRY_CMDS)
 		return -EBADMSG;
 	for (uint32_t i = 0; i < n; i++) {
 		size_t len;
@@ -112,7 +120,7 @@ static long unpack(const struct log_bytes *b, struct datafs_raft_command *cmds)
 
 static int apply_command(struct datafs_member *m, uint64_t index, const struct log_entry *e)
 {
-	struct datafs_raft_command *cmds = calloc(ENTRY_OPS, sizeof(*cmds));
+	struct datafs_raft_command *cmds = calloc(ENTRY_CMDS, sizeof(*cmds));
 	long n;
 	int err;
 
@@ -201,14 +209,15 @@ void datafs_member_apply(struct datafs_member *m)
 	}
 }
 
-/* As many operations as go into one entry, moved to @p. */
-static size_t choose(struct datafs_member *m, struct proposal *p, uint32_t *n)
+/* As many operations as go into one entry, moved to @p; the bytes of the entry. */
+static size_t choose(struct datafs_member *m, struct proposal *p, const struct stamp *st,
+		     uint32_t *n)
 {
-	size_t len = ENTRY_HEAD;
+	size_t len = ENTRY_HEAD + (st->there ? 4 + st->len : 0);
 	struct datafs_member_op *op;
 
 	*n = 0;
-	while ((op = TAILQ_FIRST(&m->queue)) && *n < ENTRY_OPS) {
+	while ((op = TAILQ_FIRST(&m->queue)) && *n < DATAFS_MEMBER_ENTRY_OPS) {
 		if (datafs_round_up(len + 4 + op->len, 8) > DATAFS_RAFT_ENTRY_MAX)
 			break;
 		len += 4 + op->len;
@@ -220,7 +229,15 @@ static size_t choose(struct datafs_member *m, struct proposal *p, uint32_t *n)
 	return datafs_round_up(len, 8);
 }
 
-static void *pack(const struct proposal *p, uint32_t n, size_t len)
+static uint8_t *pack_one(uint8_t *pos, const void *buf, size_t len)
+{
+	datafs_put_be32(pos, (uint32_t)len);
+	if (len)
+		memcpy(pos + 4, buf, len);
+	return pos + 4 + len;
+}
+
+static void *pack(const struct proposal *p, const struct stamp *st, uint32_t n, size_t len)
 {
 	uint8_t *buf = raft_calloc(1, len), *pos;
 	struct datafs_member_op *op;
@@ -228,14 +245,12 @@ static void *pack(const struct proposal *p, uint32_t n, size_t len)
 	if (!buf)
 		return NULL;
 	datafs_put_be32(buf, ENTRY_VERSION);
-	datafs_put_be32(buf + 4, n);
+	datafs_put_be32(buf + 4, n + st->there);
 	pos = buf + ENTRY_HEAD;
-	TAILQ_FOREACH(op, &p->ops, next) {
-		datafs_put_be32(pos, (uint32_t)op->len);
-		if (op->len)
-			memcpy(pos + 4, op->buf, op->len);
-		pos += 4 + op->len;
-	}
+	if (st->there)
+		pos = pack_one(pos, st->buf, st->len);
+	TAILQ_FOREACH(op, &p->ops, next)
+		pos = pack_one(pos, op->buf, op->len);
 	return buf;
 }
 
@@ -243,6 +258,7 @@ static void propose_some(struct datafs_member *m)
 {
 	struct proposal *p = calloc(1, sizeof(*p));
 	struct raft_buffer buf = { 0 };
+	struct stamp st = { .there = m->cfg.fsm.stamp };
 	int err = -ENOMEM;
 	uint32_t n;
 
@@ -251,8 +267,10 @@ static void propose_some(struct datafs_member *m)
 		return;
 	}
 	TAILQ_INIT(&p->ops);
-	buf.len = choose(m, p, &n);
-	buf.base = pack(p, n, buf.len);
+	if (st.there)
+		st.len = m->cfg.fsm.stamp(m->cfg.fsm.ctx, st.buf);
+	buf.len = choose(m, p, &st, &n);
+	buf.base = pack(p, &st, n, buf.len);
 	/* in the list first: the step can end leadership */
 	p->index = datafs_log_last(&m->log) + 1;
 	TAILQ_INSERT_TAIL(&m->proposals, p, next);

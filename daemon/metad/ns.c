@@ -140,3 +140,8 @@ void datafs_metad_close(struct datafs_metad *m)
 	free(m->dir);
 	free(m);
 }
+
+uint32_t datafs_metad_level(const struct datafs_metad *m)
+{
+	return m->n.c.feature_level;
+}

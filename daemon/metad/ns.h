@@ -7,6 +7,7 @@
  * keys and values.
  *
  *   ns.c          a member's life
+ *   decode.c      entries and commands as bytes, and which are understood
  *   apply.c       an entry: commands, sessions, answered requests
  *   op_*.c        what the commands do
  *   read.c        questions
@@ -81,6 +82,9 @@
 #define DATAFS_METAD_ANSWERS_MAX	4096	/* answered requests kept of a session */
 #define DATAFS_METAD_HOLDS_MAX	(1u << 20)	/* inodes that a session holds */
 #define DATAFS_METAD_SESSIONS_MAX	65536
+/* How deep a directory may be that one is moved into: as far as a path can name it. */
+#define DATAFS_METAD_DEPTH_MAX	2048
+#define DATAFS_METAD_COMMANDS_MAX	1024	/* commands of an entry */
 #define DATAFS_METAD_CLOSE_STEP	4096	/* inodes that one session_close lets go */
 /* How far the id of a new session may be above those that have ended. */
 #define DATAFS_METAD_SESSION_AHEAD	(1ull << 48)
@@ -155,6 +159,9 @@ int datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
 		       const void *entry, size_t len,
 		       struct datafs_metad_results *res);
 void datafs_metad_results_free(struct datafs_metad_results *res);
+
+/* The feature level that entries may use now. Of the thread that applies. */
+uint32_t datafs_metad_level(const struct datafs_metad *m);
 
 /*
  * Reads. -ESTALE: there is no such inode. -EUCLEAN: a damaged record, with a line

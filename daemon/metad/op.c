@@ -123,8 +123,10 @@ int op_is_above(struct op *o, uint64_t above, uint64_t ino)
 	struct rec_inode in;
 	int ret;
 
-	/* A way to the root is shorter than there are inodes. */
-	for (uint64_t steps = 0; steps <= o->n->c.inodes; steps++) {
+	for (uint64_t steps = 0; steps <= DATAFS_METAD_DEPTH_MAX; steps++) {
+		/* A way to the root is shorter than there are inodes. */
+		if (steps > o->n->c.inodes)
+			return txn_damaged(o->t, key_bytes(&k), "directories in a circle");
 		if (ino == above)
 			return 1;
 		if (ino == DATAFS_METAD_ROOT)
@@ -137,7 +139,7 @@ int op_is_above(struct op *o, uint64_t above, uint64_t ino)
 			return txn_damaged(o->t, key_bytes(&k), "no directory above");
 		ino = in.parent;
 	}
-	return txn_damaged(o->t, key_bytes(&k), "directories in a circle");
+	return -ENAMETOOLONG;
 }
 
 int op_name_check(struct txn_bytes name)

@@ -56,7 +56,10 @@ void op_changed(struct op *o, struct op_inode *in);
 void op_modified(struct op *o, struct op_inode *in);
 /* Writes the table and empties it; what is told stays good. */
 void op_flush(struct op *o);
-/* The directories of the namespace that are above @ino, itself included: is @above one? */
+/*
+ * The directories of the namespace that are above @ino, itself included: is @above
+ * one? -ENAMETOOLONG: @ino is too deep to tell.
+ */
 int op_is_above(struct op *o, uint64_t above, uint64_t ino);
 
 /* 0, -ENAMETOOLONG or -EINVAL. */

@@ -5,7 +5,7 @@
 
 #include "op.h"
 
-/* What is at the name, which is of a directory that is there. */
+/* What is at the name, which is of a directory that is there. -ESTALE: not what it should be. */
 static int find(struct op *o, const Metad__Remove *r, struct rec_dirent *de,
 		struct op_inode **dir, struct op_inode **in)
 {
@@ -13,6 +13,8 @@ static int find(struct op *o, const Metad__Remove *r, struct rec_dirent *de,
 
 	if (!err)
 		err = op_lookup(o, *dir, op_bytes(r->name), de);
+	if (!err && r->has_ino && r->ino != de->ino)
+		err = -ESTALE;
 	return err ? err : op_get_named(o, *dir, de, in);
 }
 

@@ -48,10 +48,17 @@ static int check_below(struct op *o, const struct op_inode *moved,
 	return ret < 0 ? ret : ret ? -EINVAL : 0;
 }
 
-static int check_replaced(const struct move *m)
+/* In the order of Linux: what is above the old name is not empty, before all else. */
+static int check_replaced(struct op *o, const struct move *m)
 {
 	bool dir = S_ISDIR(m->in->r.a.mode);
+	int err;
 
+	if (!dir && m->there->r.children) {
+		err = check_below(o, m->there, m->to, m->from);
+		if (err)
+			return err == -EINVAL ? -ENOTEMPTY : err;
+	}
 	if (dir && !S_ISDIR(m->there->r.a.mode))
 		return -ENOTDIR;
 	if (!dir && S_ISDIR(m->there->r.a.mode))
@@ -111,7 +118,7 @@ static int move(struct op *o, struct move *m)
 		return 0;
 	err = check_below(o, m->in, m->from, m->to);
 	if (!err && m->there)
-		err = check_replaced(m);
+		err = check_replaced(o, m);
 	if (err)
 		return err;
 	op_del_name(o, m->from, m->name, &m->de, m->in);
@@ -135,6 +142,8 @@ int op_rename(struct op *o, const Metad__Command *c)
 	err = find(o, r, &m);
 	if (!err && m.there && r->noreplace)
 		err = -EEXIST;
+	if (!err && r->has_new_ino && r->new_ino != (m.there ? m.there->r.a.ino : 0))
+		err = -ESTALE;
 	if (!err)
 		err = r->exchange ? exchange(o, &m) : move(o, &m);
 	if (err)

@@ -131,7 +131,8 @@ int op_acl_inherit(struct op *o, const struct op_inode *dir, struct op_inode *in
 }
 
 /* What of an ACL is not stored becomes an empty value. */
-static int check_acl(struct op_inode *in, enum kind kind, struct txn_bytes *val)
+static int check_acl(struct op_inode *in, enum kind kind, bool kill_setgid,
+		     struct txn_bytes *val)
 {
 	uint32_t type = in->r.a.mode & S_IFMT;
 
@@ -146,6 +147,8 @@ static int check_acl(struct op_inode *in, enum kind kind, struct txn_bytes *val)
 	if (kind == KIND_DEFAULT)
 		return type == S_IFDIR ? 0 : -EACCES;
 	in->r.a.mode = (in->r.a.mode & ~0777u) | acl_mode(val->p, val->len);
+	if (kill_setgid)
+		in->r.a.mode &= ~(uint32_t)S_ISGID;
 	if (!acl_extended(val->p, val->len))
 		val->len = 0;
 	return 0;
@@ -173,7 +176,7 @@ int op_setxattr(struct op *o, const Metad__Command *c)
 	if (was ? x->create : x->replace)
 		return was ? -EEXIST : -ENODATA;
 	if (kind != KIND_PLAIN)
-		err = check_acl(in, kind, &val);
+		err = check_acl(in, kind, x->kill_setgid, &val);
 	if (err)
 		return err;
 	op_changed(o, in);

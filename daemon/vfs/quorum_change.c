@@ -11,9 +11,38 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/util.h"
+
+#define AGAIN_MS	10
+/* Until one that holds up thousands of others has been answered. */
+#define BUSY_TRIES	500
+/* With less on the disk only what makes room is done: a database without is lost for now. */
+#define DISK_RESERVE	(64ull << 20)
+
+static void wait_a_little(void)
+{
+	static const struct timespec ts = { .tv_nsec = AGAIN_MS * DATAFS_MSEC };
+
+	nanosleep(&ts, NULL);
+}
+
+/* As datafs_quorum_change(); too many answers are remembered if one is long in coming. */
+static int change(struct vfs_mount *mnt, const Metad__Command *cmd, Metad__Result **res)
+{
+	int ret;
+
+	for (int i = 0; ; i++) {
+		ret = datafs_quorum_change(mnt->quorum, cmd, res);
+		if (ret || (*res)->error != EBUSY || i == BUSY_TRIES)
+			return ret;
+		metad__result__free_unpacked(*res, NULL);
+		wait_a_little();
+	}
+}
 
 int vfs_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
 		uint64_t lowest, Metad__Result **res)
@@ -24,14 +53,17 @@ int vfs_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
 	cmd->session = mnt->session;
 	cmd->request = request;
 	cmd->lowest = DATAFS_MIN(lowest, request);
-	ret = datafs_quorum_change(mnt->quorum, cmd, res);
+	ret = change(mnt, cmd, res);
+	/* Perhaps it is done; the error will say that it is not. */
+	if (ret == -EIO)
+		vfs_tell_doubt(mnt->v, mnt->quorum);
 	if (ret)
 		return ret;
 	ret = -(int)(*res)->error;
 	if (!ret)
 		return 0;
 	metad__result__free_unpacked(*res, NULL);
-	if (ret == -ENOTCONN)
+	if (ret == -ENOTCONN && !atomic_exchange(&mnt->ended, true))
 		datafs_log(LOG_ERR, "mount %u of %s: its session has ended; unmount it",
 			   mnt->id, mnt->source);
 	/* Of the session, not of what was asked. */
@@ -132,6 +164,8 @@ static int do_remove(const struct datafs_call *call, struct command *c)
 	m->has_parent = m->has_name = true;
 	m->parent = call->req->ino;
 	m->name = name_of(call);
+	m->has_ino = r->ino != 0;
+	m->ino = r->ino;
 	c->c.unlink = m;
 	c->hold = r->flags & DATAFS_REMOVE_HOLD ? r->ino : 0;
 	return 0;
@@ -148,6 +182,8 @@ static int do_rename(const struct datafs_call *call, struct command *c)
 	m->name = name_of(call);
 	m->new_parent = r->new_parent;
 	m->new_name = more_of(call, sizeof(*r), r->new_namelen);
+	m->has_new_ino = true;
+	m->new_ino = r->ino;
 	m->has_noreplace = m->noreplace = r->flags & DATAFS_RENAME_NOREPLACE;
 	m->has_exchange = m->exchange = r->flags & DATAFS_RENAME_EXCHANGE;
 	c->c.rename = m;
@@ -226,19 +262,20 @@ static int do_release(const struct datafs_call *call, struct command *c)
 static const struct {
 	Metad__Command__OpCase op;
 	int (*fill)(const struct datafs_call *call, struct command *c);
+	bool small;		/* takes next to no room on the disk, or makes some */
 } commands[DATAFS_OP_NR] = {
 	[DATAFS_OP_CREATE]	= { METAD__COMMAND__OP_CREATE, make },
 	[DATAFS_OP_MKDIR]	= { METAD__COMMAND__OP_MKDIR, make },
 	[DATAFS_OP_MKNOD]	= { METAD__COMMAND__OP_MKNOD, make },
 	[DATAFS_OP_SYMLINK]	= { METAD__COMMAND__OP_SYMLINK, do_symlink },
 	[DATAFS_OP_LINK]	= { METAD__COMMAND__OP_LINK, do_link },
-	[DATAFS_OP_UNLINK]	= { METAD__COMMAND__OP_UNLINK, do_remove },
-	[DATAFS_OP_RMDIR]	= { METAD__COMMAND__OP_RMDIR, do_remove },
+	[DATAFS_OP_UNLINK]	= { METAD__COMMAND__OP_UNLINK, do_remove, true },
+	[DATAFS_OP_RMDIR]	= { METAD__COMMAND__OP_RMDIR, do_remove, true },
 	[DATAFS_OP_RENAME]	= { METAD__COMMAND__OP_RENAME, do_rename },
 	[DATAFS_OP_SETATTR]	= { METAD__COMMAND__OP_SETATTR, do_setattr },
 	[DATAFS_OP_SETXATTR]	= { METAD__COMMAND__OP_SETXATTR, do_setxattr },
-	[DATAFS_OP_REMOVEXATTR]	= { METAD__COMMAND__OP_REMOVEXATTR, do_removexattr },
-	[DATAFS_OP_RELEASE]	= { METAD__COMMAND__OP_RELEASE, do_release },
+	[DATAFS_OP_REMOVEXATTR]	= { METAD__COMMAND__OP_REMOVEXATTR, do_removexattr, true },
+	[DATAFS_OP_RELEASE]	= { METAD__COMMAND__OP_RELEASE, do_release, true },
 };
 
 /* What was there before the change may be gone: that is for the change to say. */
@@ -259,93 +296,25 @@ static int hold(struct vfs_mount *mnt, uint64_t ino, uint64_t request, uint64_t 
 	return ret == -ESTALE ? 0 : ret;
 }
 
-/* ---------------------------------------------- what other mounts know of it */
-
-/* Room for all items of one change: two names, and four inodes. */
-#define ITEM_MAX	(sizeof(struct datafs_invalid) + DATAFS_NAME_MAX + 1)
-
-struct items {
-	size_t len;
-	char buf[6 * ITEM_MAX];
-};
-
-static void add_item(struct items *it, uint32_t mount, uint64_t ino, const uint8_t *name,
-		     size_t len)
+static void tell(struct vfs_mount *mnt, const struct command *c,
+		 const struct datafs_call *call, const Metad__Result *res)
 {
-	struct datafs_invalid item = {
-		.ino = ino, .mount_id = mount, .namelen = len,
-		.what = name ? DATAFS_INVALID_NAME : DATAFS_INVALID_ATTR,
-	};
+	struct vfs_told t;
 
-	memcpy(it->buf + it->len, &item, sizeof(item));
-	it->len += sizeof(item);
-	if (!name)
+	/* What nobody else can see goes. */
+	if (c->c.op_case == METAD__COMMAND__OP_RELEASE)
 		return;
-	memset(it->buf + it->len, 0, datafs_round_up(len, 8));
-	memcpy(it->buf + it->len, name, len);
-	it->len += datafs_round_up(len, 8);
-}
-
-static void items_of(struct items *it, uint32_t mount, const struct command *c,
-		     const struct datafs_call *call, const Metad__Result *res)
-{
-	it->len = 0;
-	if (res->node)
-		add_item(it, mount, res->node->ino, NULL, 0);
+	t.len = 0;
+	vfs_told_inode(&t, res->node);
+	vfs_told_inode(&t, res->parent);
+	vfs_told_inode(&t, res->new_parent);
+	vfs_told_inode(&t, res->other);
 	if (res->parent)
-		add_item(it, mount, res->parent->ino, NULL, 0);
-	if (res->new_parent)
-		add_item(it, mount, res->new_parent->ino, NULL, 0);
-	if (res->other)
-		add_item(it, mount, res->other->ino, NULL, 0);
-	if (res->parent)
-		add_item(it, mount, call->req->ino, (const uint8_t *)call->name,
-			 call->req->namelen);
+		vfs_told_name(&t, call->req->ino, call->name, call->req->namelen);
 	if (c->c.op_case == METAD__COMMAND__OP_RENAME)
-		add_item(it, mount, c->m.rename.new_parent, c->m.rename.new_name.data,
-			 c->m.rename.new_name.len);
-}
-
-/* That of the next id that shows the namespace of @mnt, with a reference; or NULL. */
-static struct vfs_mount *next_mount(const struct vfs_mount *mnt, uint32_t after)
-{
-	struct vfs_mount *other, *next = NULL;
-	struct datafs_vfs *v = mnt->v;
-
-	pthread_mutex_lock(&v->lock);
-	for (other = v->mounts; other; other = other->next)
-		if (other->quorum == mnt->quorum && other->id > after &&
-		    (!next || other->id < next->id))
-			next = other;
-	if (next)
-		next->refs++;
-	pthread_mutex_unlock(&v->lock);
-	return next;
-}
-
-/*
- * The other mounts of the namespace are told before the change is answered: what
- * they knew of it, for ever, is asked for anew from then on. It is done by now, so
- * that somebody cannot be told is no error of it.
- */
-static void tell_others(struct vfs_mount *mnt, const struct command *c,
-			const struct datafs_call *call, const Metad__Result *res)
-{
-	struct datafs_vfs *v = mnt->v;
-	struct vfs_mount *other;
-	struct items it;
-	uint32_t id = 0;
-	int ret;
-
-	while ((other = next_mount(mnt, id))) {
-		id = other->id;
-		items_of(&it, id, c, call, res);
-		ret = other == mnt ? 0 : v->invalidate(v->arg, it.buf, it.len);
-		if (ret)
-			datafs_log(LOG_ERR, "mount %u of %s: the kernel is not told what has changed: %s; it may show what was: datafs invalidate --all",
-				   id, other->source, strerror(-ret));
-		vfs_mount_put(other);
-	}
+		vfs_told_name(&t, c->m.rename.new_parent, c->m.rename.new_name.data,
+			      c->m.rename.new_name.len);
+	vfs_tell_others(mnt, &t);
 }
 
 static void fill_reply(const Metad__Result *res, struct datafs_call *call)
@@ -365,6 +334,27 @@ static void fill_reply(const Metad__Result *res, struct datafs_call *call)
 	call->out_len = sizeof(*rep);
 }
 
+/* Told once: what is not released is held for as long as the mount is there. */
+static int must_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
+			uint64_t lowest, Metad__Result **res)
+{
+	int ret;
+
+	while ((ret = vfs_command(mnt, cmd, request, lowest, res)) == -ENOMEM)
+		wait_a_little();
+	return ret;
+}
+
+/* One that comes again may be done already, and its answer must be the same. */
+static bool has_room(const struct datafs_vfs *v, const struct datafs_req *req)
+{
+	struct statvfs st;
+
+	return commands[req->opcode].small || req->flags & DATAFS_REQ_RESEND ||
+	       statvfs(v->dir, &st) ||
+	       (uint64_t)st.f_bavail * st.f_frsize >= DISK_RESERVE;
+}
+
 int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 {
 	const struct datafs_change_req *r = call->body;
@@ -376,15 +366,18 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 
 	if (!mnt->quorum)
 		return -ESTALE;
+	if (!has_room(mnt->v, req))
+		return -ENOSPC;
 	c.c.op_case = commands[req->opcode].op;
 	ret = commands[req->opcode].fill(call, &c);
 	if (!ret && c.hold)
 		ret = hold(mnt, c.hold, 2 * req->id, lowest);
 	if (!ret)
-		ret = vfs_command(mnt, &c.c, 2 * req->id + 1, lowest, &res);
+		ret = (call->out ? vfs_command : must_command)(mnt, &c.c, 2 * req->id + 1,
+							       lowest, &res);
 	if (ret)
 		return ret;
-	tell_others(mnt, &c, call, res);
+	tell(mnt, &c, call, res);
 	if (call->out)
 		fill_reply(res, call);
 	metad__result__free_unpacked(res, NULL);

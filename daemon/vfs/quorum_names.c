@@ -45,14 +45,16 @@ static int ask(struct vfs_mount *mnt, const Metad__Query *q, Metad__Answer **res
 		return ret;
 	ret = -(int)(*res)->error;
 	metad__answer__free_unpacked(*res, NULL);
-	/* Damaged: nothing that a program can do about it. */
-	return ret == -EUCLEAN ? -EIO : ret;
+	return ret;
 }
 
-/* The answer's attributes, which must be there. */
+/*
+ * The answer's attributes, which must be there. What has no name any more is only there
+ * for the mount that holds it, which does not ask.
+ */
 static int take_attr(Metad__Answer *a, struct datafs_attr *attr)
 {
-	int ret = a->attr ? 0 : -EIO;
+	int ret = !a->attr ? -EIO : !a->attr->nlink ? -ESTALE : 0;
 
 	if (!ret)
 		vfs_quorum_attr(a->attr, attr);

@@ -40,15 +40,17 @@ static int local_quorum(struct datafs_vfs *v, struct datafs_quorum **res)
 	char *dir;
 	int ret = 0;
 
-	pthread_mutex_lock(&v->lock);
-	if (!v->quorum) {
-		ret = asprintf(&dir, "%s/namespace", v->dir) < 0 ? -ENOMEM :
-			datafs_quorum_open_local(dir, &v->quorum);
-		if (ret != -ENOMEM)
-			free(dir);
+	pthread_mutex_lock(&v->quorum_lock);
+	*res = atomic_load(&v->quorum);
+	if (!*res && asprintf(&dir, "%s/namespace", v->dir) < 0) {
+		ret = -ENOMEM;
+	} else if (!*res) {
+		ret = datafs_quorum_open_local(dir, res);
+		free(dir);
+		if (!ret)
+			atomic_store(&v->quorum, *res);
 	}
-	*res = v->quorum;
-	pthread_mutex_unlock(&v->lock);
+	pthread_mutex_unlock(&v->quorum_lock);
 	return ret;
 }
 
@@ -61,25 +63,34 @@ static char *session_path(const struct datafs_vfs *v, const char *name)
 	return asprintf(&path, "%s/sessions/%s", v->dir, name) < 0 ? NULL : path;
 }
 
-/* That of the file; 0: there is none. */
-static int session_read(const char *path, uint64_t *id)
+/* In the file: the session's id, and the namespace that it is of. */
+#define HEX_LEN		(2 * sizeof(((struct datafs_quorum *)0)->id))
+
+/* 0: there is none. -EUCLEAN: it names no session of this namespace. */
+static int session_read(const struct datafs_quorum *q, const char *path, uint64_t *id)
 {
-	char text[64];
+	char text[80], hex[HEX_LEN + 1], own[HEX_LEN + 1];
 	ssize_t n = datafs_read_small(path, text, sizeof(text));
+	unsigned long long session;
 
 	*id = 0;
 	if (n == -ENOENT)
 		return 0;
 	if (n < 0)
 		return (int)n;
-	return sscanf(text, "%lu", id) == 1 && *id ? 0 : -EUCLEAN;
+	datafs_hex(q->id, sizeof(q->id), own);
+	if (sscanf(text, "%llu %32s", &session, hex) != 2 || !session || strcmp(hex, own))
+		return -EUCLEAN;
+	*id = session;
+	return 0;
 }
 
-static int session_write(const char *path, uint64_t id)
+static int session_write(const struct datafs_quorum *q, const char *path, uint64_t id)
 {
-	char text[64];
+	char text[80], own[HEX_LEN + 1];
 
-	snprintf(text, sizeof(text), "%llu\n", (unsigned long long)id);
+	datafs_hex(q->id, sizeof(q->id), own);
+	snprintf(text, sizeof(text), "%llu %s\n", (unsigned long long)id, own);
 	return datafs_write_small(path, text);
 }
 
@@ -154,13 +165,13 @@ static int session_end(struct datafs_quorum *q, uint64_t id)
 /* The mount's own, made if it has none. */
 static int session_have(struct vfs_mount *mnt, const char *path)
 {
-	int ret = session_read(path, &mnt->session);
+	int ret = session_read(mnt->quorum, path, &mnt->session);
 
 	for (int i = 0; !ret && i < OPEN_TRIES; i++) {
 		if (!mnt->session) {
 			ret = session_choose(mnt->quorum, &mnt->session);
 			if (!ret)
-				ret = session_write(path, mnt->session);
+				ret = session_write(mnt->quorum, path, mnt->session);
 		}
 		if (!ret)
 			ret = session_open(mnt);
@@ -180,14 +191,15 @@ static void end_and_forget(struct datafs_vfs *v, const char *name)
 	uint64_t id = 0;
 	int ret;
 
-	if (!path)
+	if (!path || access(path, F_OK)) {
+		free(path);
 		return;
-	ret = session_read(path, &id);
-	if (!ret && id) {
-		ret = local_quorum(v, &q);
-		if (!ret)
-			ret = session_end(q, id);
 	}
+	ret = local_quorum(v, &q);
+	if (!ret)
+		ret = session_read(q, path, &id);
+	if (!ret && id)
+		ret = session_end(q, id);
 	if (ret && ret != -EUCLEAN)
 		datafs_log(LOG_ERR, "session %llu of a mount that is gone is not ended: %s; the next start tries again",
 			   (unsigned long long)id, strerror(-ret));
@@ -196,9 +208,10 @@ static void end_and_forget(struct datafs_vfs *v, const char *name)
 	free(path);
 }
 
-void vfs_sessions_clean(struct datafs_vfs *v)
+/* Ends the sessions of mounts that are none any more. */
+static void sessions_clean(struct datafs_vfs *v)
 {
-	char *path = session_path(v, ""), hex[40];
+	char *path = session_path(v, ""), hex[HEX_LEN + 1];
 	DIR *d = path ? opendir(path) : NULL;
 	struct vfs_mount *mnt;
 	struct dirent *e;
@@ -218,6 +231,20 @@ void vfs_sessions_clean(struct datafs_vfs *v)
 	}
 	if (d)
 		closedir(d);
+}
+
+void vfs_quorum_start(struct datafs_vfs *v)
+{
+	struct datafs_quorum *q = atomic_load(&v->quorum);
+	struct vfs_mount *mnt;
+	unsigned int n = 0;
+
+	sessions_clean(v);
+	for (mnt = v->mounts; q && mnt; mnt = mnt->next)
+		n += mnt->quorum == q;
+	/* It may have died between a change and telling the other mounts. */
+	if (n > 1)
+		vfs_tell_doubt(v, q);
 }
 
 /* ---------------------------------------------------------------- the tree */
@@ -258,7 +285,7 @@ static int find_root(struct vfs_mount *mnt, struct datafs_attr *attr)
 
 static int attach(struct vfs_mount *mnt)
 {
-	char hex[40], *path;
+	char hex[HEX_LEN + 1], *path;
 	int ret;
 
 	if (*mnt->source != ':') {
@@ -277,16 +304,21 @@ static int attach(struct vfs_mount *mnt)
 	datafs_hex(mnt->incarnation, sizeof(mnt->incarnation), hex);
 	path = session_path(mnt->v, hex);
 	ret = path ? session_have(mnt, path) : -ENOMEM;
+	if (ret == -EUCLEAN) {
+		datafs_log(LOG_ERR, "mount %u of %s: %s: it is damaged, or of another namespace",
+			   mnt->id, mnt->source, path);
+		/* All that is asked of it is ESTALE. */
+		mnt->quorum = NULL;
+		ret = -EINVAL;
+	}
 	free(path);
 	return ret;
 }
 
 static void quorum_gone(struct vfs_mount *mnt)
 {
-	char hex[40];
+	char hex[HEX_LEN + 1];
 
-	if (!mnt->quorum)
-		return;
 	datafs_hex(mnt->incarnation, sizeof(mnt->incarnation), hex);
 	end_and_forget(mnt->v, hex);
 }
@@ -299,6 +331,8 @@ static int quorum_open(struct vfs_mount *mnt, struct datafs_attr *root)
 		ret = find_root(mnt, root);
 	if (ret)
 		quorum_gone(mnt);
+	/* Nobody tells it what is changed before it is in the list. */
+	root->valid_ms = 1;
 	return ret;
 }
 

@@ -246,6 +246,7 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 	if (!v)
 		return ret;
 	pthread_mutex_init(&v->lock, NULL);
+	pthread_mutex_init(&v->quorum_lock, NULL);
 	v->pool = cfg->pool;
 	v->dir = strdup(cfg->dir);
 	v->invalidate = cfg->invalidate;
@@ -283,16 +284,18 @@ int datafs_vfs_adopt_extent(struct datafs_vfs *v,
 
 int datafs_vfs_start(struct datafs_vfs *v)
 {
-	vfs_sessions_clean(v);
+	vfs_quorum_start(v);
 	return datafs_cache_start(v->cache);
 }
 
 void datafs_vfs_stop(struct datafs_vfs *v)
 {
+	struct datafs_quorum *q = atomic_load(&v->quorum);
+
 	atomic_store(&v->stopping, true);
 	datafs_cache_stop(v->cache);
-	if (v->quorum)
-		datafs_quorum_stop(v->quorum);
+	if (q)
+		datafs_quorum_stop(q);
 }
 
 void datafs_vfs_close(struct datafs_vfs *v)
@@ -307,8 +310,9 @@ void datafs_vfs_close(struct datafs_vfs *v)
 	}
 	datafs_cache_close(v->cache);
 	datafs_meta_close(v->meta);
-	datafs_quorum_close(v->quorum);
+	datafs_quorum_close(atomic_load(&v->quorum));
 	datafs_streams_free(v->streams);
+	pthread_mutex_destroy(&v->quorum_lock);
 	pthread_mutex_destroy(&v->lock);
 	free(v->dir);
 	free(v);
@@ -324,6 +328,16 @@ unsigned int datafs_vfs_mounts(struct datafs_vfs *v)
 		n++;
 	pthread_mutex_unlock(&v->lock);
 	return n;
+}
+
+static void put_quorum_stats(struct datafs_vfs *v, FILE *f)
+{
+	const struct datafs_quorum *q = atomic_load(&v->quorum);
+
+	fprintf(f, "quorum_changes %llu\n", q ? atomic_load(&q->changes) : 0);
+	fprintf(f, "quorum_questions %llu\n", q ? atomic_load(&q->questions) : 0);
+	fprintf(f, "quorum_entries %llu\n", q ? atomic_load(&q->entries) : 0);
+	fprintf(f, "quorum_told %llu\n", atomic_load(&v->quorum_told));
 }
 
 void datafs_vfs_stats(struct datafs_vfs *v, FILE *f)
@@ -354,6 +368,7 @@ void datafs_vfs_stats(struct datafs_vfs *v, FILE *f)
 	for (i = 0; i < UNDER_NR; i++)
 		fprintf(f, "under_requests_%s %llu\n", under_names[i],
 			atomic_load(&v->under_requests[i]));
+	put_quorum_stats(v, f);
 	datafs_cache_get_stats(v->cache, &st);
 	for (i = 0; i < sizeof(cache) / sizeof(cache[0]); i++)
 		fprintf(f, "cache_%s %llu\n", cache[i].name,
@@ -373,9 +388,15 @@ static void put_word(FILE *f, const char *word)
 
 void datafs_vfs_status(struct datafs_vfs *v, FILE *f)
 {
+	const struct datafs_quorum *q = atomic_load(&v->quorum);
 	struct vfs_mount *mnt;
+	char hex[2 * sizeof(q->id) + 1];
 
 	fprintf(f, "mounts %u\n", datafs_vfs_mounts(v));
+	if (q) {
+		datafs_hex(q->id, sizeof(q->id), hex);
+		fprintf(f, "namespace %s\n", hex);
+	}
 	pthread_mutex_lock(&v->lock);
 	for (mnt = v->mounts; mnt; mnt = mnt->next) {
 		fprintf(f, "mount %u ", mnt->id);

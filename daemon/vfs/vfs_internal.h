@@ -4,6 +4,7 @@
  *   tree_under.c   a mount of an under-store
  *   tree_quorum.c  a mount of a quorum's namespace, and its session
  *   quorum_names.c, quorum_change.c   what is asked of it, and what changes it
+ *   quorum_tell.c  what its other mounts must not believe any more
  *   names.c    lookup, attributes, directories
  *   misc.c     links' targets, extended attributes, statfs
  *   data.c     extents
@@ -67,6 +68,8 @@ struct vfs_mount {
 	/* of vfs_tree_quorum */
 	struct datafs_quorum *quorum;	/* the instance's; NULL: cannot be served */
 	uint64_t session;
+	atomic_bool ended;	/* the session has, which was logged */
+	atomic_bool untold;	/* something has changed that could not be told */
 
 	/* of vfs_tree_under */
 	_Atomic(struct datafs_under *) under;	/* NULL: not open yet */
@@ -84,15 +87,16 @@ struct datafs_vfs {
 	atomic_bool stopping;
 
 	char *dir;
-	struct datafs_quorum *quorum;	/* of one, in @dir; NULL: not needed yet */
+	pthread_mutex_t quorum_lock;	/* held over the making of @quorum */
+	_Atomic(struct datafs_quorum *) quorum;	/* of one, in @dir; NULL: not needed yet */
 
-	/* protects the list of mounts, their refs, and the making of @quorum */
-	pthread_mutex_t lock;
+	pthread_mutex_t lock;	/* protects the list of mounts, their refs */
 	struct vfs_mount *mounts;
 
 	atomic_ullong upcalls[DATAFS_OP_NR];
 	atomic_ullong under_requests[UNDER_NR];
 	atomic_ullong under_bytes;
+	atomic_ullong quorum_told;	/* messages of what has changed */
 };
 
 /* ---- vfs.c ---- */
@@ -154,8 +158,8 @@ int vfs_look_again(struct vfs_mount *mnt, uint64_t ino);
 
 /* tree_quorum.c: is it one of vfs_tree_quorum ("HOST,...:/DIR")? */
 bool vfs_quorum_source(const char *source);
-/* Ends the sessions of mounts that are none any more. After all are adopted. */
-void vfs_sessions_clean(struct datafs_vfs *v);
+/* After all mounts are adopted: what a predecessor may have left undone is done. */
+void vfs_quorum_start(struct datafs_vfs *v);
 
 /* quorum_names.c */
 void vfs_quorum_attr(const Metad__Attr *a, struct datafs_attr *attr);
@@ -167,6 +171,24 @@ int vfs_quorum_readlink(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_getxattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_listxattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_statfs(struct vfs_mount *mnt, struct datafs_call *call);
+
+/* quorum_tell.c */
+
+/* What one change makes untrue: two names, and four inodes at the most. */
+struct vfs_told {
+	size_t len;
+	char buf[4 * sizeof(struct datafs_invalid) +
+		 2 * (sizeof(struct datafs_invalid) + DATAFS_NAME_MAX + 1)]
+		__attribute__((aligned(8)));
+};
+
+/* @a may be NULL. */
+void vfs_told_inode(struct vfs_told *t, const Metad__Attr *a);
+void vfs_told_name(struct vfs_told *t, uint64_t dir, const void *name, size_t len);
+/* The other mounts of @mnt's namespace ask before they answer with that again. */
+void vfs_tell_others(struct vfs_mount *mnt, struct vfs_told *t);
+/* All mounts of the namespace, with anything. */
+void vfs_tell_doubt(struct datafs_vfs *v, const struct datafs_quorum *q);
 
 /* quorum_change.c: all of CREATE to RELEASE */
 int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call);

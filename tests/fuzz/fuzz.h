@@ -48,4 +48,9 @@ ssize_t __wrap_write(int fd, const void *buf, size_t len);
 /* seeds_raft.c: those of raft_message. */
 void raft_seeds(const char *dir);
 
+/* seeds_ask.c: those of ask; seeds_entry.c has their commands. */
+void seeds_ask(void);
+/* A packed entry with command @i, to be freed; NULL: there are no more. */
+uint8_t *seed_entry(size_t i, size_t *len);
+
 #endif

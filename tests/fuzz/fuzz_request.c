@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * daemon/frontend/frontend.c against arbitrary bytes from the device. Loop,
+ * daemon/frontend/frontend.c and check.c against arbitrary bytes from the device. Loop,
  * pool and vfs are doubles: a read completes at once with the input, jobs run
  * where they are added. What must hold: each message that is framed well is
  * answered exactly once and in a frame of its own, and the vfs sees only what
@@ -11,6 +11,7 @@
 #include <sanitizer/asan_interface.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "frontend/frontend.h"
 #include "fuzz.h"
 
@@ -90,12 +91,87 @@ static void mount_holds(const struct datafs_mount_req *m, size_t len)
 		MUST(text[i]);
 }
 
+static void name_holds(const struct datafs_req *req, const char *name)
+{
+	MUST(req->namelen && strlen(name) == req->namelen);
+	if (req->opcode == DATAFS_OP_GETXATTR || req->opcode == DATAFS_OP_SETXATTR ||
+	    req->opcode == DATAFS_OP_REMOVEXATTR)
+		return;
+	MUST(!strchr(name, '/') && strcmp(name, ".") && strcmp(name, ".."));
+}
+
+/* The string behind the struct of @fixed bytes and the name: is it in the body? */
+static const char *more_of(const struct datafs_req *req, const void *body, size_t fixed,
+			   size_t len)
+{
+	size_t at = fixed + datafs_round_up(req->namelen, 8);
+
+	MUST(sizeof(*req) + at + datafs_round_up(len, 8) == req->len);
+	return (const char *)body + at;
+}
+
+static void make_holds(const struct datafs_req *req, const struct datafs_make_req *m)
+{
+	const char *target = more_of(req, m, sizeof(*m), m->target_len);
+
+	MUST(!m->target_len == (req->opcode != DATAFS_OP_SYMLINK));
+	MUST(m->target_len <= DATAFS_SYMLINK_MAX && !memchr(target, 0, m->target_len));
+}
+
+static void rename_holds(const struct datafs_req *req, const struct datafs_rename_req *r)
+{
+	const char *name = more_of(req, r, sizeof(*r), r->new_namelen);
+
+	MUST(r->flags <= 7 && r->new_namelen && r->new_namelen <= DATAFS_NAME_MAX);
+	MUST(!memchr(name, 0, r->new_namelen) && !memchr(name, '/', r->new_namelen));
+	MUST(r->new_namelen > 2 || memcmp(name, "..", r->new_namelen));
+}
+
+static void setattr_holds(const struct datafs_setattr_req *s)
+{
+	MUST(s->valid <= 63 && !(s->size >> 63));
+	MUST(s->atime_ns <= 999999999 && s->mtime_ns <= 999999999);
+}
+
+static void change_holds(const struct datafs_req *req, const void *body)
+{
+	const struct datafs_setxattr_req *x = body;
+
+	switch (req->opcode) {
+	case DATAFS_OP_CREATE:
+	case DATAFS_OP_MKDIR:
+	case DATAFS_OP_MKNOD:
+	case DATAFS_OP_SYMLINK:
+		make_holds(req, body);
+		break;
+	case DATAFS_OP_LINK:
+		more_of(req, body, sizeof(struct datafs_link_req), 0);
+		break;
+	case DATAFS_OP_UNLINK:
+	case DATAFS_OP_RMDIR:
+		more_of(req, body, sizeof(struct datafs_remove_req), 0);
+		break;
+	case DATAFS_OP_RENAME:
+		rename_holds(req, body);
+		break;
+	case DATAFS_OP_SETATTR:
+		more_of(req, body, sizeof(struct datafs_setattr_req), 0);
+		setattr_holds(body);
+		break;
+	case DATAFS_OP_SETXATTR:
+		more_of(req, body, sizeof(*x), x->value_len);
+		MUST(x->value_len <= DATAFS_XATTR_MAX && x->flags <= 3);
+		break;
+	case DATAFS_OP_REMOVEXATTR:
+	case DATAFS_OP_RELEASE:
+		more_of(req, body, sizeof(struct datafs_change_req), 0);
+	}
+}
+
 int datafs_vfs_call(struct datafs_vfs *v, struct datafs_call *call)
 {
 	const struct datafs_req *req = call->req;
 	size_t len = req->len - sizeof(*req);
-	bool named = req->opcode == DATAFS_OP_LOOKUP ||
-		     req->opcode == DATAFS_OP_GETXATTR;
 
 	(void)v;
 	MUST(req->opcode && req->opcode < DATAFS_OP_NR);
@@ -105,15 +181,16 @@ int datafs_vfs_call(struct datafs_vfs *v, struct datafs_call *call)
 		mount_holds(call->body, len);
 	if (req->opcode == DATAFS_OP_EXTENT)
 		MUST(len == sizeof(struct datafs_extent_req));
-	if (named) {
-		MUST(strlen(call->name) == req->namelen && req->namelen);
-		MUST(req->opcode != DATAFS_OP_LOOKUP ||
-		     (!strchr(call->name, '/') && strcmp(call->name, ".") &&
-		      strcmp(call->name, "..")));
-	}
-	/* These two are told once, and have no room for a reply. */
+	if (req->namelen || req->opcode == DATAFS_OP_LOOKUP ||
+	    req->opcode == DATAFS_OP_GETXATTR ||
+	    (req->opcode >= DATAFS_OP_CREATE && req->opcode != DATAFS_OP_SETATTR &&
+	     req->opcode != DATAFS_OP_RELEASE))
+		name_holds(req, call->name);
+	change_holds(req, call->body);
+	/* These are told once, and have no room for a reply. */
 	MUST(!call->out == (req->opcode == DATAFS_OP_UMOUNT ||
-			    req->opcode == DATAFS_OP_REVOKE_DONE));
+			    req->opcode == DATAFS_OP_REVOKE_DONE ||
+			    req->opcode == DATAFS_OP_RELEASE));
 	if (!call->out)
 		return 0;
 	/* All of a reply's room is the vfs's, and any result is answered. */

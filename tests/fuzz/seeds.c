@@ -213,6 +213,70 @@ static void request(uint16_t op, const void *body, size_t n, uint16_t namelen)
 	pad();
 }
 
+/* A change of inode 1: a struct, a name, and what is behind it. */
+static void change(uint16_t op, const void *body, size_t n, const char *name, const char *more)
+{
+	size_t name_len = (strlen(name) + 7) & ~(size_t)7;
+	unsigned char buf[160] = { 0 };
+
+	memcpy(buf, body, n);
+	memcpy(buf + n, name, strlen(name));
+	memcpy(buf + n + name_len, more, strlen(more));
+	request(op, buf, n + name_len + strlen(more), (uint16_t)strlen(name));
+}
+
+static bool change_request(unsigned int op)
+{
+	struct datafs_make_req make = { .mode = 0644, .umask = 022 };
+	struct datafs_link_req link = { .ino = 9 };
+	struct datafs_remove_req remove = { .ino = 9, .flags = DATAFS_REMOVE_HOLD };
+	struct datafs_rename_req rename = {
+		.new_parent = 7, .ino = 6, .flags = DATAFS_RENAME_HOLD, .new_namelen = 3,
+	};
+	struct datafs_setattr_req attr = {
+		.valid = DATAFS_SET_MODE | DATAFS_SET_MTIME, .mode = 0600, .mtime = 1700000000,
+	};
+	struct datafs_setxattr_req xattr = { .value_len = 5, .flags = DATAFS_XATTR_CREATE };
+	struct datafs_change_req bare = { .lowest = 3 };
+
+	switch (op) {
+	case DATAFS_OP_SYMLINK:
+		make.target_len = 6;
+		change((uint16_t)op, &make, sizeof(make), "name", "target");
+		break;
+	case DATAFS_OP_CREATE:
+	case DATAFS_OP_MKDIR:
+	case DATAFS_OP_MKNOD:
+		change((uint16_t)op, &make, sizeof(make), "name", "");
+		break;
+	case DATAFS_OP_LINK:
+		change((uint16_t)op, &link, sizeof(link), "name", "");
+		break;
+	case DATAFS_OP_UNLINK:
+	case DATAFS_OP_RMDIR:
+		change((uint16_t)op, &remove, sizeof(remove), "name", "");
+		break;
+	case DATAFS_OP_RENAME:
+		change((uint16_t)op, &rename, sizeof(rename), "name", "new");
+		break;
+	case DATAFS_OP_SETATTR:
+		change((uint16_t)op, &attr, sizeof(attr), "", "");
+		break;
+	case DATAFS_OP_SETXATTR:
+		change((uint16_t)op, &xattr, sizeof(xattr), "user.name", "value");
+		break;
+	case DATAFS_OP_REMOVEXATTR:
+		change((uint16_t)op, &bare, sizeof(bare), "user.name", "");
+		break;
+	case DATAFS_OP_RELEASE:
+		change((uint16_t)op, &bare, sizeof(bare), "", "");
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
 static void requests(void)
 {
 	static const char source[] = "/srv/dataspage_size=64k";
@@ -248,7 +312,8 @@ static void requests(void)
 			request(DATAFS_OP_REVOKE_DONE, &done, sizeof(done), 0);
 			break;
 		default:
-			request((uint16_t)op, "", 0, 0);
+			if (!change_request(op))
+				request((uint16_t)op, "", 0, 0);
 		}
 		snprintf(name, sizeof(name), "op%u", op);
 		save("request", name);
@@ -396,5 +461,6 @@ int main(int argc, char **argv)
 	key_texts();
 	seeds_entry();
 	raft_seeds(dir);
+	seeds_ask();
 	return 0;
 }

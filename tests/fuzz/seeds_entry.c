@@ -37,6 +37,19 @@ static const struct req reqs[] = {
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))
 
+uint8_t *seed_entry(size_t i, size_t *len)
+{
+	struct req r;
+
+	if (i >= N)
+		return NULL;
+	r = reqs[i];
+	if (!r.session)
+		r.session = 1;
+	r.request = r.lowest = 100 + i;
+	return req_pack(&r, 1, 5000000000, 0, len);
+}
+
 void seeds_entry(void)
 {
 	struct req all[N];

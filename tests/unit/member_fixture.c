@@ -142,9 +142,17 @@ static int apply(void *ctx, uint64_t index, uint64_t term, struct datafs_raft_co
 	struct bench *b = ctx;
 
 	(void)term;
-	(void)cmds;
-	(void)n;
 	assert_int_equal(index, b->applied + 1);
+	b->cmds = n;
+	/* each is answered with itself */
+	for (unsigned int i = 0; i < n && cmds[i].len; i++) {
+		cmds[i].res = malloc(cmds[i].len);
+		assert_non_null(cmds[i].res);
+		memcpy(cmds[i].res, cmds[i].buf, cmds[i].len);
+		cmds[i].res_len = cmds[i].len;
+	}
+	if (n && cmds[0].len == sizeof(b->first))
+		memcpy(&b->first, cmds[0].buf, sizeof(b->first));
 	b->applied = index;
 	return 0;
 }
@@ -229,7 +237,7 @@ int bench_start(struct bench *b)
 	struct datafs_member_config cfg = {
 		.id = 1, .address = "m1", .snapshots = b->dir, .seed = 1,
 		.threshold = b->threshold, .trailing = 4,
-		.fsm = { b, applied, apply, checkpoint, restore },
+		.fsm = { b, applied, apply, checkpoint, restore, b->stamp },
 		.net = { b, net_send, net_fetch },
 		.disk = { b, load, set_term, set_vote, append, snapshot },
 		.now = now_of, .ctx = b,

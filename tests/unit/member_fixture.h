@@ -39,6 +39,9 @@ struct bench {
 
 	/* the state machine */
 	uint64_t applied;
+	size_t (*stamp)(void *ctx, void *buf);
+	unsigned int cmds;		/* of the last entry */
+	uint64_t first;			/* the first of them, if it is of 8 bytes */
 	int checkpoint_err;
 	size_t file_size;		/* of the one file of a checkpoint */
 	unsigned int checkpoints, restored;

@@ -204,6 +204,8 @@ static int rename_to(struct model *w, const struct req *r)
 	if (r->replace && is_dir(w, other) && below(w, r->ino, other))
 		return -EINVAL;
 	if (b && !r->replace) {
+		if (is_dir(w, other) && below(w, r->ino, other))
+			return -ENOTEMPTY;
 		if (is_dir(w, moved) != is_dir(w, other))
 			return is_dir(w, moved) ? -ENOTDIR : -EISDIR;
 		if (children(w, other, false))

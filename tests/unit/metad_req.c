@@ -63,12 +63,13 @@ static void setxattr_of(Metad__Setxattr *m, const struct req *r)
 {
 	metad__setxattr__init(m);
 	m->has_ino = m->has_name = m->has_value = true;
-	m->has_create = m->has_replace = true;
+	m->has_create = m->has_replace = m->has_kill_setgid = true;
 	m->ino = r->ino;
 	m->name = text(r->name);
 	m->value = bytes(r->value, r->len);
 	m->create = r->create;
 	m->replace = r->replace;
+	m->kill_setgid = r->kill_setgid;
 }
 
 static void symlink_of(Metad__Symlink *m, const struct req *r)

@@ -25,6 +25,7 @@ struct req {
 	const void *value;	/* of xattrs, links */
 	size_t len;
 	bool create, replace;	/* of rename: noreplace, exchange */
+	bool kill_setgid;
 	Metad__Setattr set;	/* all but its ino */
 	uint64_t session, request, lowest;
 };

@@ -113,9 +113,29 @@ static void test_strings(void **state)
 	assert_false(taken(DATAFS_OP_SETXATTR, &x, "user.a", big, DATAFS_XATTR_MAX + 1, 0));
 }
 
+static void test_attributes(void **state)
+{
+	static const struct {
+		struct datafs_setattr_req req;
+		bool ok;
+	} cases[] = {
+		{ { .valid = 63, .atime_ns = 999999999, .mtime = INT64_MIN, .size = INT64_MAX }, true },
+		{ { .valid = 64 }, false },
+		{ { .valid = DATAFS_SET_ATIME, .atime_ns = 1000000000 }, false },
+		{ { .valid = DATAFS_SET_MTIME, .mtime_ns = 1000000000 }, false },
+		{ { .valid = DATAFS_SET_SIZE, .size = 1ull << 63 }, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_int_equal(taken(DATAFS_OP_SETATTR, &cases[i].req, NULL, NULL, 0, 0),
+				 cases[i].ok);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_strings),
 	};

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "metad_fixture.h"
 
+#include "base/util.h"
 #include "metad/ns_internal.h"
 
 #define MANY	(DATAFS_METAD_CLOSE_STEP + 1)
@@ -179,9 +180,65 @@ static void many_sessions(void **state)
 	must((struct req){ OP(NOOP) });
 }
 
+/*
+ * Whether a directory is above another is asked up to a depth, so that an entry takes
+ * a bounded time. Files are moved below it, and directories within one.
+ */
+static void depth(void **state)
+{
+	uint64_t dir = make_dir(ROOT, "top"), last;
+	struct req r[DATAFS_METAD_COMMANDS_MAX];
+
+	(void)state;
+	/* numbers are known before: "top" is at depth 1, the last one at the bound */
+	for (unsigned int left = DATAFS_METAD_DEPTH_MAX - 1; left;) {
+		size_t n = DATAFS_MIN(left, DATAFS_METAD_COMMANDS_MAX);
+
+		for (size_t i = 0; i < n; i++)
+			r[i] = (struct req){ OP(MKDIR), dir++, "d", .mode = 0755 };
+		assert_int_equal(apply_reqs(r, n, NULL), 0);
+		left -= (unsigned int)n;
+	}
+	last = make_dir(dir, "e");
+	make_dir(last, "f");
+	make_file(last, "file");
+	make_dir(ROOT, "x");
+	make_dir(ROOT, "y");
+	must((struct req){ OP(RENAME), ROOT, "x", dir, "x" });
+	assert_int_equal(error_of((struct req){ OP(RENAME), ROOT, "y", last, "y" }), ENAMETOOLONG);
+	assert_int_equal(error_of((struct req){ OP(RENAME), ROOT, "top", last, "y" }), EINVAL);
+	assert_int_equal(error_of((struct req){ OP(RENAME), ROOT, "y", last, "f",
+						.replace = true }), ENAMETOOLONG);
+	must((struct req){ OP(RENAME), last, "f", ROOT, "f" });
+	must((struct req){ OP(RENAME), last, "file", ROOT, "file" });
+	must((struct req){ OP(RENAME), ROOT, "file", last, "file" });
+	must((struct req){ OP(MKDIR), last, "g", .mode = 0755 });
+	must((struct req){ OP(RENAME), last, "g", last, "h" });
+	assert_int_equal(error_of((struct req){ OP(RENAME), last, "file", ROOT, "top" }),
+			 ENOTEMPTY);
+}
+
+/* More commands than an entry may have are not applied, and halt the member. */
+static void commands(void **state)
+{
+	static struct req r[DATAFS_METAD_COMMANDS_MAX + 1];
+	struct datafs_metad_results res;
+
+	(void)state;
+	for (size_t i = 0; i <= DATAFS_METAD_COMMANDS_MAX; i++)
+		r[i] = (struct req){ OP(SESSION_RENEW) };
+	assert_int_equal(apply_reqs(r, DATAFS_METAD_COMMANDS_MAX, &res), 0);
+	assert_int_equal(res.n, DATAFS_METAD_COMMANDS_MAX);
+	datafs_metad_results_free(&res);
+	assert_int_equal(apply_reqs(r, DATAFS_METAD_COMMANDS_MAX + 1, NULL), -EPROTO);
+	assert_int_equal(apply_reqs(r, 1, NULL), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		METAD_TEST(commands),
+		METAD_TEST(depth),
 		METAD_TEST(time_stays),
 		METAD_TEST(last_time),
 		METAD_TEST(ended_for_good),

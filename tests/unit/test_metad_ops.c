@@ -76,6 +76,12 @@ static const struct {
 	{ EISDIR, RENAME(ROOT, "file", ROOT, "dir") },
 	{ ENOTEMPTY, RENAME(ROOT, "dir", ROOT, "full") },
 	{ ENOTEMPTY, RENAME(DIR_, "inner", ROOT, "dir") },
+	/* a directory that is above the old name is not empty first of all */
+	{ ENOTEMPTY, RENAME(FULL, "hard", ROOT, "full") },
+	{ EISDIR, RENAME(FULL, "hard", ROOT, "dir") },
+	{ EISDIR, RENAME(ROOT, "file", ROOT, "full") },
+	{ EINVAL, RENAME(FULL, "hard", ROOT, "full", .replace = true) },
+	{ EEXIST, RENAME(FULL, "hard", ROOT, "full", .create = true) },
 	{ EEXIST, RENAME(ROOT, "file", ROOT, "link", .create = true) },
 	{ EEXIST, RENAME(ROOT, "file", ROOT, "file", .create = true) },
 	{ EINVAL, RENAME(ROOT, "file", ROOT, "x", .create = true, .replace = true) },

@@ -93,6 +93,33 @@ static void access_acl(void **state)
 	assert_acl(f, ACCESS, "");
 }
 
+/* As Linux: of an access ACL only, and one that is taken away is none. */
+static void setgid_goes(void **state)
+{
+	uint64_t f = make_file(ROOT, "f"), d = make_dir(ROOT, "d");
+	struct req user = { OP(SETXATTR), f, "user.a", .kill_setgid = true };
+	struct acl acl;
+
+	(void)state;
+	must((struct req){ OP(SETATTR), f, .set = { .has_mode = true, .mode = 06755 } });
+	must((struct req){ OP(SETATTR), d, .set = { .has_mode = true, .mode = 03755 } });
+	must(user);
+	must((struct req){ OP(SETXATTR), f, ACCESS, .kill_setgid = true });
+	must((struct req){ OP(SETXATTR), d, DEFAULT, .value = &acl,
+			   .len = acl_of("u7 g5 o5", &acl), .kill_setgid = true });
+	assert_int_equal(attr_of(f).mode, S_IFREG | 06755);
+	assert_int_equal(attr_of(d).mode, S_IFDIR | 03755);
+	assert_int_equal(set_acl(f, ACCESS, "u7 U5:1 g5 m5 o0"), 0);
+	assert_int_equal(attr_of(f).mode, S_IFREG | 06750);
+	must((struct req){ OP(SETXATTR), f, ACCESS, .value = &acl,
+			   .len = acl_of("u7 U5:1 g5 m5 o5", &acl), .kill_setgid = true });
+	assert_int_equal(attr_of(f).mode, S_IFREG | 04755);
+	/* one that says no more than a mode */
+	must((struct req){ OP(SETXATTR), d, ACCESS, .value = &acl,
+			   .len = acl_of("u7 g5 o0", &acl), .kill_setgid = true });
+	assert_int_equal(attr_of(d).mode, S_IFDIR | 01750);
+}
+
 static void default_acl(void **state)
 {
 	uint64_t d = make_dir(ROOT, "d"), f, e;
@@ -171,6 +198,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		METAD_TEST(access_acl),
+		METAD_TEST(setgid_goes),
 		METAD_TEST(default_acl),
 		METAD_TEST(plain),
 		METAD_TEST(full_list),

@@ -231,7 +231,7 @@ static int start(void)
 {
 	struct datafs_member_config cfg = {
 		.id = 1, .address = "m1", .snapshots = top, .seed = 1, .threshold = 1000,
-		.trailing = 10, .fsm = { NULL, fsm_applied, fsm_apply, fsm_dir, fsm_dir },
+		.trailing = 10, .fsm = { NULL, fsm_applied, fsm_apply, fsm_dir, fsm_dir, NULL },
 		.net = { NULL, net_send, net_fetch }, .now = now_of,
 	};
 

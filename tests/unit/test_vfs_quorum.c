@@ -1,136 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A mount of the quorum of one: what changes, what is told of it, and once. */
+/* A mount of the quorum of one: what it shows, and what changes it. */
 #define _GNU_SOURCE
-#include "vfs_fixture.h"
+#include "vfs_changes.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#define TOP	1	/* the namespace's root */
-
-static const uint8_t incarnation[16] = { 2 };
-static uint64_t next = 1000;
-
-/* A change by mount @mount, with the id @id. */
-static int change_as(uint32_t mount, uint64_t id, enum datafs_opcode op, uint64_t ino,
-		     const void *body, size_t len, const char *name, const char *more,
-		     struct datafs_change_rep *rep)
-{
-	struct datafs_req req = {
-		.opcode = op, .mount_id = mount, .ino = ino, .id = id,
-		.namelen = name ? strlen(name) : 0,
-	};
-	char *buf = calloc(1, len + 2 * (DATAFS_NAME_MAX + 9) +
-			   (more ? strlen(more) : 0));
-	struct datafs_call call = { .req = &req, .body = buf };
-	struct datafs_change_req *c = (void *)buf;
-	int ret;
-
-	memcpy(buf, body, len);
-	c->lowest = c->lowest ? c->lowest : id;
-	if (name) {
-		strcpy(call.name, name);
-		strcpy(buf + len, name);
-	}
-	if (more)
-		strcpy(buf + len + datafs_round_up(req.namelen, 8), more);
-	call.out = op == DATAFS_OP_RELEASE ? NULL : malloc(DATAFS_REPLY_MAX);
-	ret = datafs_vfs_call(v, &call);
-	if (!ret && call.out) {
-		assert_int_equal(call.out_len, sizeof(*rep));
-		if (rep)
-			memcpy(rep, call.out, sizeof(*rep));
-	}
-	free(call.out);
-	free(buf);
-	return ret;
-}
-
-static int change(enum datafs_opcode op, uint64_t ino, const void *body, size_t len,
-		  const char *name, const char *more, struct datafs_change_rep *rep)
-{
-	return change_as(2, next++, op, ino, body, len, name, more, rep);
-}
-
-static int make(enum datafs_opcode op, uint64_t dir, const char *name,
-		struct datafs_change_rep *rep)
-{
-	struct datafs_make_req m = { .mode = 0755, .umask = 022, .uid = 7, .gid = 8 };
-
-	return change(op, dir, &m, sizeof(m), name, NULL, rep);
-}
-
-static int find(uint32_t mount, uint64_t dir, const char *name, struct datafs_attr *attr)
-{
-	struct answer a = up_flags(DATAFS_OP_LOOKUP, mount, dir, NULL, name, 0);
-	const struct datafs_entry *e = (void *)a.out;
-	int ret = a.err ? a.err : e->attr.ino ? 0 : -ENOENT;
-
-	if (!a.err)
-		assert_int_equal(e->valid_ms, DATAFS_FOREVER);
-	if (!ret)
-		*attr = e->attr;
-	free(a.out);
-	return ret;
-}
-
-static int attr_of(uint64_t ino, struct datafs_attr *attr)
-{
-	struct answer a = up_flags(DATAFS_OP_GETATTR, 2, ino, NULL, NULL, 0);
-
-	if (!a.err)
-		memcpy(attr, a.out, sizeof(*attr));
-	free(a.out);
-	return a.err;
-}
-
-static int mount_quorum(uint32_t id, const char *source, struct datafs_attr *root)
-{
-	return mount_as(id, source, "", root);
-}
-
-/* How many sessions there are files of. */
-static int session_files(void)
-{
-	char path[4300];
-	struct dirent *e;
-	int n = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "%s/../cache/sessions", src);
-	d = opendir(path);
-	while (d && (e = readdir(d)))
-		n += *e->d_name != '.';
-	if (d)
-		closedir(d);
-	return n;
-}
-
-static void adopt(void)
-{
-	assert_int_equal(datafs_vfs_adopt_mount(v, 2, incarnation, ":/", ""), 0);
-}
-
-static int setup(void **state)
-{
-	struct datafs_attr root_attr;
-	int ret;
-
-	before_start = NULL;
-	ret = vfs_setup(state);
-	if (ret || mount_quorum(2, ":/", &root_attr))
-		return -1;
-	invalidations = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	before_start = NULL;
-	return vfs_teardown(state);
-}
+#include "quorum_wrap.h"
+#include "vfs/vfs_internal.h"
 
 static void test_mounts(void **state)
 {
@@ -150,11 +27,13 @@ static void test_mounts(void **state)
 	assert_int_equal(session_files(), 1);
 	assert_int_equal(mount_quorum(3, ":/d/", &b), 0);
 	assert_int_equal(b.ino, rep.node.attr.ino);
+	/* What changed before it was one of the mounts it is not told. */
+	assert_int_equal(b.valid_ms, 1);
 	umount_id(3);
 	umount_id(2);
 	assert_int_equal(session_files(), 0);
 	/* An under-store's mount changes nothing. */
-	assert_int_equal(change_as(1, next++, DATAFS_OP_UNLINK, root,
+	assert_int_equal(change_as(1, 1, DATAFS_OP_UNLINK, root,
 				   &(struct datafs_remove_req){ .ino = 5 },
 				   sizeof(struct datafs_remove_req), "x", NULL, NULL),
 			 -ENOSYS);
@@ -211,6 +90,9 @@ static void test_changes(void **state)
 	assert_int_equal(change(DATAFS_OP_RENAME, TOP, &r, sizeof(r), "s", "new", &rep),
 			 -EEXIST);
 	r.flags = DATAFS_RENAME_EXCHANGE;
+	assert_int_equal(change(DATAFS_OP_RENAME, TOP, &r, sizeof(r), "s", "new", &rep),
+			 -ESTALE);
+	r.ino = a.ino;
 	assert_int_equal(change(DATAFS_OP_RENAME, TOP, &r, sizeof(r), "s", "new", &rep), 0);
 	assert_int_equal(rep.other.ino, a.ino);
 
@@ -247,7 +129,10 @@ static void test_changes(void **state)
 
 	assert_int_equal(change(DATAFS_OP_RMDIR, TOP, &(struct datafs_remove_req){ 0 },
 				sizeof(struct datafs_remove_req), "d", NULL, &rep), -ENOTEMPTY);
-	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &(struct datafs_remove_req){ 0 },
+	/* It leads to another inode than the kernel thinks. */
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &(struct datafs_remove_req){ .ino = d.ino },
+				sizeof(struct datafs_remove_req), "s", NULL, &rep), -ESTALE);
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &(struct datafs_remove_req){ .ino = a.ino },
 				sizeof(struct datafs_remove_req), "s", NULL, &rep), 0);
 	assert_int_equal(rep.node.attr.nlink, 1);
 }
@@ -290,6 +175,90 @@ static void test_listing(void **state)
 	assert_int_equal(seen, 100);
 }
 
+static const struct datafs_quorum_ops *real_ops;
+static unsigned int no_memory, busy;
+
+static int change_later(struct datafs_quorum *q, const Metad__Command *cmd, Metad__Result **res)
+{
+	int ret;
+
+	if (no_memory) {
+		no_memory--;
+		return -ENOMEM;
+	}
+	ret = real_ops->change(q, cmd, res);
+	/* Of one that was refused. */
+	if (!ret && busy && (*res)->error) {
+		busy--;
+		(*res)->error = EBUSY;
+	}
+	return ret;
+}
+
+/* Without memory a change fails; but what is released is told once. */
+static void test_no_memory(void **state)
+{
+	struct datafs_quorum *q = atomic_load(&v->quorum);
+	struct datafs_remove_req r = { .flags = DATAFS_REMOVE_HOLD };
+	struct datafs_quorum_ops ops = *q->ops;
+	struct datafs_change_rep rep;
+
+	(void)state;
+	real_ops = q->ops;
+	ops.change = change_later;
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "f", &rep), 0);
+	r.ino = rep.node.attr.ino;
+	q->ops = &ops;
+	no_memory = 1;
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &r, sizeof(r), "f", NULL, NULL), -ENOMEM);
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &r, sizeof(r), "f", NULL, NULL), 0);
+	no_memory = 3;
+	assert_int_equal(change(DATAFS_OP_RELEASE, r.ino, &(struct datafs_change_req){ 0 }, 8,
+				NULL, NULL, NULL), 0);
+	assert_int_equal(no_memory, 0);
+	/* Too many answers are remembered, for a while. */
+	busy = 2;
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &r, sizeof(r), "none", NULL, NULL), -ENOENT);
+	assert_int_equal(busy, 0);
+	q->ops = real_ops;
+	assert_int_equal(there(r.ino), -ESTALE);
+}
+
+static bool disk_full;
+
+int __wrap_statvfs(const char *path, struct statvfs *st)
+{
+	int ret = __real_statvfs(path, st);
+
+	if (!ret && disk_full)
+		st->f_bavail = (32u << 20) / st->f_frsize;
+	return ret;
+}
+
+/* What makes room is done, and what may be done already is answered. */
+static void test_disk_full(void **state)
+{
+	struct datafs_make_req m = { .mode = 0644 };
+	struct datafs_req req = {
+		.opcode = DATAFS_OP_CREATE, .flags = DATAFS_REQ_RESEND, .mount_id = 2,
+		.ino = TOP, .id = 999, .namelen = 1,
+	};
+	struct datafs_call call = { .req = &req, .body = &m, .name = "f" };
+
+	(void)state;
+	m.change.lowest = 999;
+	assert_int_equal(change_as(2, 999, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "f", NULL, NULL), 0);
+	disk_full = true;
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "g", NULL), -ENOSPC);
+	call.out = malloc(DATAFS_REPLY_MAX);
+	assert_int_equal(datafs_vfs_call(v, &call), 0);
+	free(call.out);
+	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &(struct datafs_remove_req){ 0 },
+				sizeof(struct datafs_remove_req), "f", NULL, NULL), 0);
+	disk_full = false;
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "g", NULL), 0);
+}
+
 /* An inode without a name lives on while it is open, and not longer. */
 static void test_hold(void **state)
 {
@@ -302,11 +271,12 @@ static void test_hold(void **state)
 	r.ino = rep.node.attr.ino;
 	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &r, sizeof(r), "f", NULL, &rep), 0);
 	assert_int_equal(rep.node.attr.nlink, 0);
-	assert_int_equal(attr_of(r.ino, &a), 0);
-	assert_int_equal(a.nlink, 0);
+	assert_int_equal(there(r.ino), 0);
+	/* Who holds it does not ask, and for all others it is gone. */
+	assert_int_equal(attr_of(r.ino, &a), -ESTALE);
 	assert_int_equal(change(DATAFS_OP_RELEASE, r.ino, &(struct datafs_change_req){ 0 }, 8,
 				NULL, NULL, NULL), 0);
-	assert_int_equal(attr_of(r.ino, &a), -ESTALE);
+	assert_int_equal(there(r.ino), -ESTALE);
 	/* What is not there is not held. */
 	r.ino = 1ull << 40;
 	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &r, sizeof(r), "none", NULL, &rep), -ENOENT);
@@ -316,84 +286,28 @@ static void test_hold(void **state)
 				NULL, NULL, NULL), 0);
 }
 
-/* What is sent again, also to a successor, is done once. */
-static void test_once(void **state)
+static void test_counted(void **state)
 {
-	struct datafs_make_req m = { .mode = 0644 };
-	struct datafs_change_rep one, two;
-	struct datafs_attr a;
+	uint64_t changes = stat_value("quorum_changes"), entries = stat_value("quorum_entries");
+	uint64_t questions = stat_value("quorum_questions");
+	char *text = NULL;
+	size_t len;
+	FILE *f;
 
 	(void)state;
-	umount_id(2);
-	assert_int_equal(mount_quorum(2, ":/", &a), 0);
-	assert_int_equal(change_as(2, 100, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "f", NULL, &one), 0);
-	assert_int_equal(change_as(2, 100, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "f", NULL, &two), 0);
-	assert_memory_equal(&one, &two, sizeof(one));
-	assert_int_equal(change_as(2, 101, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "f", NULL, &two),
-			 -EEXIST);
-	/* Nobody waits for 101 any more when 103 is sent. */
-	m.change.lowest = 103;
-	assert_int_equal(change_as(2, 103, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "g", NULL, &two), 0);
-	m.change.lowest = 0;
-	assert_int_equal(change_as(2, 101, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "f", NULL, &two),
-			 -EIO);
-
-	/* The daemon dies; the mount lives. */
-	before_start = adopt;
-	assert_int_equal(session_files(), 1);
-	stop();
-	start("sync_interval=always");
-	assert_int_equal(session_files(), 1);
-	assert_int_equal(change_as(2, 103, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "g", NULL, &one), 0);
-	assert_memory_equal(&one, &two, sizeof(one));
-	assert_int_equal(change_as(2, 104, DATAFS_OP_CREATE, TOP, &m, sizeof(m), "g", NULL, &one),
-			 -EEXIST);
-	umount_id(2);
-	assert_int_equal(session_files(), 0);
-}
-
-/* A mount that is none any more: its session is ended by the next daemon. */
-static void test_stale_session(void **state)
-{
-	struct datafs_remove_req r = { .flags = DATAFS_REMOVE_HOLD };
-	struct datafs_change_rep rep;
-	struct datafs_attr a;
-
-	(void)state;
-	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "f", &rep), 0);
-	r.ino = rep.node.attr.ino;
-	assert_int_equal(change(DATAFS_OP_UNLINK, TOP, &r, sizeof(r), "f", NULL, &rep), 0);
-	stop();
-	assert_int_equal(session_files(), 1);
-	start("sync_interval=always");
-	assert_int_equal(session_files(), 0);
-	assert_int_equal(mount_quorum(2, ":/", &a), 0);
-	assert_int_equal(attr_of(r.ino, &a), -ESTALE);
-}
-
-/* Other mounts of the namespace hear of a change before it is answered. */
-static void test_others(void **state)
-{
-	struct datafs_attr a;
-
-	(void)state;
-	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "alone", NULL), 0);
-	assert_int_equal(invalidations, 0);
-	assert_int_equal(mount_quorum(3, ":/", &a), 0);
 	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "f", NULL), 0);
-	assert_int_equal(invalidations, 1);
-	/* The new inode, its directory, and the name. */
-	assert_int_equal(invalid_bytes, 3 * sizeof(struct datafs_invalid) + 8);
-	assert_int_equal(invalidated.mount_id, 3);
-	assert_int_equal(find(3, TOP, "f", &a), 0);
-	/* It is done, whether they can be told or not. */
-	invalidate_error = -EIO;
-	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "h", NULL), 0);
-	assert_int_equal(invalidations, 2);
-	invalidate_error = 0;
-	umount_id(3);
-	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "g", NULL), 0);
-	assert_int_equal(invalidations, 2);
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "f", NULL), -EEXIST);
+	assert_int_equal(there(TOP), 0);
+	assert_int_equal(stat_value("quorum_changes"), changes + 2);
+	assert_int_equal(stat_value("quorum_entries"), entries + 2);
+	assert_int_equal(stat_value("quorum_questions"), questions + 1);
+	assert_int_equal(stat_value("quorum_told"), 0);
+	f = open_memstream(&text, &len);
+	datafs_vfs_status(v, f);
+	fclose(f);
+	assert_non_null(strstr(text, "\nnamespace "));
+	assert_non_null(strstr(text, "\nmount 2 :/ -\n"));
+	free(text);
 }
 
 #define THREADS	8
@@ -437,11 +351,16 @@ static void test_threads(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_mounts), T(test_changes), T(test_listing), T(test_hold), T(test_once),
-		T(test_stale_session), T(test_others), T(test_threads),
+		CHANGES_TEST(test_mounts),
+		CHANGES_TEST(test_changes),
+		CHANGES_TEST(test_listing),
+		CHANGES_TEST(test_hold),
+		CHANGES_TEST(test_no_memory),
+		CHANGES_TEST(test_disk_full),
+		CHANGES_TEST(test_counted),
+		CHANGES_TEST(test_threads),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests_name("vfs_quorum", tests, NULL, NULL);
 }

@@ -17,9 +17,8 @@ struct datafs_pool *pool;
 int slabs[SLABS_MAX];
 uint64_t root;
 struct datafs_invalid invalidated;
-unsigned int invalidations;
+unsigned int invalidations, invalidations_fail;
 size_t invalid_bytes;
-int invalidate_error;
 void (*before_start)(void);
 
 static char cache_dir[4200];
@@ -183,8 +182,12 @@ static int send_invalidate(void *arg, const void *items, size_t bytes)
 	assert_true(bytes >= sizeof(invalidated));
 	memcpy(&invalidated, items, sizeof(invalidated));
 	invalid_bytes = bytes;
+	if (invalidations_fail) {
+		invalidations_fail--;
+		return -EIO;
+	}
 	invalidations++;
-	return invalidate_error;
+	return 0;
 }
 
 void start(const char *options)
@@ -218,7 +221,7 @@ void stop(void)
 	}
 }
 
-int vfs_setup(void **state)
+int vfs_dirs(void **state)
 {
 	(void)state;
 	datafs_log_set_level(LOG_CRIT);
@@ -227,7 +230,12 @@ int vfs_setup(void **state)
 	snprintf(src, sizeof(src), "%s/src", top);
 	snprintf(cache_dir, sizeof(cache_dir), "%s/cache", top);
 	memset(slabs, -1, sizeof(slabs));
-	if (mkdir(src, 0755) || mkdir(cache_dir, 0755))
+	return mkdir(src, 0755) || mkdir(cache_dir, 0755) ? -1 : 0;
+}
+
+int vfs_setup(void **state)
+{
+	if (vfs_dirs(state))
 		return -1;
 	start("sync_interval=always");
 	return 0;

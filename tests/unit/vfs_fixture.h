@@ -33,15 +33,17 @@ extern uint64_t root;
 /* What the kernel was told last (the first item of so many bytes), and how often. */
 extern struct datafs_invalid invalidated;
 extern unsigned int invalidations;
+/* So many of them fail, with EIO. */
+extern unsigned int invalidations_fail;
 extern size_t invalid_bytes;
-/* What telling it comes to. */
-extern int invalidate_error;
 /* Called by start(), where mounts are taken over; or NULL. */
 extern void (*before_start)(void);
 
 /* As after start("sync_interval=always"). */
 int vfs_setup(void **state);
 int vfs_teardown(void **state);
+/* Only the directories. */
+int vfs_dirs(void **state);
 void start(const char *options);
 void stop(void);
 

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The quorum in the network, as its client's interface has it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "meta/quorum.h"
+#include "meta/remote.h"
+
+struct remote_quorum {
+	struct datafs_quorum q;
+	struct datafs_remote *r;
+};
+
+static int call(struct datafs_quorum *q, const Metad__Ask *ask, Metad__Reply **res)
+{
+	struct remote_quorum *rq = (struct remote_quorum *)q;
+	uint8_t *buf = malloc(metad__ask__get_packed_size(ask) + 1);
+	int err;
+
+	if (!buf)
+		return -ENOMEM;
+	err = datafs_remote_call(rq->r, buf, metad__ask__pack(ask, buf), DATAFS_REMOTE_LEADER, 0,
+				 res);
+	free(buf);
+	return err;
+}
+
+/* The members have no room. Nobody has done or remembers it. */
+static Metad__Result *no_room(const Metad__Command *cmd)
+{
+	Metad__Result *r = malloc(sizeof(*r));
+
+	if (!r)
+		return NULL;
+	metad__result__init(r);
+	r->has_session = r->has_request = r->has_error = true;
+	r->session = cmd->session;
+	r->request = cmd->request;
+	r->error = ENOSPC;
+	return r;
+}
+
+static int refused(const Metad__Reply *reply)
+{
+	datafs_log(LOG_ERR, "the quorum refuses what it is asked: %s",
+		   reply->error ? strerror((int)reply->error) : "its answer is empty");
+	return -EIO;
+}
+
+static int result_of(const Metad__Command *cmd, const Metad__Reply *reply, Metad__Result **res)
+{
+	if (reply->error == ENOSPC) {
+		*res = no_room(cmd);
+		return *res ? 0 : -ENOMEM;
+	}
+	if (reply->error || !reply->has_result)
+		return refused(reply);
+	*res = metad__result__unpack(NULL, reply->result.len, reply->result.data);
+	return *res ? 0 : refused(reply);
+}
+
+static int change(struct datafs_quorum *q, const Metad__Command *cmd, Metad__Result **res)
+{
+	Metad__Ask ask = METAD__ASK__INIT;
+	Metad__Reply *reply;
+	int err;
+
+	ask.what_case = METAD__ASK__WHAT_COMMAND;
+	ask.command.data = malloc(metad__command__get_packed_size(cmd) + 1);
+	if (!ask.command.data)
+		return -ENOMEM;
+	ask.command.len = metad__command__pack(cmd, ask.command.data);
+	atomic_fetch_add_explicit(&q->changes, 1, memory_order_relaxed);
+	err = call(q, &ask, &reply);
+	free(ask.command.data);
+	if (err)
+		return err;
+	err = result_of(cmd, reply, res);
+	metad__reply__free_unpacked(reply, NULL);
+	return err;
+}
+
+static int ask(struct datafs_quorum *q, const Metad__Query *query, Metad__Answer **res)
+{
+	Metad__Ask ask = METAD__ASK__INIT;
+	Metad__Reply *reply;
+	int err;
+
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = (Metad__Query *)query;
+	atomic_fetch_add_explicit(&q->questions, 1, memory_order_relaxed);
+	err = call(q, &ask, &reply);
+	if (err)
+		return err;
+	if (reply->error || !reply->answer) {
+		err = refused(reply);
+	} else {
+		*res = reply->answer;
+		reply->answer = NULL;
+	}
+	metad__reply__free_unpacked(reply, NULL);
+	return err;
+}
+
+static void stop(struct datafs_quorum *q)
+{
+	datafs_remote_stop(((struct remote_quorum *)q)->r);
+}
+
+static void close_remote(struct datafs_quorum *q)
+{
+	datafs_remote_close(((struct remote_quorum *)q)->r);
+	free(q);
+}
+
+static const struct datafs_quorum_ops ops = {
+	.change = change, .ask = ask, .stop = stop, .close = close_remote,
+};
+
+int datafs_quorum_open_remote(const struct datafs_remote_config *cfg, struct datafs_quorum **res)
+{
+	struct remote_quorum *rq = calloc(1, sizeof(*rq));
+	int err;
+
+	if (!rq)
+		return -ENOMEM;
+	rq->q.ops = &ops;
+	memcpy(rq->q.id, cfg->keys->cluster, sizeof(rq->q.id));
+	err = datafs_remote_open(cfg, &rq->r);
+	if (err)
+		free(rq);
+	else
+		*res = &rq->q;
+	return err;
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A call's life, on the network thread:
+ *
+ *	idle	nobody is up		-> asked, when somebody is
+ *	asked	a call is under way	-> done; or waits, or asked anew
+ *	waits	a moment		-> asked
+ */
+#include "meta/remote_internal.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define ANSWER_MS	1000	/* to wait for one; doubled each time */
+#define ANSWER_MAX_MS	8000
+#define AGAIN_MS	20	/* as long as an election may take a part of */
+#define ROOM_MS		500	/* for a disk that is full */
+#define HOPS		3	/* from one to the next without a pause */
+
+static void request_try(struct remote_request *q);
+
+static void request_end(struct remote_request *q, int err)
+{
+	datafs_call_cancel(&q->call);
+	datafs_deadline_clear(q->r->deadlines, &q->again);
+	datafs_deadline_clear(q->r->deadlines, &q->end);
+	TAILQ_REMOVE(&q->r->requests, q, link);
+	q->err = err;
+	/* the caller's memory, from here on */
+	sem_post(&q->done);
+}
+
+static void request_later(struct remote_request *q, uint32_t ms)
+{
+	q->hops = 0;
+	if (datafs_deadline_set(q->r->deadlines, &q->again, ms))
+		request_end(q, -ENOMEM);
+}
+
+static void on_again(struct datafs_deadline *d)
+{
+	request_try((void *)((char *)d - offsetof(struct remote_request, again)));
+}
+
+static void on_end(struct datafs_deadline *d)
+{
+	request_end((void *)((char *)d - offsetof(struct remote_request, end)), -ETIMEDOUT);
+}
+
+/* Who leads; else the next one that is up. */
+static struct remote_target *choose(struct remote_request *q)
+{
+	struct datafs_remote *r = q->r;
+	struct remote_target *t;
+
+	if (q->member >= 0)
+		return r->targets[q->member].conn ? &r->targets[q->member] : NULL;
+	if (r->leader && r->leader->conn)
+		return r->leader;
+	for (unsigned int i = 0; i < r->n; i++) {
+		t = &r->targets[q->next++ % r->n];
+		if (t->conn)
+			return t;
+	}
+	return NULL;
+}
+
+static void not_leading(struct remote_request *q)
+{
+	if (q->r->leader == q->asked)
+		q->r->leader = NULL;
+}
+
+/* Whether it was done is not known. */
+static void lost(struct remote_request *q, int err)
+{
+	q->unsure = true;
+	not_leading(q);
+	if (err == -ETIMEDOUT && q->wait < ANSWER_MAX_MS)
+		q->wait *= 2;
+	request_later(q, err == -ETIMEDOUT ? 0 : AGAIN_MS);
+}
+
+static void sent_on(struct remote_request *q, const Metad__Reply *reply)
+{
+	struct datafs_remote *r = q->r;
+	struct remote_target *t = NULL;
+
+	not_leading(q);
+	if (reply->has_leader)
+		t = remote_target_of(r, reply->leader, reply->leader_address);
+	if (t && t != q->asked)
+		r->leader = t;
+	if (t && t != q->asked && t->conn && q->hops++ < HOPS)
+		request_try(q);
+	else
+		request_later(q, AGAIN_MS);
+}
+
+static void settle(struct remote_request *q, Metad__Reply *reply)
+{
+	switch (reply->error) {
+	case EREMOTE:
+		if (q->member >= 0)
+			break;
+		sent_on(q, reply);
+		metad__reply__free_unpacked(reply, NULL);
+		return;
+	case EIO:
+		not_leading(q);
+		q->unsure = true;
+		request_later(q, AGAIN_MS);
+		metad__reply__free_unpacked(reply, NULL);
+		return;
+	case EAGAIN:
+		q->unsure = true;
+		request_later(q, AGAIN_MS);
+		metad__reply__free_unpacked(reply, NULL);
+		return;
+	case ENOSPC:
+		if (!q->unsure)
+			break;
+		request_later(q, ROOM_MS);
+		metad__reply__free_unpacked(reply, NULL);
+		return;
+	}
+	if (!reply->error && q->member < 0)
+		q->r->leader = q->asked;
+	q->reply = reply;
+	request_end(q, 0);
+}
+
+static void on_reply(struct datafs_call *call, int err, const void *body, uint32_t len)
+{
+	struct remote_request *q = (void *)((char *)call - offsetof(struct remote_request, call));
+	Metad__Reply *reply;
+
+	if (err) {
+		lost(q, err);
+		return;
+	}
+	reply = metad__reply__unpack(NULL, len, body);
+	if (reply) {
+		settle(q, reply);
+		return;
+	}
+	datafs_log(LOG_ERR, "member %llu of the quorum: what it answers is no answer; it may be of another version",
+		   (unsigned long long)q->asked->node);
+	request_end(q, -EIO);
+}
+
+static void request_try(struct remote_request *q)
+{
+	struct remote_target *t = choose(q);
+	int err;
+
+	q->idle = !t;
+	if (!t)
+		return;
+	q->asked = t;
+	q->call.fn = on_reply;
+	err = datafs_conn_call(t->conn, &q->call, q->ask, q->len, q->wait);
+	if (err == -EMSGSIZE)
+		request_end(q, -EIO);
+	else if (err)
+		request_later(q, AGAIN_MS);
+}
+
+void remote_up(struct datafs_remote *r)
+{
+	struct remote_request *q, *next;
+
+	for (q = TAILQ_FIRST(&r->requests); q; q = next) {
+		next = TAILQ_NEXT(q, link);
+		if (q->idle)
+			request_try(q);
+	}
+}
+
+void remote_fail_all(struct datafs_remote *r, int err)
+{
+	struct remote_request *q;
+
+	while ((q = TAILQ_FIRST(&r->requests)))
+		request_end(q, err);
+}
+
+static void begin(struct datafs_task *task)
+{
+	struct remote_request *q = (struct remote_request *)task;
+	struct datafs_remote *r = q->r;
+
+	TAILQ_INSERT_TAIL(&r->requests, q, link);
+	if (r->stopped)
+		request_end(q, -ESHUTDOWN);
+	else if (q->ms && datafs_deadline_set(r->deadlines, &q->end, q->ms))
+		request_end(q, -ENOMEM);
+	else
+		request_try(q);
+}
+
+int datafs_remote_call(struct datafs_remote *r, const void *ask, size_t len, int member,
+		       uint32_t ms, Metad__Reply **res)
+{
+	struct remote_request q = {
+		.task.fn = begin, .r = r, .ask = ask, .len = (uint32_t)len, .ms = ms,
+		.member = member, .wait = ANSWER_MS, .again.fn = on_again, .end.fn = on_end,
+	};
+
+	sem_init(&q.done, 0, 0);
+	datafs_loop_post(r->loop, &q.task);
+	while (sem_wait(&q.done))
+		;
+	sem_destroy(&q.done);
+	if (!q.err)
+		*res = q.reply;
+	return q.err;
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decode.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "op.h"
+
+/* Where memory ran out, and where the bytes are at fault, unpack() says the same. */
+static void *unpack_alloc(void *failed, size_t size)
+{
+	void *p = malloc(size);
+
+	if (!p)
+		*(bool *)failed = true;
+	return p;
+}
+
+static void unpack_free(void *failed, void *p)
+{
+	(void)failed;
+	free(p);
+}
+
+const char *metad_check_command(const Metad__Command *c)
+{
+	if (!op_find(c->op_case))
+		return "it has a command that this version does not know";
+	/* All members of the union point to messages. */
+	if (c->base.n_unknown_fields || c->noop->base.n_unknown_fields)
+		return "a command has a field that this version does not know";
+	if (c->op_case == METAD__COMMAND__OP_FEATURE &&
+	    c->feature->level > DATAFS_METAD_LEVEL)
+		return "it raises the feature level above this version's";
+	return NULL;
+}
+
+static const char *check_entry(const Metad__Entry *e)
+{
+	const char *why = NULL;
+
+	if (e->base.n_unknown_fields)
+		return "it has a field that this version does not know";
+	if (e->feature_level > DATAFS_METAD_LEVEL)
+		return "it is of a feature level above this version's";
+	if (e->n_commands > DATAFS_METAD_COMMANDS_MAX)
+		return "it has more commands than one may have";
+	for (size_t i = 0; i < e->n_commands && !why; i++)
+		why = metad_check_command(e->commands[i]);
+	return why;
+}
+
+int metad_decode_entry(const void *buf, size_t len, Metad__Entry **res, const char **why)
+{
+	bool no_memory = false;
+	ProtobufCAllocator mem = { unpack_alloc, unpack_free, &no_memory };
+	Metad__Entry *e = metad__entry__unpack(&mem, len, buf);
+
+	*why = e ? check_entry(e) : "it cannot be decoded";
+	if (e && !*why) {
+		*res = e;
+		return 0;
+	}
+	metad__entry__free_unpacked(e, &mem);
+	return no_memory ? -ENOMEM : -EPROTO;
+}
+
+int metad_decode_command(const void *buf, size_t len, Metad__Command **res,
+			 const char **why)
+{
+	bool no_memory = false;
+	ProtobufCAllocator mem = { unpack_alloc, unpack_free, &no_memory };
+	Metad__Command *c = metad__command__unpack(&mem, len, buf);
+
+	*why = c ? metad_check_command(c) : "it cannot be decoded";
+	if (c && !*why) {
+		*res = c;
+		return 0;
+	}
+	metad__command__free_unpacked(c, &mem);
+	return no_memory ? -ENOMEM : -EPROTO;
+}

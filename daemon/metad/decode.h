@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes of the log as what they mean, or why no member of this version can apply
+ * them. One rule for who proposes a command and for who applies it.
+ */
+#ifndef DATAFS_METAD_DECODE_H
+#define DATAFS_METAD_DECODE_H
+
+#include <stddef.h>
+
+#include "meta.pb-c.h"
+
+/*
+ * 0: to be freed with metad__x__free_unpacked(*res, NULL). -ENOMEM, or -EPROTO with
+ * the reason in @why.
+ */
+int metad_decode_entry(const void *buf, size_t len, struct Metad__Entry **res,
+		       const char **why);
+int metad_decode_command(const void *buf, size_t len, struct Metad__Command **res,
+			 const char **why);
+
+/* All of it is known to this version? NULL, or what is not: a static text. */
+const char *metad_check_command(const Metad__Command *c);
+
+#endif

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A member's directory. It is made beside its place and renamed: after a crash
+ * there is all of it or nothing.
+ */
+#define _GNU_SOURCE
+#include "metad/server_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void closed(void *ctx)
+{
+	*(bool *)ctx = true;
+}
+
+/* The log with the first configuration, or without any. */
+static int make_log(const char *dir, uint64_t id, const struct raft_configuration *conf)
+{
+	struct datafs_raft_uv *disk;
+	bool is_closed = false;
+	uv_loop_t loop;
+	int err;
+
+	if (uv_loop_init(&loop))
+		return -ENOMEM;
+	err = datafs_raft_uv_open(&loop, dir, id, true, &disk);
+	if (!err) {
+		if (conf)
+			err = datafs_raft_uv_bootstrap(disk, conf);
+		datafs_raft_uv_close(disk, closed, &is_closed);
+		uv_run(&loop, UV_RUN_DEFAULT);
+	}
+	uv_loop_close(&loop);
+	return err;
+}
+
+/* NULL: cannot be looked at, and errno says why. */
+static bool is_empty(const char *dir, int *err)
+{
+	struct dirent *e;
+	DIR *d = opendir(dir);
+
+	*err = d || errno == ENOENT ? 0 : -errno;
+	if (!d)
+		return true;
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.' || (e->d_name[1] && strcmp(e->d_name, "..")))
+			break;
+	closedir(d);
+	return !e;
+}
+
+static int sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = fd < 0 || fsync(fd) ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static int sync_above(const char *dir)
+{
+	char above[4096];
+	char *slash;
+
+	snprintf(above, sizeof(above), "%s", dir);
+	slash = strrchr(above, '/');
+	if (!slash)
+		strcpy(above, ".");
+	else
+		slash[slash == above] = 0;
+	return sync_dir(above);
+}
+
+static int make_in(const char *new, const char *dir, uint64_t id,
+		   const struct raft_configuration *conf)
+{
+	char path[4096 + 16];
+	int err;
+
+	nftw(new, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	snprintf(path, sizeof(path), "%s/snapshots", new);
+	err = datafs_mkdirs(path, 0700);
+	snprintf(path, sizeof(path), "%s/raft", new);
+	if (!err)
+		err = datafs_mkdirs(path, 0700);
+	if (!err)
+		err = make_log(path, id, conf);
+	if (!err)
+		err = sync_dir(path);
+	if (!err)
+		err = sync_dir(new);
+	if (!err && rename(new, dir))
+		err = -errno;
+	if (err)
+		nftw(new, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return err ? err : sync_above(dir);
+}
+
+static int first_conf(uint64_t id, const struct datafs_raft_peer *peers, unsigned int n,
+		      struct raft_configuration *res)
+{
+	unsigned int i = 0;
+
+	while (i < n && peers[i].id != id)
+		i++;
+	return i == n ? -EINVAL : datafs_raft_conf_first(peers, n, res);
+}
+
+int datafs_server_make(const char *dir, uint64_t id, const struct datafs_raft_peer *peers,
+		       unsigned int n)
+{
+	struct raft_configuration conf;
+	char new[4096];
+	bool empty;
+	int err;
+
+	empty = is_empty(dir, &err);
+	if (err || !empty) {
+		err = err ? err : -EEXIST;
+		datafs_log(LOG_ERR, "%s: %s; a member begins in a directory that is empty or not there",
+			   dir, strerror(-err));
+		return err;
+	}
+	if (snprintf(new, sizeof(new), "%s.new", dir) >= (int)sizeof(new))
+		return -ENAMETOOLONG;
+	err = n ? first_conf(id, peers, n, &conf) : 0;
+	if (err) {
+		datafs_log(LOG_ERR, "the members of the new quorum do not make sense: each id and each address once, and %llu among them",
+			   (unsigned long long)id);
+		return err;
+	}
+	err = make_in(new, dir, id, n ? &conf : NULL);
+	if (n)
+		raft_configuration_close(&conf);
+	if (err)
+		datafs_log(LOG_ERR, "%s: cannot be made: %s", dir, strerror(-err));
+	return err;
+}

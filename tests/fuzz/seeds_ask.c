@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What clients ask, and pieces of snapshots, for fuzz_ask.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "metad/piece.h"
+#include "quorum.pb-c.h"
+
+static void save_ask(const Metad__Ask *ask, const char *what, size_t i)
+{
+	uint8_t buf[1024];
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s%zu", what, i);
+	seed_save("ask", name, buf, metad__ask__pack(ask, buf));
+}
+
+static void commands(void)
+{
+	Metad__Entry *e;
+	uint8_t *entry;
+	size_t len;
+
+	for (size_t i = 0; (entry = seed_entry(i, &len)); i++) {
+		Metad__Ask ask = METAD__ASK__INIT;
+		uint8_t buf[512];
+
+		e = metad__entry__unpack(NULL, len, entry);
+		ask.what_case = METAD__ASK__WHAT_COMMAND;
+		ask.command = (ProtobufCBinaryData){ metad__command__pack(e->commands[0], buf), buf };
+		save_ask(&ask, "command", i);
+		metad__entry__free_unpacked(e, NULL);
+		free(entry);
+	}
+}
+
+static void queries(void)
+{
+	Metad__Inode ino = METAD__INODE__INIT;
+	Metad__Name name = METAD__NAME__INIT;
+	Metad__Readdir readdir = METAD__READDIR__INIT;
+	Metad__Counts counts = METAD__COUNTS__INIT;
+	void *of[] = { NULL, &ino, &name, &readdir, &ino, &name, &ino, &ino, &counts };
+
+	ino.has_ino = name.has_parent = name.has_name = readdir.has_ino = readdir.has_max = true;
+	ino.ino = name.parent = readdir.ino = 1;
+	name.name = (ProtobufCBinaryData){ 1, (uint8_t *)"x" };
+	readdir.max = 1000;
+	for (size_t i = 1; i < sizeof(of) / sizeof(of[0]); i++) {
+		Metad__Query q = METAD__QUERY__INIT;
+		Metad__Ask ask = METAD__ASK__INIT;
+
+		q.of_case = (Metad__Query__OfCase)i;
+		q.getattr = of[i];
+		ask.what_case = METAD__ASK__WHAT_QUERY;
+		ask.query = &q;
+		save_ask(&ask, "query", i);
+	}
+}
+
+static void admins(void)
+{
+	Metad__StatusAsk status = METAD__STATUS_ASK__INIT;
+	Metad__Change change = METAD__CHANGE__INIT;
+
+	change.has_id = change.has_standby = true;
+	change.id = 4;
+	change.address = "127.0.0.1:7440";
+	for (size_t i = 1; i <= 6; i++) {
+		Metad__Admin admin = METAD__ADMIN__INIT;
+		Metad__Ask ask = METAD__ASK__INIT;
+
+		admin.of_case = (Metad__Admin__OfCase)i;
+		if (i == 1)
+			admin.status = &status;
+		else
+			admin.add = &change;
+		ask.what_case = METAD__ASK__WHAT_ADMIN;
+		ask.admin = &admin;
+		save_ask(&ask, "admin", i);
+	}
+}
+
+static void pieces(void)
+{
+	struct datafs_raft_piece piece = { 7, 3, "000005.ldb", 4096, 65536 };
+	uint8_t buf[DATAFS_PIECE_ASKED + DATAFS_MANIFEST_NAME_MAX + 8];
+
+	seed_save("ask", "piece-asked", buf, datafs_piece_ask(&piece, buf));
+	datafs_piece_give(0, buf);
+	memcpy(buf + DATAFS_PIECE_HEAD, "bytes", 5);
+	seed_save("ask", "piece", buf, DATAFS_PIECE_HEAD + 5);
+	datafs_piece_give(-2, buf);
+	seed_save("ask", "piece-not-there", buf, DATAFS_PIECE_HEAD);
+}
+
+void seeds_ask(void)
+{
+	commands();
+	queries();
+	admins();
+	pieces();
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE 1
+#include <err.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "meta.h"
+#include "meta/remote.h"
+#include "report.h"
+#include "wire/address.h"
+
+#define STATUS_MS	3000	/* a member that says nothing meanwhile is down */
+#define CHANGE_MS	60000
+#define NODE		1u	/* with authentication off: any number will do */
+
+struct request {
+	struct datafs_remote *r;
+	const char *members, *key_file;
+	char cluster[2 * DATAFS_CLUSTER_LEN + 1];
+	bool spare;
+	uint64_t id;
+	const char *address;
+};
+
+static int call(const struct request *q, int member, const Metad__Admin *admin, uint32_t ms,
+		Metad__Reply **res)
+{
+	Metad__Ask ask = METAD__ASK__INIT;
+	uint8_t *buf;
+	int ret;
+
+	ask.what_case = METAD__ASK__WHAT_ADMIN;
+	ask.admin = (Metad__Admin *)admin;
+	buf = malloc(metad__ask__get_packed_size(&ask) + 1);
+	if (!buf)
+		return -ENOMEM;
+	ret = datafs_remote_call(q->r, buf, metad__ask__pack(&ask, buf), member, ms, res);
+	free(buf);
+	return ret;
+}
+
+static void print_member(const char *address, const Metad__Status *s)
+{
+	printf("member     %llu\n", (unsigned long long)s->id);
+	printf("address    %s\n", address);
+	printf("state      %s%s\n", s->halted ? "halted: " :
+	       s->leader == s->id ? s->ready ? "leads" : "begins to lead" :
+	       s->leader ? "follows" : "without a leader",
+	       s->halted ? strerror((int)s->halted) : "");
+	printf("leader     %llu\n", (unsigned long long)s->leader);
+	printf("term       %llu\n", (unsigned long long)s->term);
+	printf("commit     %llu\n", (unsigned long long)s->commit);
+	printf("applied    %llu\n", (unsigned long long)s->applied);
+	printf("snapshot   %llu\n", (unsigned long long)s->snapshot);
+}
+
+static void print_servers(const Metad__Status *s)
+{
+	for (size_t i = 0; i < s->n_servers; i++)
+		printf("quorum     %llu %s %s\n", (unsigned long long)s->servers[i]->id,
+		       s->servers[i]->role, s->servers[i]->address);
+}
+
+/* Of all that were named; of those that answer, who is in the quorum, of the last one. */
+static int cmd_status(struct request *q)
+{
+	Metad__StatusAsk status = METAD__STATUS_ASK__INIT;
+	Metad__Admin admin = METAD__ADMIN__INIT;
+	Metad__Reply *reply;
+	int answered = 0, ret;
+
+	admin.of_case = METAD__ADMIN__OF_STATUS;
+	admin.status = &status;
+	for (unsigned int i = 0; i < datafs_remote_members(q->r); i++) {
+		ret = call(q, (int)i, &admin, STATUS_MS, &reply);
+		if (i)
+			putchar('\n');
+		if (ret || !reply->status) {
+			printf("address    %s\nstate      does not answer\n",
+			       datafs_remote_member(q->r, i));
+		} else {
+			answered++;
+			print_member(datafs_remote_member(q->r, i), reply->status);
+			print_servers(reply->status);
+		}
+		if (!ret)
+			metad__reply__free_unpacked(reply, NULL);
+	}
+	return answered ? 0 : DATAFS_EXIT_FAIL;
+}
+
+static const char *why(uint32_t error)
+{
+	switch (error) {
+	case EACCES:
+		return "only with the quorum's own key (a member's key file)";
+	case EBUSY:
+		return "another change is under way, or the leader has just begun; try again";
+	case EINVAL:
+		return "it would leave no voter, or it is the leader (transfer first), or it makes no sense";
+	case EEXIST:
+		return "there is a member with that number";
+	case ENOENT:
+		return "there is no such member, or it has no vote";
+	case EALREADY:
+		return "it is so already";
+	case ETIMEDOUT:
+		return "its log does not catch up; is it running?";
+	default:
+		return strerror((int)error);
+	}
+}
+
+static int change(struct request *q, Metad__Admin__OfCase of)
+{
+	Metad__Change change = METAD__CHANGE__INIT;
+	Metad__Admin admin = METAD__ADMIN__INIT;
+	Metad__Reply *reply;
+	int ret;
+
+	change.has_id = change.has_standby = true;
+	change.id = q->id;
+	change.address = (char *)q->address;
+	change.standby = !q->spare;
+	admin.of_case = of;
+	/* all changes are at one place of the union */
+	admin.add = &change;
+	ret = call(q, DATAFS_REMOTE_LEADER, &admin, CHANGE_MS, &reply);
+	if (ret) {
+		warnx("%s", ret == -ETIMEDOUT ?
+		      "no answer; whether it is done `datafs meta status` tells" : strerror(-ret));
+		return DATAFS_EXIT_FAIL;
+	}
+	if (reply->error)
+		warnx("member %llu: %s", (unsigned long long)q->id, why(reply->error));
+	ret = reply->error ? DATAFS_EXIT_FAIL : 0;
+	metad__reply__free_unpacked(reply, NULL);
+	return ret;
+}
+
+static int cmd_add(struct request *q)
+{
+	return change(q, METAD__ADMIN__OF_ADD);
+}
+
+static int cmd_promote(struct request *q)
+{
+	return change(q, METAD__ADMIN__OF_PROMOTE);
+}
+
+static int cmd_demote(struct request *q)
+{
+	return change(q, METAD__ADMIN__OF_DEMOTE);
+}
+
+static int cmd_remove(struct request *q)
+{
+	return change(q, METAD__ADMIN__OF_REMOVE);
+}
+
+static int cmd_transfer(struct request *q)
+{
+	return change(q, METAD__ADMIN__OF_TRANSFER);
+}
+
+/* What follows the command's name: nothing, N, or N HOST:PORT. */
+static const struct command {
+	const char *name, *args, *what;
+	int id, address;	/* 1: needed, 0: not */
+	int (*run)(struct request *q);
+} commands[] = {
+	{ "status", "", "each member, as it sees the quorum", 0, 0, cmd_status },
+	{ "add", "N HOST:PORT", "a member that was made with --join: gets the log, has no vote",
+	  1, 1, cmd_add },
+	{ "promote", "N", "gets a vote, once its log has caught up", 1, 0, cmd_promote },
+	{ "demote", "N", "has no vote any more (--spare: gets no log either)", 1, 0, cmd_demote },
+	{ "remove", "N", "is no member any more; not the leader", 1, 0, cmd_remove },
+	{ "transfer", "N", "leads, from now on", 1, 0, cmd_transfer },
+};
+
+#define NCOMMANDS	(sizeof(commands) / sizeof(*commands))
+
+static int usage(void)
+{
+	size_t i;
+
+	fputs("usage: datafs meta COMMAND [ARGUMENT]... --members HOST:PORT,...\n"
+	      "                   --key-file FILE | --no-authentication CLUSTER\n", stderr);
+	for (i = 0; i < NCOMMANDS; i++)
+		fprintf(stderr, "  %-9s%-13s%s\n", commands[i].name, commands[i].args,
+			commands[i].what);
+	return DATAFS_EXIT_USAGE;
+}
+
+static int load_keys(const struct request *q, struct datafs_keys *keys)
+{
+	uint8_t cluster[DATAFS_CLUSTER_LEN];
+	unsigned int byte;
+
+	if (q->key_file)
+		return datafs_keys_load(keys, q->key_file);
+	if (strlen(q->cluster) != 2 * sizeof(cluster))
+		return -EINVAL;
+	for (size_t i = 0; i < sizeof(cluster); i++) {
+		if (sscanf(q->cluster + 2 * i, "%2x", &byte) != 1)
+			return -EINVAL;
+		cluster[i] = (uint8_t)byte;
+	}
+	datafs_keys_off(keys, cluster);
+	return 0;
+}
+
+static bool parse_one(struct request *q, const struct command *c, const char *arg, int *place)
+{
+	char *end;
+
+	switch ((*place)++) {
+	case 0:
+		errno = 0;
+		q->id = strtoull(arg, &end, 10);
+		return c->id && !errno && !*end && *arg >= '0' && *arg <= '9';
+	case 1:
+		q->address = arg;
+		return c->address && !datafs_address_check(arg, false);
+	default:
+		return false;
+	}
+}
+
+static bool parse(struct request *q, const struct command *c, int argc, char **argv)
+{
+	int place = 0;
+
+	for (int i = 2; i < argc; i++) {
+		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+
+		if (!strcmp(argv[i], "--spare")) {
+			q->spare = true;
+		} else if (strncmp(argv[i], "--", 2)) {
+			if (!parse_one(q, c, argv[i], &place))
+				return false;
+		} else if (!value) {
+			return false;
+		} else if (!strcmp(argv[i++], "--members")) {
+			q->members = value;
+		} else if (!strcmp(argv[i - 1], "--key-file")) {
+			q->key_file = value;
+		} else if (!strcmp(argv[i - 1], "--no-authentication") &&
+			   strlen(value) < sizeof(q->cluster)) {
+			strcpy(q->cluster, value);
+		} else {
+			return false;
+		}
+	}
+	return place == c->id + c->address && q->members && !q->key_file == !!*q->cluster;
+}
+
+static int run(struct request *q, const struct command *c)
+{
+	struct datafs_remote_config cfg = { .members = q->members, .node = NODE };
+	struct datafs_keys keys;
+	int ret;
+
+	datafs_log_set_level(LOG_ERR);
+	if (load_keys(q, &keys))
+		return DATAFS_EXIT_FAIL;
+	cfg.keys = &keys;
+	ret = datafs_remote_open(&cfg, &q->r);
+	datafs_keys_wipe(&keys);
+	if (ret)
+		return DATAFS_EXIT_FAIL;
+	ret = c->run(q);
+	datafs_remote_close(q->r);
+	return ret;
+}
+
+int datafs_meta_command(int argc, char **argv)
+{
+	struct request q = { 0 };
+	size_t i;
+
+	for (i = 0; argc > 1 && i < NCOMMANDS; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return parse(&q, &commands[i], argc, argv) ?
+				       run(&q, &commands[i]) : usage();
+	return usage();
+}
