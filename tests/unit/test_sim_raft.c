@@ -90,7 +90,7 @@ static void run_many(const struct sim_options *opt, unsigned int n, struct sums 
 
 static void three(void **state)
 {
-	const struct sim_options opt = { .members = 3, .ms = 6000, .threshold = 1000000 };
+	const struct sim_options opt = { .machine = &sim_registers, .members = 3, .ms = 6000, .threshold = 1000000 };
 	struct sums sum;
 
 	(void)state;
@@ -99,7 +99,7 @@ static void three(void **state)
 
 static void five(void **state)
 {
-	const struct sim_options opt = { .members = 5, .ms = 6000, .threshold = 1000000 };
+	const struct sim_options opt = { .machine = &sim_registers, .members = 5, .ms = 6000, .threshold = 1000000 };
 	struct sums sum;
 
 	(void)state;
@@ -109,7 +109,7 @@ static void five(void **state)
 /* Logs are so short that who was away gets a snapshot. */
 static void snapshots(void **state)
 {
-	const struct sim_options opt = { .members = 3, .ms = 6000, .threshold = 12 };
+	const struct sim_options opt = { .machine = &sim_registers, .members = 3, .ms = 6000, .threshold = 12 };
 	struct sums sum;
 
 	(void)state;
@@ -122,7 +122,7 @@ static void snapshots(void **state)
 static void changes(void **state)
 {
 	const struct sim_options opt = {
-		.members = 3, .ms = 8000, .threshold = 15, .changes = true
+		.machine = &sim_registers, .members = 3, .ms = 8000, .threshold = 15, .changes = true
 	};
 	struct sums sum;
 
@@ -135,7 +135,7 @@ static void changes(void **state)
 static void finds(int plant, bool twice, const char *what)
 {
 	const struct sim_options opt = {
-		.members = 3, .ms = 10000, .threshold = 1000000,
+		.machine = &sim_registers, .members = 3, .ms = 10000, .threshold = 1000000,
 		.isolate = plant == DATAFS_PLANT_STALE_READ
 	};
 	uint64_t seed = first_seed();
@@ -164,7 +164,7 @@ static void planted_faults(void **state)
 static void seed_decides(void **state)
 {
 	const struct sim_options opt = {
-		.members = 3, .ms = 5000, .threshold = 15, .changes = true
+		.machine = &sim_registers, .members = 3, .ms = 5000, .threshold = 15, .changes = true
 	};
 	uint64_t seed = first_seed(), order, now;
 
@@ -188,12 +188,13 @@ static void one_alone(const char *dir)
 	char path[4200];
 
 	memset(&sim, 0, sizeof(sim));
+	sim.machine = &sim_registers;
 	sim.random = 1;
 	sim.now = 1000;
 	sim.threshold = 1000;
 	sim.calm = true;
 	snprintf(path, sizeof(path), "%s/m1", dir);
-	m->fsm = sim_fsm_new(&sim, path, 1);
+	m->state = sim_registers.make(&sim, path);
 	m->disk = sim_disk_new(&sim, 1);
 	m->used = true;
 	assert_int_equal(datafs_raft_conf_first(peers, 3, &conf), 0);
