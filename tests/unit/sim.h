@@ -65,7 +65,7 @@ struct sim_machine {
 	const char *(*check)(struct sim *s);
 };
 
-extern const struct sim_machine sim_registers;
+extern const struct sim_machine sim_registers, sim_namespace;
 
 /*
  * Where a state machine's databases are. The disk that loses power must not have

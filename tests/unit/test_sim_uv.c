@@ -23,6 +23,7 @@
 #include "metad/raft_conf.h"
 #include "metad/raft_uv.h"
 #include "sim.h"
+#include "sim_runs.h"
 #include "tmpdir.h"
 
 #define MEMBERS	3u
@@ -46,7 +47,6 @@ struct node {
 	bool closed;
 };
 
-static struct sim sim;		/* counts what the state machines do */
 static uv_loop_t loop;
 static uv_timer_t timer;
 static struct node nodes[MEMBERS + 1];
