@@ -151,7 +151,8 @@ static void run(struct txn *t, struct rec_node *n, const Metad__Command *c,
 	ret = op_find(c->op_case)(&o, c);
 	if (!ret)
 		op_flush(&o);
-	if (ret || (!(n->c.index % 8) && metad_planted(DATAFS_METAD_PLANT_LOST))) {
+	if (ret || (c->op_case >= METAD__COMMAND__OP_CREATE && !(n->c.index % 8) &&
+		    metad_planted(DATAFS_METAD_PLANT_LOST))) {
 		txn_drop(t);
 		*n = n_was;
 		s = s_was;

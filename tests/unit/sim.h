@@ -23,7 +23,7 @@
 #include "metad/member.h"
 
 #define SIM_MEMBERS	8u	/* at most, ids 1 to that */
-#define SIM_CLIENTS	4u
+#define SIM_CLIENTS	12u	/* at most */
 #define SIM_OPS		4096u
 
 struct sim;
@@ -172,7 +172,7 @@ struct sim {
 	char dir[4096];
 
 	struct sim_member members[SIM_MEMBERS + 1];
-	unsigned int first_members, next_id;
+	unsigned int first_members, next_id, n_clients;
 	bool cut[SIM_MEMBERS + 1][SIM_MEMBERS + 1];
 	unsigned int drop, twice;	/* of 1000 messages */
 	bool calm;			/* no more trouble, no new operations */
@@ -221,6 +221,7 @@ unsigned int sim_leader(struct sim *s);
 struct sim_options {
 	const struct sim_machine *machine;
 	unsigned int members;	/* 3 or 5 */
+	unsigned int clients;	/* 0: 4. More than a few are packed into entries */
 	uint64_t ms;		/* of trouble */
 	bool changes, isolate;
 	unsigned int threshold;	/* of snapshots */

@@ -90,7 +90,7 @@ static void begin_op(struct sim *s, unsigned int i, bool last)
 void sim_clients_begin(struct sim *s)
 {
 	s->machine->begin(s);
-	for (unsigned int i = 0; i < SIM_CLIENTS; i++) {
+	for (unsigned int i = 0; i < s->n_clients; i++) {
 		s->clients[i].member = 1 + sim_pick(s, s->first_members);
 		begin_op(s, i, false);
 	}
@@ -100,7 +100,7 @@ void sim_clients_end(struct sim *s)
 {
 	if (!s->work)
 		return;
-	for (unsigned int i = 0; i < SIM_CLIENTS; i++)
+	for (unsigned int i = 0; i < s->n_clients; i++)
 		free(s->clients[i].req);
 	s->machine->end(s);
 	s->work = NULL;
@@ -145,7 +145,7 @@ static void again(struct sim *s, unsigned int i)
 
 static void answered(struct sim *s, const struct sim_event *e)
 {
-	struct sim_client *c = &s->clients[e->to];
+	struct sim_client *c = &s->clients[e->from];
 	struct lin_op *op = &s->history[e->a];
 
 	/* of another operation, or of one that was tried again meanwhile */
@@ -153,17 +153,17 @@ static void answered(struct sim *s, const struct sim_event *e)
 		return;
 	if (e->err) {
 		sim_event(s, 5 + sim_pick(s, 30), (struct sim_event) {
-			.kind = SIM_CLIENT, .from = e->to, .a = c->op, .b = c->tries
+			.kind = SIM_CLIENT, .from = e->from, .a = c->op, .b = c->tries
 		});
 		return;
 	}
-	op->lost = s->machine->told(s, e->to, e->buf, e->len) == SIM_LOST;
+	op->lost = s->machine->told(s, e->from, e->buf, e->len) == SIM_LOST;
 	op->end = sim_stamp(s);
 	if (op->lost)
 		s->unknown++;
 	else
 		s->answered++;
-	end_op(s, e->to);
+	end_op(s, e->from);
 }
 
 static void client_time(struct sim *s, const struct sim_event *e)
@@ -186,7 +186,7 @@ static void reply(struct call *call, int err, const void *buf, size_t len)
 
 	if (m->m && m->life == call->life && sim_pick(s, 1000) >= s->drop)
 		sim_event(s, 1 + sim_pick(s, 5), (struct sim_event) {
-			.kind = SIM_ANSWER, .to = call->client, .a = call->number, .err = err,
+			.kind = SIM_ANSWER, .from = call->client, .a = call->number, .err = err,
 			.buf = copy_of(buf, err ? 0 : len), .len = err ? 0 : len,
 		});
 	free(call->req);

@@ -8,7 +8,7 @@
 #include "sim.h"
 
 #define NS_LIST	8u	/* names of a directory; there are fewer */
-#define NS_TREE	64u	/* inodes, and names, of a whole tree */
+#define NS_TREE	96u	/* inodes, and names, of a whole tree */
 
 enum ns_kind {
 	NS_OTHER,	/* of sessions: not in the history */

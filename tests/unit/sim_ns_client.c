@@ -187,7 +187,7 @@ void ns_ask(struct sim *s, unsigned int i)
 {
 	struct sim_client *c = &s->clients[i];
 	struct work *w = s->work;
-	uint64_t other = w->c[sim_pick(s, SIM_CLIENTS)].session;
+	uint64_t other = w->c[sim_pick(s, s->n_clients)].session;
 
 	if (c->last) {
 		read_something(s, i, &w->ops[c->op]);
@@ -260,7 +260,7 @@ static void closed(struct sim *s, uint64_t session)
 		s->history[i].lost = true;
 		s->history[i].end = sim_stamp(s);
 	}
-	for (unsigned int i = 0; i < SIM_CLIENTS; i++)
+	for (unsigned int i = 0; i < s->n_clients; i++)
 		if (w->c[i].given_up == session)
 			w->c[i].given_up = 0;
 }

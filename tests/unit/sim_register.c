@@ -23,7 +23,7 @@ static void begin(struct sim *s)
 
 	assert(w);
 	s->work = w;
-	for (unsigned int i = 0; i < SIM_CLIENTS; i++)
+	for (unsigned int i = 0; i < s->n_clients; i++)
 		w->next[i].client = w->sessions++;
 }
 

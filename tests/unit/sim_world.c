@@ -324,6 +324,7 @@ static void begin(struct sim *s, const struct sim_options *opt)
 
 	s->machine = opt->machine;
 	s->first_members = opt->members;
+	s->n_clients = opt->clients ? opt->clients : 4;
 	s->threshold = opt->threshold;
 	s->changes = opt->changes;
 	s->isolate = opt->isolate;
@@ -358,7 +359,7 @@ static void calm_down(struct sim *s)
 
 static bool idle(const struct sim *s)
 {
-	for (unsigned int i = 0; i < SIM_CLIENTS; i++)
+	for (unsigned int i = 0; i < s->n_clients; i++)
 		if (s->clients[i].busy)
 			return false;
 	return true;

@@ -34,7 +34,7 @@ static void three(void **state)
 	struct sim_sums sum;
 
 	(void)state;
-	sim_run_many(&opt, sim_seeds(70), &sum);
+	sim_run_many(&opt, sim_seeds(130), &sum);
 }
 
 static void five(void **state)
@@ -45,7 +45,7 @@ static void five(void **state)
 	struct sim_sums sum;
 
 	(void)state;
-	sim_run_many(&opt, sim_seeds(40), &sum);
+	sim_run_many(&opt, sim_seeds(70), &sum);
 }
 
 /* Logs are so short that who was away gets a snapshot. */
@@ -57,9 +57,9 @@ static void snapshots(void **state)
 	struct sim_sums sum;
 
 	(void)state;
-	sim_run_many(&opt, sim_seeds(60), &sum);
+	sim_run_many(&opt, sim_seeds(100), &sum);
 	assert_true(sum.snapshots > 0);
-	assert_true(sum.restores >= sim_seeds(60) / 8);
+	assert_true(sum.restores >= sim_seeds(100) / 8);
 }
 
 /* Members join, are promoted, and leave. */
@@ -72,8 +72,8 @@ static void changes(void **state)
 	struct sim_sums sum;
 
 	(void)state;
-	sim_run_many(&opt, sim_seeds(40), &sum);
-	assert_true(sum.changed >= sim_seeds(40) / 2);
+	sim_run_many(&opt, sim_seeds(70), &sum);
+	assert_true(sum.changed >= sim_seeds(70) / 2);
 }
 
 /* Five members, of which all that can happen happens to. */
@@ -86,7 +86,20 @@ static void five_change(void **state)
 	struct sim_sums sum;
 
 	(void)state;
-	sim_run_many(&opt, sim_seeds(20), &sum);
+	sim_run_many(&opt, sim_seeds(30), &sum);
+}
+
+/* So many clients that a leader packs what they ask. */
+static void crowd(void **state)
+{
+	const struct sim_options opt = {
+		.machine = &sim_namespace, .members = 3, .clients = SIM_CLIENTS, .ms = 2500,
+		.threshold = 10
+	};
+	struct sim_sums sum;
+
+	(void)state;
+	sim_run_many(&opt, sim_seeds(100), &sum);
 }
 
 static void finds(int of_member, int of_metad, const char *what)
@@ -139,6 +152,7 @@ int main(void)
 		cmocka_unit_test(snapshots),
 		cmocka_unit_test(changes),
 		cmocka_unit_test(five_change),
+		cmocka_unit_test(crowd),
 		cmocka_unit_test(planted_faults),
 		cmocka_unit_test(seed_decides),
 	};
