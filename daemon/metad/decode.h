@@ -14,8 +14,8 @@
  * 0: to be freed with metad__x__free_unpacked(*res, NULL). -ENOMEM, or -EPROTO with
  * the reason in @why.
  */
-int metad_decode_entry(const void *buf, size_t len, Metad__Entry **res, const char **why);
-int metad_decode_command(const void *buf, size_t len, Metad__Command **res,
+int metad_decode_entry(const void *buf, size_t len, struct Metad__Entry **res, const char **why);
+int metad_decode_command(const void *buf, size_t len, struct Metad__Command **res,
 			 const char **why);
 
 #endif

@@ -245,6 +245,8 @@ static uint8_t *join(const struct datafs_raft_command *cmds, unsigned int n, siz
 	buf = malloc(room);
 	if (!buf)
 		return NULL;
+	/* of a barrier nothing is told */
+	*buf = 0;
 	p = buf;
 	for (unsigned int i = 0; i < n; i++) {
 		if (i) {

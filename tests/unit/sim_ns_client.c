@@ -189,19 +189,18 @@ void ns_ask(struct sim *s, unsigned int i)
 	struct work *w = s->work;
 	uint64_t other = w->c[sim_pick(s, s->n_clients)].session;
 
-	if (c->last) {
+	if (c->last)
 		read_something(s, i, &w->ops[c->op]);
-	} else if (w->c[i].given_up && sim_pick(s, 2)) {
+	else if (w->c[i].given_up && sim_pick(s, 2))
 		close_session(s, i, w->c[i].given_up);
-	} else if (other && !sim_pick(s, 50)) {
+	else if (other && !sim_pick(s, 50))
 		close_session(s, i, other);
-	} else if (!w->c[i].open) {
+	else if (!w->c[i].open)
 		open_session(s, i);
-	} else if (!sim_pick(s, 3)) {
+	else if (!sim_pick(s, 3))
 		read_something(s, i, &w->ops[c->op]);
-	} else {
+	else
 		change_something(s, i, &w->ops[c->op]);
-	}
 }
 
 /* --- what is told --- */
