@@ -64,6 +64,9 @@ void sim_run_many(const struct sim_options *opt, unsigned int n, struct sim_sums
 	print_message("%u operations, %u answered, %u unknown; %u crashes, %u partitions, %u transfers, %u changes, %u snapshots, %u restored\n",
 		      sum->ops, sum->answered, sum->unknown, sum->crashes, sum->partitions,
 		      sum->transfers, sum->changed, sum->snapshots, sum->restores);
+	/* of a few runs nothing can be said */
+	if (n < 20)
+		return;
 	assert_true(sum->answered > sum->ops / 3);
 	assert_true(sum->crashes >= n && sum->partitions > 0);
 }
