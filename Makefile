@@ -36,8 +36,9 @@ TEST_LIBS = $(shell pkg-config --libs cmocka)
 
 obj = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
 
+proto_src := $(patsubst proto/%.proto,build/proto/%.pb-c.c,$(sort $(wildcard proto/*.proto)))
 daemon_lib := $(B)/libdatafsd.a
-daemon_src := $(sort $(wildcard daemon/*/*.c daemon/*/*.cc)) build/proto/meta.pb-c.c
+daemon_src := $(sort $(wildcard daemon/*/*.c daemon/*/*.cc)) $(proto_src)
 util_main := $(wildcard utils/mount_datafs.c utils/umount_datafs.c utils/datafs.c)
 util_lib := $(B)/libdatafsutil.a
 util_src := $(filter-out $(util_main),$(sort $(wildcard utils/*.c)))
@@ -100,7 +101,7 @@ build/proto/%.pb-c.c build/proto/%.pb-c.h &: proto/%.proto
 	@mkdir -p build/proto
 	protoc-c --c_out=build/proto -Iproto $<
 
-$(B)/obj/%.o: %.c Makefile | build/proto/meta.pb-c.h
+$(B)/obj/%.o: %.c Makefile | $(proto_src)
 	@mkdir -p $(@D)
 	$(CC) $(DATAFS_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 

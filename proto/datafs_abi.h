@@ -57,7 +57,10 @@
 
 /* The largest message either way; also a good size for a read buffer. */
 #define DATAFS_MSG_MAX		(1u << 20)
-/* read(2) with less room than this is refused with EINVAL. */
+/*
+ * read(2) with less room than this is refused with EINVAL; with less than the oldest
+ * request needs, which only a SETXATTR can make more of, with EMSGSIZE.
+ */
 #define DATAFS_READ_MIN		(16u << 10)
 
 #define DATAFS_ROOT_COOKIE	0	/* readdir from the beginning */
@@ -223,10 +226,28 @@ struct datafs_held_list {
  * STATFS       -                         datafs_statfs
  * REVOKE_DONE  datafs_revoke_done        -
  * PARENT       -                         datafs_entry of the parent directory
+ * CREATE       datafs_make_req, name     datafs_change_rep
+ * MKDIR        as CREATE                 datafs_change_rep
+ * MKNOD        as CREATE                 datafs_change_rep
+ * SYMLINK      as CREATE, and the target datafs_change_rep
+ * LINK         datafs_link_req, name     datafs_change_rep
+ * UNLINK       datafs_remove_req, name   datafs_change_rep
+ * RMDIR        as UNLINK                 datafs_change_rep
+ * RENAME       datafs_rename_req, both   datafs_change_rep
+ *              names
+ * SETATTR      datafs_setattr_req        datafs_change_rep
+ * SETXATTR     datafs_setxattr_req,      datafs_change_rep
+ *              name, value
+ * REMOVEXATTR  datafs_change_req, name   datafs_change_rep
+ * RELEASE      datafs_change_req         -
  *
  * A "name" body is @datafs_req.namelen bytes without NUL, then zeros to a
- * multiple of eight. UMOUNT and REVOKE_DONE have no waiter: they are sent
- * again to a successor until they are answered.
+ * multiple of eight; where structs or other strings are in a body, each of them
+ * begins at a multiple of eight. UMOUNT, REVOKE_DONE and RELEASE have no waiter: they
+ * are sent again to a successor until they are answered.
+ *
+ * From CREATE on they change the namespace: once each, however often they are
+ * sent. They are only asked of what has DATAFS_ATTR_CHANGES.
  */
 enum datafs_opcode {
 	DATAFS_OP_MOUNT		= 1,
@@ -242,6 +263,18 @@ enum datafs_opcode {
 	DATAFS_OP_STATFS	= 11,
 	DATAFS_OP_REVOKE_DONE	= 12,
 	DATAFS_OP_PARENT	= 13,
+	DATAFS_OP_CREATE	= 14,
+	DATAFS_OP_MKDIR		= 15,
+	DATAFS_OP_MKNOD		= 16,
+	DATAFS_OP_SYMLINK	= 17,
+	DATAFS_OP_LINK		= 18,
+	DATAFS_OP_UNLINK	= 19,
+	DATAFS_OP_RMDIR		= 20,
+	DATAFS_OP_RENAME	= 21,
+	DATAFS_OP_SETATTR	= 22,
+	DATAFS_OP_SETXATTR	= 23,
+	DATAFS_OP_REMOVEXATTR	= 24,
+	DATAFS_OP_RELEASE	= 25,
 	DATAFS_OP_NR
 };
 
@@ -254,7 +287,14 @@ enum datafs_opcode {
 	[DATAFS_OP_LISTXATTR] = "listxattr", \
 	[DATAFS_OP_STATFS] = "statfs", \
 	[DATAFS_OP_REVOKE_DONE] = "revoke_done", \
-	[DATAFS_OP_PARENT] = "parent", \
+	[DATAFS_OP_PARENT] = "parent", [DATAFS_OP_CREATE] = "create", \
+	[DATAFS_OP_MKDIR] = "mkdir", [DATAFS_OP_MKNOD] = "mknod", \
+	[DATAFS_OP_SYMLINK] = "symlink", [DATAFS_OP_LINK] = "link", \
+	[DATAFS_OP_UNLINK] = "unlink", [DATAFS_OP_RMDIR] = "rmdir", \
+	[DATAFS_OP_RENAME] = "rename", [DATAFS_OP_SETATTR] = "setattr", \
+	[DATAFS_OP_SETXATTR] = "setxattr", \
+	[DATAFS_OP_REMOVEXATTR] = "removexattr", \
+	[DATAFS_OP_RELEASE] = "release", \
 }
 
 /**
@@ -366,6 +406,11 @@ struct datafs_attr {
 #define DATAFS_ATTR_XATTR	(1u << 0)	/* it has extended attributes */
 #define DATAFS_ATTR_ACL		(1u << 1)	/* among them a POSIX ACL */
 #define DATAFS_ATTR_BTIME	(1u << 2)	/* @btime is known */
+/*
+ * Its attributes, xattrs and, of a directory, its names may be changed; else all
+ * that would is EROFS without an upcall. A mount whose root lacks it is read-only.
+ */
+#define DATAFS_ATTR_CHANGES	(1u << 3)
 
 /**
  * struct datafs_mount_rep - the mount is served
@@ -527,6 +572,159 @@ struct datafs_revoke_done {
 	__u64 cookie;
 };
 
+/* ------------------------------------------------- changes of the namespace */
+
+/**
+ * struct datafs_change_req - first in the body of each change
+ * @lowest:	the lowest id of the mount's changes that somebody still waits
+ *		for, when this was read: answers to those below need not be
+ *		remembered. At most @datafs_req.id.
+ *
+ * A change is known by the mount's incarnation and @datafs_req.id. If it comes
+ * again (DATAFS_REQ_RESEND) it was done already or is done now, and the answer
+ * is the same.
+ */
+struct datafs_change_req {
+	__u64 lowest;
+};
+
+/**
+ * struct datafs_make_req - CREATE, MKDIR, MKNOD, SYMLINK: a name in @datafs_req.ino
+ * @change:	as above
+ * @mode:	permissions, with the set-id and sticky bits asked for; of MKNOD the
+ *		type as well. The umask is not taken off.
+ * @umask:	taken off unless the directory has a default ACL
+ * @uid:	@gid: of who makes it, in the initial user namespace
+ * @rdev_major:	@rdev_minor: of a device node, else 0
+ * @target_len:	of SYMLINK: 1 to DATAFS_SYMLINK_MAX; else 0
+ * @reserved:	zero
+ */
+struct datafs_make_req {
+	struct datafs_change_req change;
+	__u32 mode;
+	__u32 umask;
+	__u32 uid;
+	__u32 gid;
+	__u32 rdev_major;
+	__u32 rdev_minor;
+	__u32 target_len;
+	__u32 reserved;
+};
+
+/**
+ * struct datafs_link_req - one more name, in @datafs_req.ino
+ * @change:	as above
+ * @ino:	of what gets it
+ */
+struct datafs_link_req {
+	struct datafs_change_req change;
+	__u64 ino;
+};
+
+/**
+ * struct datafs_remove_req - UNLINK, RMDIR: a name goes from @datafs_req.ino
+ * @change:	as above
+ * @ino:	what the name leads to, as the kernel knows it
+ * @flags:	DATAFS_REMOVE_*
+ * @reserved:	zero
+ */
+struct datafs_remove_req {
+	struct datafs_change_req change;
+	__u64 ino;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/*
+ * @ino is open here: without a name it lives on until its RELEASE, which follows
+ * whatever became of this change.
+ */
+#define DATAFS_REMOVE_HOLD	(1u << 0)
+
+/**
+ * struct datafs_rename_req - the name @datafs_req.namelen of @datafs_req.ino moves
+ * @change:	as above
+ * @new_parent:	to this directory
+ * @ino:	what the new name leads to, as the kernel knows it; 0: nothing
+ * @flags:	DATAFS_RENAME_*
+ * @new_namelen: bytes of the new name, which follows the old one
+ * @reserved:	zero
+ */
+struct datafs_rename_req {
+	struct datafs_change_req change;
+	__u64 new_parent;
+	__u64 ino;
+	__u32 flags;
+	__u16 new_namelen;
+	__u16 reserved;
+};
+
+#define DATAFS_RENAME_NOREPLACE	(1u << 0)	/* EEXIST if the new name is there */
+#define DATAFS_RENAME_EXCHANGE	(1u << 1)	/* the two change places */
+#define DATAFS_RENAME_HOLD	(1u << 2)	/* of @ino; as DATAFS_REMOVE_HOLD */
+
+/**
+ * struct datafs_setattr_req - change attributes of @datafs_req.ino
+ * @change:	as above
+ * @size:	DATAFS_SET_SIZE
+ * @atime:	@mtime: DATAFS_SET_ATIME, DATAFS_SET_MTIME; with @atime_ns, @mtime_ns
+ * @valid:	DATAFS_SET_*: which of these
+ * @mode:	DATAFS_SET_MODE: permissions, with set-id and sticky bits
+ * @uid:	@gid: DATAFS_SET_UID, DATAFS_SET_GID
+ *
+ * The change time becomes that of the change.
+ */
+struct datafs_setattr_req {
+	struct datafs_change_req change;
+	__u64 size;
+	__s64 atime;
+	__s64 mtime;
+	__u32 atime_ns;
+	__u32 mtime_ns;
+	__u32 valid;
+	__u32 mode;
+	__u32 uid;
+	__u32 gid;
+};
+
+#define DATAFS_SET_MODE		(1u << 0)
+#define DATAFS_SET_UID		(1u << 1)
+#define DATAFS_SET_GID		(1u << 2)
+#define DATAFS_SET_SIZE		(1u << 3)
+#define DATAFS_SET_ATIME	(1u << 4)
+#define DATAFS_SET_MTIME	(1u << 5)
+
+/**
+ * struct datafs_setxattr_req - set an extended attribute of @datafs_req.ino
+ * @change:	as above
+ * @value_len:	0 to DATAFS_XATTR_MAX; the value follows the name
+ * @flags:	DATAFS_XATTR_CREATE, DATAFS_XATTR_REPLACE, as of setxattr(2)
+ */
+struct datafs_setxattr_req {
+	struct datafs_change_req change;
+	__u32 value_len;
+	__u32 flags;
+};
+
+#define DATAFS_XATTR_CREATE	(1u << 0)
+#define DATAFS_XATTR_REPLACE	(1u << 1)
+
+/**
+ * struct datafs_change_rep - what is there after a change
+ * @node:	what was made, linked, moved, changed or removed. What has no name
+ *		any more has @nlink 0 here (and here only).
+ * @parent:	of @datafs_req.ino where that is the directory of a name; else zero
+ * @new_parent:	of RENAME between two directories; else zero
+ * @other:	of RENAME: what was replaced (as @node with @nlink 0, or less) or
+ *		exchanged; else zero
+ */
+struct datafs_change_rep {
+	struct datafs_entry node;
+	struct datafs_attr parent;
+	struct datafs_attr new_parent;
+	struct datafs_attr other;
+};
+
 /* --------------------------------------------------------------- netlink */
 
 /*
@@ -676,5 +874,13 @@ DATAFS_ABI_ASSERT(datafs_statfs, 48);
 DATAFS_ABI_ASSERT(datafs_revoke_done, 8);
 DATAFS_ABI_ASSERT(datafs_range, 32);
 DATAFS_ABI_ASSERT(datafs_invalid, 16);
+DATAFS_ABI_ASSERT(datafs_change_req, 8);
+DATAFS_ABI_ASSERT(datafs_make_req, 40);
+DATAFS_ABI_ASSERT(datafs_link_req, 16);
+DATAFS_ABI_ASSERT(datafs_remove_req, 24);
+DATAFS_ABI_ASSERT(datafs_rename_req, 32);
+DATAFS_ABI_ASSERT(datafs_setattr_req, 56);
+DATAFS_ABI_ASSERT(datafs_setxattr_req, 16);
+DATAFS_ABI_ASSERT(datafs_change_rep, 456);
 
 #endif /* DATAFS_ABI_H */

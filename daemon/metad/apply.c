@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "answer.h"
 #include "decode.h"
 #include "ns_internal.h"
 #include "op.h"
@@ -17,36 +18,6 @@ static int halt(struct datafs_metad *m, uint64_t index, int err, const char *why
 	m->state = METAD_HALTED;
 	m->halted = err;
 	return err;
-}
-
-static Metad__Attr told(const struct op_inode *in)
-{
-	const struct datafs_metad_attr *a = &in->r.a;
-	Metad__Attr res = METAD__ATTR__INIT;
-
-	res.has_ino = res.has_version = res.has_mode = res.has_nlink = true;
-	res.has_uid = res.has_gid = res.has_size = true;
-	res.has_rdev_major = res.has_rdev_minor = true;
-	res.has_atime = res.has_atime_ns = res.has_mtime = res.has_mtime_ns = true;
-	res.has_ctime = res.has_ctime_ns = res.has_btime = res.has_btime_ns = true;
-	res.ino = a->ino;
-	res.version = a->version;
-	res.mode = a->mode;
-	res.nlink = a->nlink;
-	res.uid = a->uid;
-	res.gid = a->gid;
-	res.size = a->size;
-	res.rdev_major = a->rdev_major;
-	res.rdev_minor = a->rdev_minor;
-	res.atime = a->atime.tv_sec;
-	res.atime_ns = (uint32_t)a->atime.tv_nsec;
-	res.mtime = a->mtime.tv_sec;
-	res.mtime_ns = (uint32_t)a->mtime.tv_nsec;
-	res.ctime = a->ctime.tv_sec;
-	res.ctime_ns = (uint32_t)a->ctime.tv_nsec;
-	res.btime = a->btime.tv_sec;
-	res.btime_ns = (uint32_t)a->btime.tv_nsec;
-	return res;
 }
 
 /* The Result, packed. */
@@ -67,7 +38,8 @@ static void pack(struct op *o, const Metad__Command *c, int err,
 	for (int i = 0; !err && i < TOLD_NR; i++) {
 		if (!o->told[i])
 			continue;
-		attr[i] = told(o->told[i]);
+		o->told[i]->r.a.xattrs = o->told[i]->r.xattrs;
+		datafs_metad_tell(&o->told[i]->r.a, &attr[i]);
 		*field[i] = &attr[i];
 	}
 	r.has_more = o->more && !err;

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "answer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+void datafs_metad_tell(const struct datafs_metad_attr *a, Metad__Attr *res)
+{
+	metad__attr__init(res);
+	res->has_ino = res->has_version = res->has_mode = res->has_nlink = true;
+	res->has_uid = res->has_gid = res->has_size = res->has_xattrs = true;
+	res->has_rdev_major = res->has_rdev_minor = true;
+	res->has_atime = res->has_atime_ns = res->has_mtime = res->has_mtime_ns = true;
+	res->has_ctime = res->has_ctime_ns = res->has_btime = res->has_btime_ns = true;
+	res->ino = a->ino;
+	res->version = a->version;
+	res->mode = a->mode;
+	res->nlink = a->nlink;
+	res->uid = a->uid;
+	res->gid = a->gid;
+	res->size = a->size;
+	res->rdev_major = a->rdev_major;
+	res->rdev_minor = a->rdev_minor;
+	res->atime = a->atime.tv_sec;
+	res->atime_ns = (uint32_t)a->atime.tv_nsec;
+	res->mtime = a->mtime.tv_sec;
+	res->mtime_ns = (uint32_t)a->mtime.tv_nsec;
+	res->ctime = a->ctime.tv_sec;
+	res->ctime_ns = (uint32_t)a->ctime.tv_nsec;
+	res->btime = a->btime.tv_sec;
+	res->btime_ns = (uint32_t)a->btime.tv_nsec;
+	res->xattrs = a->xattrs;
+}
+
+static int set_attr(const struct datafs_metad_attr *a, Metad__Attr **res)
+{
+	*res = malloc(sizeof(**res));
+	if (!*res)
+		return -ENOMEM;
+	datafs_metad_tell(a, *res);
+	return 0;
+}
+
+static int getattr(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct datafs_metad_attr attr;
+	int err = datafs_metad_getattr(m, q->getattr->ino, &attr);
+
+	return err ? err : set_attr(&attr, &a->attr);
+}
+
+static int lookup(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	const Metad__Name *n = q->lookup;
+	struct datafs_metad_attr attr;
+	int err = datafs_metad_lookup(m, n->parent, (const char *)n->name.data,
+				      n->name.len, &attr);
+
+	return err ? err : set_attr(&attr, &a->attr);
+}
+
+static int parent(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct datafs_metad_attr attr;
+	uint64_t ino;
+	int err = datafs_metad_parent(m, q->parent->ino, &ino);
+
+	if (!err)
+		err = datafs_metad_getattr(m, ino, &attr);
+	return err ? err : set_attr(&attr, &a->attr);
+}
+
+struct listing {
+	Metad__Answer *a;
+	size_t room, left;
+	int err;
+};
+
+static Metad__Dirent *entry_new(uint64_t cookie, const char *name, size_t len,
+				const struct datafs_metad_attr *attr)
+{
+	Metad__Dirent *d = malloc(sizeof(*d));
+
+	if (!d)
+		return NULL;
+	metad__dirent__init(d);
+	d->has_cookie = d->has_name = true;
+	d->cookie = cookie;
+	d->name.len = len;
+	d->name.data = malloc(len);
+	if (d->name.data && !set_attr(attr, &d->attr)) {
+		memcpy(d->name.data, name, len);
+		return d;
+	}
+	metad__dirent__free_unpacked(d, NULL);
+	return NULL;
+}
+
+static int add_entry(void *arg, uint64_t cookie, const char *name, size_t len,
+		     const struct datafs_metad_attr *attr)
+{
+	struct listing *l = arg;
+	Metad__Dirent *d, **more;
+	size_t size;
+
+	d = entry_new(cookie, name, len, attr);
+	if (!d) {
+		l->err = -ENOMEM;
+		return 1;
+	}
+	/* With its tag and length. */
+	size = metad__dirent__get_packed_size(d) + 4;
+	if (l->a->n_entries && size > l->left) {
+		metad__dirent__free_unpacked(d, NULL);
+		return 1;
+	}
+	l->left -= DATAFS_MIN(size, l->left);
+	if (l->a->n_entries == l->room) {
+		l->room = DATAFS_MAX(2 * l->room, (size_t)64);
+		more = realloc(l->a->entries, l->room * sizeof(*more));
+		if (!more) {
+			metad__dirent__free_unpacked(d, NULL);
+			l->err = -ENOMEM;
+			return 1;
+		}
+		l->a->entries = more;
+	}
+	l->a->entries[l->a->n_entries++] = d;
+	return 0;
+}
+
+static int readdir(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct listing l = { .a = a, .left = q->readdir->max };
+	bool eof;
+	int err;
+
+	if (!l.left || l.left > DATAFS_READDIR_MAX)
+		return -EINVAL;
+	err = datafs_metad_readdir(m, q->readdir->ino, q->readdir->cookie, add_entry, &l,
+				   &eof);
+	if (!err)
+		err = l.err;
+	a->has_eof = true;
+	a->eof = !err && eof;
+	return err;
+}
+
+static int set_data(Metad__Answer *a, void *buf, ssize_t n)
+{
+	if (n < 0) {
+		free(buf);
+		return (int)n;
+	}
+	a->has_data = true;
+	a->data.data = buf;
+	a->data.len = (size_t)n;
+	return 0;
+}
+
+static int readlink(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	char *buf = malloc(DATAFS_SYMLINK_MAX);
+
+	if (!buf)
+		return -ENOMEM;
+	return set_data(a, buf, datafs_metad_readlink(m, q->readlink->ino, buf));
+}
+
+static int getxattr(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	const Metad__Name *n = q->getxattr;
+	char *buf = malloc(DATAFS_XATTR_MAX);
+
+	if (!buf)
+		return -ENOMEM;
+	return set_data(a, buf, datafs_metad_getxattr(m, n->parent,
+						      (const char *)n->name.data,
+						      n->name.len, buf, DATAFS_XATTR_MAX));
+}
+
+static int listxattr(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	char *buf = malloc(DATAFS_METAD_LIST_MAX);
+
+	if (!buf)
+		return -ENOMEM;
+	return set_data(a, buf, datafs_metad_listxattr(m, q->listxattr->ino, buf,
+						       DATAFS_METAD_LIST_MAX));
+}
+
+static int counts(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct datafs_metad_counts c;
+	int err = datafs_metad_counts(m, &c);
+
+	(void)q;
+	if (err)
+		return err;
+	a->has_inodes = a->has_bytes = a->has_session_ended = true;
+	a->inodes = c.inodes;
+	a->bytes = c.bytes;
+	a->session_ended = c.session_ended;
+	return 0;
+}
+
+static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,
+			      Metad__Answer *a) = {
+	[METAD__QUERY__OF_GETATTR]	= getattr,
+	[METAD__QUERY__OF_LOOKUP]	= lookup,
+	[METAD__QUERY__OF_READDIR]	= readdir,
+	[METAD__QUERY__OF_READLINK]	= readlink,
+	[METAD__QUERY__OF_GETXATTR]	= getxattr,
+	[METAD__QUERY__OF_LISTXATTR]	= listxattr,
+	[METAD__QUERY__OF_PARENT]	= parent,
+	[METAD__QUERY__OF_COUNTS]	= counts,
+};
+
+int datafs_metad_answer(struct datafs_metad *m, const Metad__Query *q,
+			Metad__Answer **res)
+{
+	size_t of = (size_t)q->of_case;
+	Metad__Answer *a = malloc(sizeof(*a));
+	int err;
+
+	if (!a)
+		return -ENOMEM;
+	metad__answer__init(a);
+	err = of < sizeof(answers) / sizeof(*answers) && answers[of] ?
+	      answers[of](m, q, a) : -EINVAL;
+	if (err == -ENOMEM) {
+		metad__answer__free_unpacked(a, NULL);
+		return err;
+	}
+	a->has_error = true;
+	a->error = (uint32_t)-err;
+	*res = a;
+	return 0;
+}
