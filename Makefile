@@ -133,10 +133,12 @@ $(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
 # They look at the members' databases.
 $(filter $(B)/tests/test_server_%,$(test_bin)): $(call obj,tests/unit/metad_check.c tests/unit/metad_req.c)
 
-# The checker of histories, and the simulation of a quorum, which uses it.
+# The checker of histories, and the simulation of a quorum, which uses it, and the
+# model of a namespace.
 $(filter $(B)/tests/test_lin_% $(B)/tests/test_sim_%,$(test_bin)): \
 	$(call obj,tests/unit/lin_check.c)
-$(filter $(B)/tests/test_sim_%,$(test_bin)): $(call obj,$(sort $(wildcard tests/unit/sim_*.c)))
+$(filter $(B)/tests/test_sim_%,$(test_bin)): $(call obj,$(sort $(wildcard tests/unit/sim_*.c)) \
+	$(patsubst %,tests/unit/metad_%.c,check model req))
 
 # A disk that loses power.
 $(filter $(B)/tests/test_env_% $(B)/tests/test_sim_% $(B)/tests/test_metad_crash \

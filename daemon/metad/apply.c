@@ -78,6 +78,11 @@ static int begin(struct op *o, const Metad__Command *c, struct txn_bytes *res)
 	if (c->request < o->s->lowest)
 		return -EALREADY;
 	ret = rec_bytes_get(o->t, &k, res);
+	if (ret == 1 && metad_planted(DATAFS_METAD_PLANT_TWICE)) {
+		rec_del(o->t, &k);
+		o->s->answers--;
+		return 0;
+	}
 	if (ret)
 		return ret;
 	return o->s->answers >= DATAFS_METAD_ANSWERS_MAX ? -EBUSY : 0;
@@ -118,7 +123,8 @@ static void run(struct txn *t, struct rec_node *n, const Metad__Command *c,
 	ret = op_find(c->op_case)(&o, c);
 	if (!ret)
 		op_flush(&o);
-	if (ret) {
+	if (ret || (c->op_case >= METAD__COMMAND__OP_CREATE && !(n->c.index % 8) &&
+		    metad_planted(DATAFS_METAD_PLANT_LOST))) {
 		txn_drop(t);
 		*n = n_was;
 		s = s_was;

@@ -70,6 +70,7 @@ struct datafs_metad *datafs_fsm_ns(struct datafs_fsm *f);
  * Whose session it names is not looked at: who takes a command from a client refuses
  * one that is not that client's, and session 0, which is the leader's own.
  */
-int datafs_fsm_decode(const void *buf, size_t len, Metad__Command **res, const char **why);
+int datafs_fsm_decode(const void *buf, size_t len, struct Metad__Command **res,
+		      const char **why);
 
 #endif

@@ -20,7 +20,8 @@
  *   - The files of a snapshot must be here before the protocol hears of it.
  *
  * Where the protocol itself is wrong, what goes into it and what comes out is put
- * right: member.c (messages), member_change.c (configurations, transfers).
+ * right: member.c and member_step.c (messages), member_change.c (configurations,
+ * transfers).
  *
  * raft_uv's files are still used, without its network: member_uv.h.
  *

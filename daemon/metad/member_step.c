@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/util.h"
 
 int datafs_raft_error(int rv)
 {
@@ -173,10 +174,23 @@ static void send_entries(struct datafs_member *m, uint64_t to, struct datafs_raf
 	free(entries);
 }
 
+/*
+ * Whether one would be elected is answered with the term that was asked about, also
+ * if that is over. libraft would so leave a member in an old term for ever; and if
+ * its log is the longest of a majority's, nobody else can be elected.
+ */
+static void tell_term(struct datafs_member *m, struct raft_request_vote_result *res)
+{
+	if (res->pre_vote && !res->vote_granted)
+		res->term = DATAFS_MAX(res->term, raft_current_term(&m->raft));
+}
+
 static void send_message(struct datafs_member *m, const struct raft_message *message)
 {
 	struct datafs_raft_frame frame = { .kind = message->type, .raft = *message };
 
+	if (message->type == RAFT_REQUEST_VOTE_RESULT)
+		tell_term(m, &frame.raft.request_vote_result);
 	switch (message->type) {
 	case RAFT_APPEND_ENTRIES:
 		send_entries(m, message->server_id, &frame);

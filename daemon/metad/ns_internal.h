@@ -5,6 +5,21 @@
 #include "schema.h"
 
 /*
+ * Faults that a test plants, to see that it would find them: it defines this
+ * function. In a program without such a test it is not there.
+ */
+enum datafs_metad_plant {
+	DATAFS_METAD_PLANT_TWICE,	/* what was answered before is done again */
+	DATAFS_METAD_PLANT_LOST,	/* some of what is answered was not done */
+};
+bool datafs_metad_plant(enum datafs_metad_plant what) __attribute__((weak));
+
+static inline bool metad_planted(enum datafs_metad_plant what)
+{
+	return datafs_metad_plant && datafs_metad_plant(what);
+}
+
+/*
  * A member runs until it meets an entry that it cannot apply as the others do;
  * there is no way back but a new start.
  */

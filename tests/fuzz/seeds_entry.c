@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Entries for fuzz_entry.c, whose namespace they know. */
+/* Entries for fuzz_entry.c, whose namespace they know; commands for fuzz_command.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -65,6 +65,9 @@ void seeds_entry(void)
 		buf = req_pack(&all[i], 1, 5000000000, 0, &len);
 		snprintf(name, sizeof(name), "one%zu", i);
 		seed_save("entry", name, buf, len);
+		free(buf);
+		buf = req_pack_command(&all[i], &len);
+		seed_save("command", name, buf, len);
 		free(buf);
 	}
 	buf = req_pack(all, N, 5000000000, 1000, &len);

@@ -2,6 +2,7 @@
 /* What a disk does, and where it fails. */
 #include "fault_disk.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -260,6 +261,15 @@ Status fault_disk::LinkFile(const std::string &from, const std::string &to)
 	dir = find(datafs_dir_of(to));
 	dir->live[datafs_base_of(to)] = node;
 	dir->pending.push_back({ change::ADD, datafs_base_of(to), "", node });
+	return s;
+}
+
+/* In an order of its own: what is done with them is remembered, and lost, in order. */
+Status fault_disk::GetChildren(const std::string &path, std::vector<std::string> *res)
+{
+	Status s = target()->GetChildren(path, res);
+
+	std::sort(res->begin(), res->end());
 	return s;
 }
 

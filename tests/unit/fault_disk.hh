@@ -57,6 +57,8 @@ public:
 			       leveldb::WritableFile **res) override;
 	leveldb::Status NewAppendableFile(const std::string &path,
 				 leveldb::WritableFile **res) override;
+	leveldb::Status GetChildren(const std::string &path,
+				    std::vector<std::string> *res) override;
 	leveldb::Status RemoveFile(const std::string &path) override;
 	leveldb::Status RemoveDir(const std::string &path) override;
 	leveldb::Status CreateDir(const std::string &path) override;

@@ -16,6 +16,7 @@ struct seen {
 /* One step of the way: which operation was taken, and the state before it. */
 struct taken {
 	unsigned int op, place;
+	uint64_t latest;
 	void *before;
 };
 
@@ -23,7 +24,8 @@ struct search {
 	const struct lin_model *model;
 	const struct lin_op *ops;	/* by their begin */
 	unsigned int n, words;
-	unsigned int must;		/* operations left whose end is known */
+	unsigned int must;		/* operations left that were answered */
+	uint64_t latest;		/* begin of all that were taken */
 	uint64_t *set;			/* those taken */
 	void *state;
 	struct taken *way;
@@ -41,6 +43,11 @@ static void *must_alloc(size_t n)
 		abort();
 	}
 	return p;
+}
+
+static bool is_maybe(const struct lin_op *op)
+{
+	return op->lost || op->end == LIN_MAYBE;
 }
 
 static bool in_set(const struct search *s, unsigned int i)
@@ -89,7 +96,7 @@ static uint64_t first_end(const struct search *s)
 	for (unsigned int i = first_left(s); i < s->n; i++) {
 		if (s->ops[i].begin > end)
 			break;
-		if (!in_set(s, i) && s->ops[i].end < end)
+		if (!in_set(s, i) && !is_maybe(&s->ops[i]) && s->ops[i].end < end)
 			end = s->ops[i].end;
 	}
 	return end;
@@ -98,12 +105,15 @@ static uint64_t first_end(const struct search *s)
 /* Takes operation @i, if it fits. */
 static bool try_one(struct search *s, unsigned int i, unsigned int place)
 {
-	bool maybe = s->ops[i].end == LIN_MAYBE;
+	bool maybe = is_maybe(&s->ops[i]);
 
 	s->set[i / 64] |= 1ull << i % 64;
 	if (s->model->step(s->state, s->ops[i].what, maybe) && remember(s)) {
 		s->way[s->depth].op = i;
+		s->way[s->depth].latest = s->latest;
 		s->way[s->depth++].place = place;
+		if (s->ops[i].begin > s->latest)
+			s->latest = s->ops[i].begin;
 		s->must -= !maybe;
 		return true;
 	}
@@ -114,8 +124,8 @@ static bool try_one(struct search *s, unsigned int i, unsigned int place)
 
 /*
  * Takes the first operation from place @from on that fits. False: none does. Those
- * whose end is known have the places 0 to n - 1, and come first: most of the
- * others never mattered.
+ * that were answered have the places 0 to n - 1, and come first: most of the
+ * others never mattered. One that was lost is too late behind one that began after it.
  */
 static bool take(struct search *s, unsigned int from, unsigned long *steps)
 {
@@ -124,14 +134,14 @@ static bool take(struct search *s, unsigned int from, unsigned long *steps)
 	memcpy(s->way[s->depth].before, s->state, s->model->size);
 	for (unsigned int place = from; place < 2 * s->n && *steps; place++) {
 		unsigned int i = place % s->n;
-		bool maybe = s->ops[i].end == LIN_MAYBE;
+		bool maybe = is_maybe(&s->ops[i]);
 
 		if (s->ops[i].begin > end) {
 			/* and so do all behind it */
 			place = place < s->n ? s->n - 1 : 2 * s->n;
 			continue;
 		}
-		if (maybe != (place >= s->n) || in_set(s, i))
+		if (maybe != (place >= s->n) || in_set(s, i) || s->ops[i].end < s->latest)
 			continue;
 		--*steps;
 		if (try_one(s, i, place))
@@ -147,7 +157,8 @@ static unsigned int take_back(struct search *s)
 
 	s->set[t->op / 64] &= ~(1ull << t->op % 64);
 	memcpy(s->state, t->before, s->model->size);
-	s->must += s->ops[t->op].end != LIN_MAYBE;
+	s->latest = t->latest;
+	s->must += !is_maybe(&s->ops[t->op]);
 	return t->place + 1;
 }
 
@@ -214,7 +225,7 @@ enum lin_result lin_check(const struct lin_model *model, const struct lin_op *op
 		memcpy(sorted, ops, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), by_begin);
 	for (unsigned int i = 0; i < n; i++)
-		s.must += sorted[i].end != LIN_MAYBE;
+		s.must += !is_maybe(&sorted[i]);
 	s.set = must_alloc(s.words * sizeof(*s.set));
 	s.state = must_alloc(model->size);
 	s.way = must_alloc((n + 1) * sizeof(*s.way));

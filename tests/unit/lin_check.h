@@ -6,8 +6,9 @@
  * fits. What was tried is remembered (Lowe): the set of operations taken and the
  * state they lead to.
  *
- * An operation whose end was not seen may have taken effect at any time after
- * its begin, or never: its end is LIN_MAYBE, and its result is not compared.
+ * An operation whose answer was not seen may have taken effect at any time after its
+ * begin, or never: its end is LIN_MAYBE, and its result is not compared. One of which
+ * it is known since when it cannot any more has that end, and is "lost".
  *
  * No state but a call's own. The time it takes can grow exponentially with the
  * operations that overlap; the number of steps is bounded.
@@ -24,6 +25,7 @@
 struct lin_op {
 	uint64_t begin, end;	/* any clock that all share; begin <= end */
 	const void *what;	/* for the model: what was asked, and the answer */
+	bool lost;		/* maybe it did nothing; its answer is not known */
 };
 
 struct lin_model {

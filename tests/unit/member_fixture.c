@@ -143,16 +143,17 @@ static int apply(void *ctx, uint64_t index, uint64_t term, struct datafs_raft_co
 
 	(void)term;
 	assert_int_equal(index, b->applied + 1);
-	b->cmds = n;
 	/* each is answered with itself */
 	for (unsigned int i = 0; i < n && cmds[i].len; i++) {
 		cmds[i].res = malloc(cmds[i].len);
-		assert_non_null(cmds[i].res);
+		if (!cmds[i].res)
+			return -ENOMEM;
 		memcpy(cmds[i].res, cmds[i].buf, cmds[i].len);
 		cmds[i].res_len = cmds[i].len;
 	}
 	if (n && cmds[0].len == sizeof(b->first))
 		memcpy(&b->first, cmds[0].buf, sizeof(b->first));
+	b->cmds = n;
 	b->applied = index;
 	return 0;
 }

@@ -2,19 +2,43 @@
 #include "metad_model.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-void model_init(struct model *w)
+size_t model_size(int inodes_max, int names_max)
 {
-	memset(w, 0, sizeof(*w));
-	w->in[1] = (struct model_inode){ .mode = S_IFDIR | 0755, .version = 1 };
+	return sizeof(struct model) + (size_t)inodes_max * sizeof(struct model_inode) +
+	       (size_t)names_max * sizeof(struct model_name);
+}
+
+void model_init(struct model *w, int inodes_max, int names_max)
+{
+	memset(w, 0, model_size(inodes_max, names_max));
+	w->inodes_max = inodes_max;
+	w->names_max = names_max;
+	w->in[0] = (struct model_inode){ .ino = 1, .mode = S_IFDIR | 0755, .version = 1 };
+	w->inodes = 1;
 	w->next = 2;
+}
+
+static int by_ino(const void *key, const void *in)
+{
+	uint64_t a = *(const uint64_t *)key, b = ((const struct model_inode *)in)->ino;
+
+	return (a > b) - (a < b);
+}
+
+struct model_inode *model_inode(const struct model *w, uint64_t ino)
+{
+	return bsearch(&ino, w->in, (size_t)w->inodes, sizeof(w->in[0]), by_ino);
 }
 
 static bool is_dir(const struct model *w, uint64_t ino)
 {
-	return S_ISDIR(w->in[ino].mode);
+	const struct model_inode *in = model_inode(w, ino);
+
+	return in && S_ISDIR(in->mode);
 }
 
 static int children(const struct model *w, uint64_t dir, bool dirs_only)
@@ -22,8 +46,8 @@ static int children(const struct model *w, uint64_t dir, bool dirs_only)
 	int n = 0;
 
 	for (int i = 0; i < w->names; i++)
-		n += w->name[i].ino && w->name[i].dir == dir &&
-		     (!dirs_only || is_dir(w, w->name[i].ino));
+		n += model_names(w)[i].dir == dir &&
+		     (!dirs_only || is_dir(w, model_names(w)[i].ino));
 	return n;
 }
 
@@ -32,7 +56,7 @@ uint32_t model_nlink(const struct model *w, uint64_t ino)
 	uint32_t n = 0;
 
 	for (int i = 0; i < w->names; i++)
-		n += w->name[i].ino == ino;
+		n += model_names(w)[i].ino == ino;
 	if (!is_dir(w, ino))
 		return n;
 	return n || ino == 1 ? 2 + (uint32_t)children(w, ino, true) : 0;
@@ -41,34 +65,42 @@ uint32_t model_nlink(const struct model *w, uint64_t ino)
 bool model_held(const struct model *w, uint64_t ino)
 {
 	for (int i = 1; i <= MODEL_SESSIONS; i++)
-		if (w->in[ino].held[i])
+		if (model_inode(w, ino)->held[i])
 			return true;
 	return false;
 }
 
 static void reap(struct model *w, uint64_t ino)
 {
-	if (!model_nlink(w, ino) && !model_held(w, ino))
-		w->in[ino].mode = 0;
+	struct model_inode *in = model_inode(w, ino), *end = w->in + w->inodes;
+
+	if (model_nlink(w, ino) || model_held(w, ino))
+		return;
+	memmove(in, in + 1, (size_t)(end - in - 1) * sizeof(*in));
+	w->inodes--;
 }
 
-static struct model_name *find(struct model *w, uint64_t dir, const char *name)
+struct model_name *model_find(const struct model *w, uint64_t dir, const char *name)
 {
+	struct model_name *n = model_names(w);
+
 	for (int i = 0; i < w->names; i++)
-		if (w->name[i].ino && w->name[i].dir == dir &&
-		    !strcmp(w->name[i].name, name))
-			return &w->name[i];
+		if (n[i].dir == dir && !strcmp(n[i].name, name))
+			return &n[i];
 	return NULL;
 }
 
-static bool there(const struct model *w, uint64_t ino)
+static void del_name(struct model *w, struct model_name *n)
 {
-	return ino && ino < w->next && w->in[ino].mode;
+	struct model_name *end = model_names(w) + w->names;
+
+	memmove(n, n + 1, (size_t)(end - n - 1) * sizeof(*n));
+	w->names--;
 }
 
 static int usable(const struct model *w, uint64_t dir)
 {
-	if (!there(w, dir))
+	if (!model_inode(w, dir))
 		return -ESTALE;
 	if (!is_dir(w, dir))
 		return -ENOTDIR;
@@ -77,38 +109,39 @@ static int usable(const struct model *w, uint64_t dir)
 
 static void changed(struct model *w, uint64_t ino, bool mtime)
 {
-	w->in[ino].version++;
-	w->in[ino].ctime = w->now;
+	struct model_inode *in = model_inode(w, ino);
+
+	in->version++;
+	in->ctime = w->now;
 	if (mtime)
-		w->in[ino].mtime = w->now;
+		in->mtime = w->now;
 }
 
 static void add(struct model *w, uint64_t dir, const char *name, uint64_t ino)
 {
-	struct model_name *n;
-	int keep = 0;
+	struct model_name *n = &model_names(w)[w->names++];
 
-	if (w->names == MODEL_NAMES) {
-		for (int i = 0; i < w->names; i++)
-			if (w->name[i].ino)
-				w->name[keep++] = w->name[i];
-		w->names = keep;
-	}
-	n = &w->name[w->names++];
-	*n = (struct model_name){ .dir = dir, .ino = ino };
+	if (w->names > w->names_max)
+		abort();
+	memset(n, 0, sizeof(*n));
+	n->dir = dir;
+	n->ino = ino;
 	strcpy(n->name, name);
 }
 
 static int make(struct model *w, const struct req *r, uint32_t type)
 {
-	struct model_inode *dir = &w->in[r->ino], *in = &w->in[w->next];
+	struct model_inode *dir = model_inode(w, r->ino), *in = &w->in[w->inodes];
 	int err = usable(w, r->ino);
 
-	if (!err && find(w, r->ino, r->name))
+	if (!err && model_find(w, r->ino, r->name))
 		err = -EEXIST;
 	if (err)
 		return err;
+	if (++w->inodes > w->inodes_max)
+		abort();
 	*in = (struct model_inode){
+		.ino = w->next,
 		.mode = type | (type == S_IFLNK ? 0777 : r->mode & 07777 & ~r->umask),
 		.uid = r->uid, .gid = dir->mode & S_ISGID ? dir->gid : r->gid,
 		.atime = w->now, .mtime = w->now, .ctime = w->now, .btime = w->now,
@@ -129,10 +162,10 @@ static int link_to(struct model *w, const struct req *r)
 {
 	int err;
 
-	if (!there(w, r->ino))
+	if (!model_inode(w, r->ino))
 		return -ESTALE;
 	err = usable(w, r->to);
-	if (!err && find(w, r->to, r->new_name))
+	if (!err && model_find(w, r->to, r->new_name))
 		err = -EEXIST;
 	if (!err && is_dir(w, r->ino))
 		err = -EPERM;
@@ -149,7 +182,7 @@ static int link_to(struct model *w, const struct req *r)
 static int removal(struct model *w, const struct req *r)
 {
 	int err = usable(w, r->ino);
-	struct model_name *n = err ? NULL : find(w, r->ino, r->name);
+	struct model_name *n = err ? NULL : model_find(w, r->ino, r->name);
 	uint64_t ino;
 
 	if (err || !n)
@@ -161,7 +194,7 @@ static int removal(struct model *w, const struct req *r)
 		return -ENOTDIR;
 	if (children(w, ino, false))
 		return -ENOTEMPTY;
-	n->ino = 0;
+	del_name(w, n);
 	changed(w, r->ino, true);
 	changed(w, ino, false);
 	reap(w, ino);
@@ -172,8 +205,8 @@ static bool below(const struct model *w, uint64_t ino, uint64_t above)
 {
 	while (ino != above && ino != 1)
 		for (int i = 0; i < w->names; i++)
-			if (w->name[i].ino == ino) {
-				ino = w->name[i].dir;
+			if (model_names(w)[i].ino == ino) {
+				ino = model_names(w)[i].dir;
 				break;
 			}
 	return ino == above;
@@ -189,8 +222,8 @@ static int rename_to(struct model *w, const struct req *r)
 		err = usable(w, r->to);
 	if (err)
 		return err;
-	a = find(w, r->ino, r->name);
-	b = find(w, r->to, r->new_name);
+	a = model_find(w, r->ino, r->name);
+	b = model_find(w, r->to, r->new_name);
 	if (!a || (r->replace && !b))
 		return -ENOENT;
 	if (r->create && b)
@@ -211,11 +244,14 @@ static int rename_to(struct model *w, const struct req *r)
 		if (children(w, other, false))
 			return -ENOTEMPTY;
 	}
-	a->ino = r->replace ? other : 0;
 	if (b)
 		b->ino = moved;
 	else
 		add(w, r->to, r->new_name, moved);
+	if (r->replace)
+		a->ino = other;
+	else
+		del_name(w, a);
 	changed(w, moved, false);
 	changed(w, r->ino, true);
 	if (r->to != r->ino)
@@ -229,10 +265,10 @@ static int rename_to(struct model *w, const struct req *r)
 
 static int setattr(struct model *w, const struct req *r)
 {
-	struct model_inode *in = &w->in[r->ino];
+	struct model_inode *in = model_inode(w, r->ino);
 	const Metad__Setattr *s = &r->set;
 
-	if (!there(w, r->ino))
+	if (!in)
 		return -ESTALE;
 	if (s->has_guard && (s->guard != in->ctime.tv_sec ||
 			     (long)s->guard_ns != in->ctime.tv_nsec))
@@ -258,10 +294,12 @@ static int setattr(struct model *w, const struct req *r)
 
 static int xattr(struct model *w, const struct req *r)
 {
-	int *x = &w->in[r->ino].xattr[r->name[5] - '0'];
+	struct model_inode *in = model_inode(w, r->ino);
+	int *x;
 
-	if (!there(w, r->ino))
+	if (!in)
 		return r->create && r->replace && r->op == OP(SETXATTR) ? -EINVAL : -ESTALE;
+	x = &in->xattr[r->name[5] - '0'];
 	if (r->op == OP(REMOVEXATTR)) {
 		if (!*x)
 			return -ENODATA;
@@ -279,24 +317,25 @@ static int xattr(struct model *w, const struct req *r)
 
 static int hold(struct model *w, const struct req *r)
 {
-	bool *held = &w->in[r->ino].held[r->session];
+	struct model_inode *in = model_inode(w, r->ino);
 
-	if (!there(w, r->ino))
+	if (!in)
 		return -ESTALE;
-	if (r->op == OP(RELEASE) && !*held)
+	if (r->op == OP(RELEASE) && !in->held[r->session])
 		return -EBADF;
-	*held = r->op == OP(HOLD);
+	in->held[r->session] = r->op == OP(HOLD);
 	reap(w, r->ino);
 	return 0;
 }
 
 static int end_session(struct model *w, const struct req *r)
 {
-	for (uint64_t i = 1; i < w->next; i++) {
-		if (!w->in[i].mode || !w->in[i].held[r->session])
+	/* from the last one: those behind it move when it goes */
+	for (int i = w->inodes - 1; i >= 0; i--) {
+		if (!w->in[i].held[r->session])
 			continue;
 		w->in[i].held[r->session] = false;
-		reap(w, i);
+		reap(w, w->in[i].ino);
 	}
 	return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * What a namespace should be, in the plainest way: a list of inodes and a list
  * of names in the order in which they came. Links, children and orphans are counted
- * when somebody asks.
+ * when somebody asks. It is one piece of memory without pointers to itself, as large
+ * as its user says, that can be copied.
  */
 #ifndef DATAFS_TEST_METAD_MODEL_H
 #define DATAFS_TEST_METAD_MODEL_H
@@ -11,13 +12,12 @@
 
 #include "metad_req.h"
 
-#define MODEL_INODES	60000
-#define MODEL_NAMES	4096
 #define MODEL_SESSIONS	3	/* 1 to this */
 #define MODEL_XATTRS	3	/* user.0 to user.2 */
 
 struct model_inode {
-	uint32_t mode, uid, gid;	/* mode 0: not there */
+	uint64_t ino;
+	uint32_t mode, uid, gid;
 	uint64_t size, version;
 	struct timespec atime, mtime, ctime, btime;
 	bool held[MODEL_SESSIONS + 1];
@@ -26,19 +26,30 @@ struct model_inode {
 };
 
 struct model_name {
-	uint64_t dir, ino;	/* @ino 0: was removed */
+	uint64_t dir, ino;
 	char name[8];
 };
 
 struct model {
-	struct model_inode in[MODEL_INODES];
-	struct model_name name[MODEL_NAMES];
-	int names;
-	uint64_t next;
+	int inodes, names;		/* so many there are */
+	int inodes_max, names_max;	/* more abort the test */
+	uint64_t next;			/* inode number */
 	struct timespec now;
+	struct model_inode in[];	/* by their numbers; then the names */
 };
 
-void model_init(struct model *w);
+size_t model_size(int inodes_max, int names_max);
+void model_init(struct model *w, int inodes_max, int names_max);
+/* In the order in which they came. */
+static inline struct model_name *model_names(const struct model *w)
+{
+	return (struct model_name *)&w->in[w->inodes_max];
+}
+
+/* NULL: not there. */
+struct model_inode *model_inode(const struct model *w, uint64_t ino);
+/* NULL: not there. */
+struct model_name *model_find(const struct model *w, uint64_t dir, const char *name);
 /* Does it; the negative errno of its answer. */
 int model_do(struct model *w, const struct req *r);
 uint32_t model_nlink(const struct model *w, uint64_t ino);

@@ -165,6 +165,33 @@ static void op_of(union op *u, const struct req *r)
 	}
 }
 
+static void command_of(Metad__Command *c, union op *u, const struct req *r)
+{
+	metad__command__init(c);
+	op_of(u, r);
+	c->has_session = c->has_request = c->has_lowest = true;
+	c->session = r->session;
+	c->request = r->request;
+	c->lowest = r->lowest;
+	c->op_case = r->op;
+	c->noop = &u->noop;
+}
+
+uint8_t *req_pack_command(const struct req *r, size_t *len)
+{
+	Metad__Command c;
+	uint8_t *buf;
+	union op u;
+
+	command_of(&c, &u, r);
+	*len = metad__command__get_packed_size(&c);
+	buf = malloc(*len);
+	if (!buf)
+		abort();
+	metad__command__pack(&c, buf);
+	return buf;
+}
+
 uint8_t *req_pack(const struct req *r, size_t n, uint64_t time,
 		  uint64_t first_ino, size_t *len)
 {
@@ -176,14 +203,7 @@ uint8_t *req_pack(const struct req *r, size_t n, uint64_t time,
 	if (!c || !cp || !u)
 		abort();
 	for (size_t i = 0; i < n; i++) {
-		metad__command__init(&c[i]);
-		op_of(&u[i], &r[i]);
-		c[i].has_session = c[i].has_request = c[i].has_lowest = true;
-		c[i].session = r[i].session;
-		c[i].request = r[i].request;
-		c[i].lowest = r[i].lowest;
-		c[i].op_case = r[i].op;
-		c[i].noop = &u[i].noop;
+		command_of(&c[i], &u[i], &r[i]);
 		cp[i] = &c[i];
 	}
 	e.has_time = e.has_first_ino = e.has_feature_level = true;

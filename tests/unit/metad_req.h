@@ -34,4 +34,7 @@ struct req {
 uint8_t *req_pack(const struct req *r, size_t n, uint64_t time,
 		  uint64_t first_ino, size_t *len);
 
+/* A packed command alone, likewise. */
+uint8_t *req_pack_command(const struct req *r, size_t *len);
+
 #endif

@@ -2,9 +2,14 @@
 /*
  * A quorum in one process, with a time of its own: whatever happens is an event
  * with a time, and is decided by the seed. The members are the product's
- * (metad/member.h), and their state machine is a LevelDB on a disk that loses
- * power (fault_env.h). Doubles are: the network; the disk of the log (sim_disk.c);
- * the state machine's operations (sim_fsm.c), a few registers.
+ * (metad/member.h), and the state machines' LevelDB is on a disk that loses power
+ * (fault_env.h). Doubles are: the network; the disk of the log (sim_disk.c). There
+ * are two state machines, each with clients of its own:
+ *
+ *	sim_registers	a few registers, a double of a state machine (sim_fsm.c); what
+ *			is asked of them: sim_register.c
+ *	sim_namespace	the product's (metad/fsm.h), sim_ns.c; what is asked of it:
+ *			sim_ns_client.c; what is right: sim_ns_model.c
  */
 #ifndef DATAFS_TEST_SIM_H
 #define DATAFS_TEST_SIM_H
@@ -13,18 +18,74 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lin_register.h"
+#include "fault_env.h"
+#include "lin_check.h"
 #include "metad/member.h"
 
 #define SIM_MEMBERS	8u	/* at most, ids 1 to that */
-#define SIM_KEYS	3u
-#define SIM_CLIENTS	4u
-#define SIM_SESSIONS	256u	/* client ids of a run: one that gives up gets another */
+#define SIM_CLIENTS	12u	/* at most */
 #define SIM_OPS		4096u
 
 struct sim;
 
-/* --- the state machine: registers, and what was answered to whom --- */
+/* --- a state machine --- */
+
+enum sim_told {
+	SIM_TOLD,	/* it is answered */
+	SIM_LOST,	/* it never will be, and cannot take effect any more */
+};
+
+/* @state is one member's. */
+struct sim_machine {
+	/* In the new directory @dir, and one for snapshots beside it. */
+	void *(*make)(struct sim *s, const char *dir);
+	void (*free)(void *state);
+	/* After it was made, and after a crash. */
+	void (*open)(void *state);
+	void (*crash)(void *state);
+	struct datafs_raft_fsm (*ops)(void *state);
+	const char *(*snapshots)(const void *state);
+	/* All that is in the database, key by key; for free(). */
+	char *(*dump)(void *state, size_t *len);
+	/* NULL, or what does not hold in it. */
+	const char *(*broken)(void *state);
+
+	/* Makes and frees @s->work, what it knows of its clients. */
+	void (*begin)(struct sim *s);
+	void (*end)(struct sim *s);
+	/* What client @i asks next: its request, and what of the history's operation. */
+	void (*ask)(struct sim *s, unsigned int i);
+	/* The answer of a member that may read; for free(). */
+	void *(*read)(void *state, const void *req, size_t len, size_t *answer_len);
+	/* Client @i has an answer. */
+	enum sim_told (*told)(struct sim *s, unsigned int i, const void *buf, size_t len);
+	/* It waits no more for one. */
+	void (*gave_up)(struct sim *s, unsigned int i);
+	/* NULL, or what is wrong with the history. */
+	const char *(*check)(struct sim *s);
+};
+
+extern const struct sim_machine sim_registers, sim_namespace;
+
+/*
+ * Where a state machine's databases are. The disk that loses power must not have
+ * anything removed from it by others: so the member's snapshots are beside it, and
+ * what is in them is durable.
+ */
+struct sim_store {
+	struct sim *sim;
+	char root[4200], snapshots[4300];
+	struct fault_env *disk;
+};
+
+void sim_store_init(struct sim_store *st, struct sim *s, const char *dir);
+/* Of files only; @to is new. */
+void sim_copy_dir(const char *from, const char *to);
+
+/* --- registers, and what was answered to whom: also for other tests --- */
+
+#define SIM_KEYS	3u
+#define SIM_SESSIONS	256u	/* client ids of a run: one that gives up gets another */
 
 struct sim_request {
 	uint64_t client, request;	/* of a client one after the other */
@@ -33,16 +94,14 @@ struct sim_request {
 };
 
 struct sim_fsm;
-struct sim_fsm *sim_fsm_new(struct sim *s, const char *dir, uint64_t seed);
-void sim_fsm_free(struct sim_fsm *f);
-/* After it was made, and after a crash. */
-void sim_fsm_open(struct sim_fsm *f);
-void sim_fsm_crash(struct sim_fsm *f);
-struct datafs_raft_fsm sim_fsm_ops(struct sim_fsm *f);
+void *sim_fsm_new(struct sim *s, const char *dir);
+void sim_fsm_free(void *f);
+void sim_fsm_open(void *f);
+void sim_fsm_crash(void *f);
+struct datafs_raft_fsm sim_fsm_ops(void *f);
+const char *sim_fsm_snapshots(const void *f);
+char *sim_fsm_dump(void *f, size_t *len);
 uint64_t sim_fsm_value(const struct sim_fsm *f, uint32_t key);
-/* All that is in the database, key by key; for free(). */
-char *sim_fsm_dump(struct sim_fsm *f, size_t *len);
-const char *sim_fsm_snapshots(const struct sim_fsm *f);
 /* A planted fault: the request id is not looked at. */
 extern bool sim_fsm_apply_twice;
 
@@ -88,7 +147,7 @@ struct sim_event {
 struct sim_member {
 	struct datafs_member *m;	/* NULL: down */
 	struct sim_disk *disk;
-	struct sim_fsm *fsm;
+	void *state;
 	bool used, gone;		/* gone: removed, and shall not come back */
 	bool paused;
 	bool stopped;			/* its clock: its time is never up */
@@ -100,17 +159,20 @@ struct sim_client {
 	unsigned int tries;
 	bool busy, last;
 	unsigned int op;		/* in the history */
-	struct sim_request req;
+	void *req;			/* as it is sent; malloc()ed */
+	size_t len;
+	bool read;			/* it changes nothing */
 };
 
 struct sim {
+	const struct sim_machine *machine;
 	uint64_t seed, random, now, order;
 	struct sim_event *heap;
 	size_t n, room;
 	char dir[4096];
 
 	struct sim_member members[SIM_MEMBERS + 1];
-	unsigned int first_members, next_id;
+	unsigned int first_members, next_id, n_clients;
 	bool cut[SIM_MEMBERS + 1][SIM_MEMBERS + 1];
 	unsigned int drop, twice;	/* of 1000 messages */
 	bool calm;			/* no more trouble, no new operations */
@@ -119,11 +181,10 @@ struct sim {
 	unsigned int threshold;
 
 	struct sim_client clients[SIM_CLIENTS];
-	uint64_t sessions;
-	struct lin_op history[SIM_OPS];
-	struct register_op what[SIM_OPS];
-	uint32_t key[SIM_OPS];
+	struct lin_op history[SIM_OPS];	/* what NULL: not a part of it */
 	unsigned int ops;
+	void *work;			/* the machine's */
+	const char *bad;		/* an answer that cannot be */
 
 	struct datafs_member_change change;
 	bool changing;
@@ -140,9 +201,10 @@ void sim_event(struct sim *s, uint64_t delay, struct sim_event e);
 
 /* sim_client.c */
 void sim_clients_begin(struct sim *s);
+void sim_clients_end(struct sim *s);
 void sim_client_event(struct sim *s, struct sim_event *e);
-/* NULL, or what is wrong with the history. */
-const char *sim_history_check(struct sim *s);
+/* A time for histories: later than all before it. */
+uint64_t sim_stamp(struct sim *s);
 
 /* sim_trouble.c */
 void sim_trouble(struct sim *s);
@@ -157,7 +219,9 @@ void sim_member_crash(struct sim *s, unsigned int id);
 unsigned int sim_leader(struct sim *s);
 
 struct sim_options {
+	const struct sim_machine *machine;
 	unsigned int members;	/* 3 or 5 */
+	unsigned int clients;	/* 0: 4. More than a few are packed into entries */
 	uint64_t ms;		/* of trouble */
 	bool changes, isolate;
 	unsigned int threshold;	/* of snapshots */

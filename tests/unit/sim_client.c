@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Clients: each has one operation under way, asks again with the same request id
- * where the outcome is not known, and gives up after a while; then it goes on
- * under another name, and the operation has no end in the history.
+ * Clients: each has one operation under way, asks again with the same bytes where
+ * the outcome is not known, and gives up after a while; then the operation has no
+ * end in the history. What they ask is the state machine's (struct sim_machine).
  */
 #include "sim.h"
 
@@ -13,7 +13,7 @@
 
 #define TRIES	12u
 #define WAIT_MS	400u
-#define STEPS	5000000ul	/* of the check of one register's history */
+#define LATE_MS	2500u	/* a second copy may come so late */
 
 /* A request at a member. */
 struct call {
@@ -21,26 +21,45 @@ struct call {
 	struct datafs_member_read read;
 	struct sim *s;
 	unsigned int client, member, life;
-	struct sim_request req;
+	uint64_t number;	/* in the history */
+	void *req;
+	size_t len;
 };
 
-static uint64_t stamp(struct sim *s)
+uint64_t sim_stamp(struct sim *s)
 {
 	return ++s->order;
+}
+
+static void *copy_of(const void *buf, size_t len)
+{
+	void *p = malloc(len ? len : 1);
+
+	assert(p);
+	if (len)
+		memcpy(p, buf, len);
+	return p;
+}
+
+static void deliver(struct sim *s, unsigned int i, unsigned int delay)
+{
+	const struct sim_client *c = &s->clients[i];
+
+	sim_event(s, delay, (struct sim_event) {
+		.kind = SIM_REQUEST, .from = i, .to = c->member, .a = c->op, .b = c->read,
+		.buf = copy_of(c->req, c->len), .len = c->len,
+	});
 }
 
 static void ask(struct sim *s, unsigned int i)
 {
 	struct sim_client *c = &s->clients[i];
-	struct sim_event e = { .kind = SIM_REQUEST, .from = i, .to = c->member };
 
 	c->tries++;
-	if (sim_pick(s, 1000) >= s->drop) {
-		e.buf = malloc(sizeof(c->req));
-		assert(e.buf);
-		memcpy(e.buf, &c->req, sizeof(c->req));
-		sim_event(s, 1 + sim_pick(s, 5), e);
-	}
+	if (sim_pick(s, 1000) >= s->drop)
+		deliver(s, i, 1 + sim_pick(s, 5));
+	if (sim_pick(s, 1000) < s->twice)
+		deliver(s, i, 1 + sim_pick(s, LATE_MS));
 	sim_event(s, WAIT_MS, (struct sim_event) {
 		.kind = SIM_CLIENT, .from = i, .a = c->op, .b = c->tries
 	});
@@ -49,7 +68,6 @@ static void ask(struct sim *s, unsigned int i)
 static void begin_op(struct sim *s, unsigned int i, bool last)
 {
 	struct sim_client *c = &s->clients[i];
-	unsigned int kind = sim_pick(s, 10);
 
 	if (s->ops == SIM_OPS) {
 		c->busy = false;
@@ -62,26 +80,33 @@ static void begin_op(struct sim *s, unsigned int i, bool last)
 	c->last = last;
 	c->tries = 0;
 	c->op = s->ops++;
-	c->req.request++;
-	c->req.kind = last || kind < 4 ? REGISTER_GET : kind < 7 ? REGISTER_PUT : REGISTER_ADD;
-	c->req.key = last ? i % SIM_KEYS : sim_pick(s, SIM_KEYS);
-	c->req.value = 1 + sim_random(s) % 1000000;
-	s->key[c->op] = c->req.key;
-	s->what[c->op] = (struct register_op) { c->req.kind, c->req.value, 0 };
-	s->history[c->op] = (struct lin_op) { stamp(s), LIN_MAYBE, &s->what[c->op] };
+	free(c->req);
+	c->req = NULL;
+	s->history[c->op] = (struct lin_op) { .begin = sim_stamp(s), .end = LIN_MAYBE };
+	s->machine->ask(s, i);
 	ask(s, i);
 }
 
 void sim_clients_begin(struct sim *s)
 {
-	for (unsigned int i = 0; i < SIM_CLIENTS; i++) {
-		s->clients[i].req.client = s->sessions++;
+	s->machine->begin(s);
+	for (unsigned int i = 0; i < s->n_clients; i++) {
 		s->clients[i].member = 1 + sim_pick(s, s->first_members);
 		begin_op(s, i, false);
 	}
 }
 
-/* The next one after a while; when it is calm one more get, of what is there. */
+void sim_clients_end(struct sim *s)
+{
+	if (!s->work)
+		return;
+	for (unsigned int i = 0; i < s->n_clients; i++)
+		free(s->clients[i].req);
+	s->machine->end(s);
+	s->work = NULL;
+}
+
+/* The next one after a while; when it is calm one more, which only reads. */
 static void end_op(struct sim *s, unsigned int i)
 {
 	struct sim_client *c = &s->clients[i];
@@ -97,12 +122,10 @@ static void end_op(struct sim *s, unsigned int i)
 
 static void give_up(struct sim *s, unsigned int i)
 {
-	struct sim_client *c = &s->clients[i];
-
 	s->unknown++;
-	assert(s->sessions < SIM_SESSIONS);
-	c->req.client = s->sessions++;
-	c->req.request = 0;
+	s->machine->gave_up(s, i);
+	/* an answer that comes yet is of none */
+	s->clients[i].op = SIM_OPS;
 	end_op(s, i);
 }
 
@@ -122,22 +145,25 @@ static void again(struct sim *s, unsigned int i)
 
 static void answered(struct sim *s, const struct sim_event *e)
 {
-	struct sim_client *c = &s->clients[e->to];
+	struct sim_client *c = &s->clients[e->from];
+	struct lin_op *op = &s->history[e->a];
 
 	/* of another operation, or of one that was tried again meanwhile */
-	if (!c->busy || e->a != c->req.client || e->b != c->req.request ||
-	    s->history[c->op].end != LIN_MAYBE)
+	if (!c->busy || e->a != c->op || op->end != LIN_MAYBE)
 		return;
 	if (e->err) {
 		sim_event(s, 5 + sim_pick(s, 30), (struct sim_event) {
-			.kind = SIM_CLIENT, .from = e->to, .a = c->op, .b = c->tries
+			.kind = SIM_CLIENT, .from = e->from, .a = c->op, .b = c->tries
 		});
 		return;
 	}
-	s->answered++;
-	s->what[c->op].answer = e->c;
-	s->history[c->op].end = stamp(s);
-	end_op(s, e->to);
+	op->lost = s->machine->told(s, e->from, e->buf, e->len) == SIM_LOST;
+	op->end = sim_stamp(s);
+	if (op->lost)
+		s->unknown++;
+	else
+		s->answered++;
+	end_op(s, e->from);
 }
 
 static void client_time(struct sim *s, const struct sim_event *e)
@@ -153,38 +179,40 @@ static void client_time(struct sim *s, const struct sim_event *e)
 	again(s, e->from);
 }
 
-static void reply(struct call *call, int err, uint64_t value)
+static void reply(struct call *call, int err, const void *buf, size_t len)
 {
 	struct sim *s = call->s;
 	const struct sim_member *m = &s->members[call->member];
 
 	if (m->m && m->life == call->life && sim_pick(s, 1000) >= s->drop)
 		sim_event(s, 1 + sim_pick(s, 5), (struct sim_event) {
-			.kind = SIM_ANSWER, .to = call->client, .a = call->req.client,
-			.b = call->req.request, .c = value, .err = err
+			.kind = SIM_ANSWER, .from = call->client, .a = call->number, .err = err,
+			.buf = copy_of(buf, err ? 0 : len), .len = err ? 0 : len,
 		});
+	free(call->req);
 	free(call);
 }
 
 static void op_done(struct datafs_member_op *op, int err, const void *res, size_t len)
 {
-	struct call *call = (struct call *)op;
-	uint64_t value = call->req.value;
-
-	/* an answer without a value is of a planted fault */
-	if (!err && len == sizeof(value))
-		memcpy(&value, res, sizeof(value));
-	reply(call, err, value);
+	reply((struct call *)op, err, res, len);
 }
 
 static void read_done(struct datafs_member_read *read, int err)
 {
 	struct call *call = (struct call *)((char *)read - offsetof(struct call, read));
+	struct sim *s = call->s;
+	void *answer = NULL;
+	size_t len = 0;
 
-	reply(call, err, sim_fsm_value(call->s->members[call->member].fsm, call->req.key));
+	if (!err)
+		answer = s->machine->read(s->members[call->member].state, call->req, call->len,
+					  &len);
+	reply(call, err, answer, len);
+	free(answer);
 }
 
-static void request(struct sim *s, const struct sim_event *e)
+static void request(struct sim *s, struct sim_event *e)
 {
 	struct sim_member *m = &s->members[e->to];
 	struct call *call = calloc(1, sizeof(*call));
@@ -195,15 +223,18 @@ static void request(struct sim *s, const struct sim_event *e)
 	call->client = e->from;
 	call->member = e->to;
 	call->life = m->life;
-	memcpy(&call->req, e->buf, sizeof(call->req));
-	call->op.buf = &call->req;
-	call->op.len = sizeof(call->req);
+	call->number = e->a;
+	call->req = e->buf;
+	call->len = e->len;
+	e->buf = NULL;
+	call->op.buf = call->req;
+	call->op.len = call->len;
 	call->op.done = op_done;
 	call->read.done = read_done;
-	err = call->req.kind == REGISTER_GET ? datafs_member_read(m->m, &call->read) :
-					       datafs_member_submit(m->m, &call->op);
+	err = e->b ? datafs_member_read(m->m, &call->read) :
+		     datafs_member_submit(m->m, &call->op);
 	if (err)
-		reply(call, err, 0);
+		reply(call, err, NULL, 0);
 }
 
 void sim_client_event(struct sim *s, struct sim_event *e)
@@ -218,31 +249,4 @@ void sim_client_event(struct sim *s, struct sim_event *e)
 	default:
 		client_time(s, e);
 	}
-}
-
-/* A register for itself: linearizability is local. */
-const char *sim_history_check(struct sim *s)
-{
-	static struct lin_op ops[SIM_OPS];
-
-	for (uint32_t key = 0; key < SIM_KEYS; key++) {
-		unsigned int n = 0;
-
-		for (unsigned int i = 0; i < s->ops; i++) {
-			bool lost_get = s->what[i].kind == REGISTER_GET &&
-					s->history[i].end == LIN_MAYBE;
-
-			if (s->key[i] == key && !lost_get)
-				ops[n++] = s->history[i];
-		}
-		switch (lin_check(&register_model, ops, n, STEPS)) {
-		case LIN_BAD:
-			return "the history is not linearizable";
-		case LIN_TOO_HARD:
-			return "the history is too hard to check";
-		default:
-			break;
-		}
-	}
-	return NULL;
 }

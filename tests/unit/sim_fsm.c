@@ -7,17 +7,13 @@
 #include "sim.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <leveldb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "fault_env.h"
+#include "lin_register.h"
 
 bool sim_fsm_apply_twice;
 
@@ -26,41 +22,34 @@ struct session {
 };
 
 struct sim_fsm {
-	char root[4200], snapshots[4300], db_path[4300];
+	struct sim_store st;
+	char db_path[4300];
 	unsigned int generation;	/* of the database's directory: a new one when restored */
 	unsigned int checkpoints;
-	struct fault_env *disk;
 	struct datafs_env *env;
 	leveldb_t *db;
 	leveldb_options_t *options;
 	leveldb_writeoptions_t *write;
 	leveldb_readoptions_t *read;
 
-	unsigned int *snapshots_n, *restores_n;
 	uint64_t applied, values[SIM_KEYS];
 	struct session sessions[SIM_SESSIONS];
 };
 
-struct sim_fsm *sim_fsm_new(struct sim *s, const char *dir, uint64_t seed)
+void *sim_fsm_new(struct sim *s, const char *dir)
 {
 	struct sim_fsm *f = calloc(1, sizeof(*f));
 
 	assert(f);
-	f->snapshots_n = &s->snapshots;
-	f->restores_n = &s->restores;
-	snprintf(f->root, sizeof(f->root), "%s", dir);
-	assert(!mkdir(f->root, 0700));
-	f->disk = fault_env_new(f->root, seed);
-	snprintf(f->snapshots, sizeof(f->snapshots), "%s.snapshots", f->root);
-	assert(!mkdir(f->snapshots, 0700));
+	sim_store_init(&f->st, s, dir);
 	f->write = leveldb_writeoptions_create();
 	f->read = leveldb_readoptions_create();
 	return f;
 }
 
-const char *sim_fsm_snapshots(const struct sim_fsm *f)
+const char *sim_fsm_snapshots(const void *state)
 {
-	return f->snapshots;
+	return ((const struct sim_fsm *)state)->st.snapshots;
 }
 
 uint64_t sim_fsm_value(const struct sim_fsm *f, uint32_t key)
@@ -105,8 +94,8 @@ static void open_db(struct sim_fsm *f)
 {
 	char *err = NULL;
 
-	snprintf(f->db_path, sizeof(f->db_path), "%s/db-%u", f->root, f->generation);
-	f->env = fault_env_shim(f->disk);
+	snprintf(f->db_path, sizeof(f->db_path), "%s/db-%u", f->st.root, f->generation);
+	f->env = fault_env_shim(f->st.disk);
 	f->options = leveldb_options_create();
 	leveldb_options_set_env(f->options, datafs_env_leveldb(f->env));
 	leveldb_options_set_create_if_missing(f->options, 1);
@@ -117,7 +106,7 @@ static void open_db(struct sim_fsm *f)
 	if (err)
 		fprintf(stderr, "sim: %s\n", err);
 	assert(f->db);
-	fault_env_settle(f->disk);
+	fault_env_settle(f->st.disk);
 	load_all(f);
 }
 
@@ -131,22 +120,26 @@ static void close_db(struct sim_fsm *f)
 	f->db = NULL;
 }
 
-void sim_fsm_open(struct sim_fsm *f)
+void sim_fsm_open(void *state)
 {
-	open_db(f);
+	open_db(state);
 }
 
-void sim_fsm_crash(struct sim_fsm *f)
+void sim_fsm_crash(void *state)
 {
-	fault_env_cut(f->disk, 0);
+	struct sim_fsm *f = state;
+
+	fault_env_cut(f->st.disk, 0);
 	close_db(f);
-	fault_env_restart(f->disk);
+	fault_env_restart(f->st.disk);
 }
 
-void sim_fsm_free(struct sim_fsm *f)
+void sim_fsm_free(void *state)
 {
+	struct sim_fsm *f = state;
+
 	close_db(f);
-	fault_env_free(f->disk);
+	fault_env_free(f->st.disk);
 	leveldb_writeoptions_destroy(f->write);
 	leveldb_readoptions_destroy(f->read);
 	free(f);
@@ -213,53 +206,17 @@ static int apply(void *ctx, uint64_t index, uint64_t term, struct datafs_raft_co
 	return err ? -EIO : 0;
 }
 
-static void copy_file(const char *from, const char *to)
-{
-	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	char buf[8192];
-	ssize_t n;
-
-	assert(in >= 0 && out >= 0);
-	while ((n = read(in, buf, sizeof(buf))) > 0)
-		assert(write(out, buf, (size_t)n) == n);
-	close(in);
-	close(out);
-}
-
-static void copy_dir(const char *from_dir, const char *to_dir)
-{
-	char from[4800], to[4800];
-	struct dirent *e;
-	DIR *d;
-
-	assert(!mkdir(to_dir, 0700));
-	d = opendir(from_dir);
-	assert(d);
-	while ((e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(from, sizeof(from), "%s/%s", from_dir, e->d_name);
-		snprintf(to, sizeof(to), "%s/%s", to_dir, e->d_name);
-		copy_file(from, to);
-	}
-	closedir(d);
-}
-
-/*
- * The disk that loses power must not have anything removed from it by others: so
- * the member's directories are beside it, and what is in them is durable.
- */
 static int checkpoint(void *ctx, const char *dir)
 {
 	struct sim_fsm *f = ctx;
 	char path[4300];
 	int err;
 
-	++*f->snapshots_n;
-	snprintf(path, sizeof(path), "%s/cp-%u", f->root, ++f->checkpoints);
+	f->st.sim->snapshots++;
+	snprintf(path, sizeof(path), "%s/cp-%u", f->st.root, ++f->checkpoints);
 	err = datafs_checkpoint(f->env, f->db_path, path);
 	if (!err)
-		copy_dir(path, dir);
+		sim_copy_dir(path, dir);
 	return err;
 }
 
@@ -268,25 +225,26 @@ static int restore(void *ctx, const char *dir)
 	struct sim_fsm *f = ctx;
 	char path[4400];
 
-	++*f->restores_n;
+	f->st.sim->restores++;
 	close_db(f);
 	f->generation++;
-	snprintf(path, sizeof(path), "%s/db-%u", f->root, f->generation);
-	copy_dir(dir, path);
+	snprintf(path, sizeof(path), "%s/db-%u", f->st.root, f->generation);
+	sim_copy_dir(dir, path);
 	open_db(f);
 	return 0;
 }
 
-struct datafs_raft_fsm sim_fsm_ops(struct sim_fsm *f)
+struct datafs_raft_fsm sim_fsm_ops(void *state)
 {
 	return (struct datafs_raft_fsm) {
-		.ctx = f, .applied = applied, .apply = apply, .checkpoint = checkpoint,
+		.ctx = state, .applied = applied, .apply = apply, .checkpoint = checkpoint,
 		.restore = restore,
 	};
 }
 
-char *sim_fsm_dump(struct sim_fsm *f, size_t *len)
+char *sim_fsm_dump(void *state, size_t *len)
 {
+	struct sim_fsm *f = state;
 	leveldb_iterator_t *it = leveldb_create_iterator(f->db, f->read);
 	char *buf = NULL;
 

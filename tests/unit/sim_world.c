@@ -145,9 +145,9 @@ void sim_member_start(struct sim *s, unsigned int id)
 {
 	struct sim_member *m = &s->members[id];
 	struct datafs_member_config cfg = {
-		.id = id, .address = "", .snapshots = sim_fsm_snapshots(m->fsm),
+		.id = id, .address = "", .snapshots = s->machine->snapshots(m->state),
 		.seed = (uint32_t)sim_random(s), .threshold = s->threshold,
-		.trailing = s->threshold / 4 + 1, .fsm = sim_fsm_ops(m->fsm),
+		.trailing = s->threshold / 4 + 1, .fsm = s->machine->ops(m->state),
 		.net = { &places[id], net_send, net_fetch }, .disk = sim_disk_ops(m->disk),
 		.now = now_of, .ctx = &places[id],
 	};
@@ -155,7 +155,7 @@ void sim_member_start(struct sim *s, unsigned int id)
 	places[id] = (struct place) { s, id };
 	m->life++;
 	m->paused = m->stopped = false;
-	sim_fsm_open(m->fsm);
+	s->machine->open(m->state);
 	assert(!datafs_member_open(&cfg, &m->m));
 	if (datafs_member_start(m->m))
 		fprintf(stderr, "sim: member %u does not start\n", id);
@@ -174,7 +174,7 @@ void sim_member_crash(struct sim *s, unsigned int id)
 	/* its calls back must find the member, which then is closed */
 	sim_disk_crash(m->disk);
 	datafs_member_close(old);
-	sim_fsm_crash(m->fsm);
+	s->machine->crash(m->state);
 	s->crashes++;
 }
 
@@ -311,7 +311,7 @@ static void new_member(struct sim *s, unsigned int id)
 	char dir[4200];
 
 	snprintf(dir, sizeof(dir), "%s/m%u", s->dir, id);
-	m->fsm = sim_fsm_new(s, dir, sim_random(s));
+	m->state = s->machine->make(s, dir);
 	m->disk = sim_disk_new(s, id);
 	m->used = true;
 }
@@ -322,7 +322,9 @@ static void begin(struct sim *s, const struct sim_options *opt)
 	static const char *const names[] = { "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8" };
 	struct raft_configuration conf;
 
+	s->machine = opt->machine;
 	s->first_members = opt->members;
+	s->n_clients = opt->clients ? opt->clients : 4;
 	s->threshold = opt->threshold;
 	s->changes = opt->changes;
 	s->isolate = opt->isolate;
@@ -357,7 +359,7 @@ static void calm_down(struct sim *s)
 
 static bool idle(const struct sim *s)
 {
-	for (unsigned int i = 0; i < SIM_CLIENTS; i++)
+	for (unsigned int i = 0; i < s->n_clients; i++)
 		if (s->clients[i].busy)
 			return false;
 	return true;
@@ -400,7 +402,7 @@ static const char *states_equal(struct sim *s)
 {
 	unsigned int leader = sim_leader(s);
 	size_t len, other;
-	char *want = sim_fsm_dump(s->members[leader].fsm, &len);
+	char *want = s->machine->dump(s->members[leader].state, &len);
 	const char *bad = NULL;
 
 	for (unsigned int id = 1; !bad && id <= SIM_MEMBERS; id++) {
@@ -408,19 +410,24 @@ static const char *states_equal(struct sim *s)
 
 		if (!counts(s, leader, id))
 			continue;
-		have = sim_fsm_dump(s->members[id].fsm, &other);
+		have = s->machine->dump(s->members[id].state, &other);
 		if (other != len || memcmp(have, want, len))
 			bad = "two members' states differ";
+		else
+			bad = s->machine->broken(s->members[id].state);
 		free(have);
 	}
 	free(want);
 	return bad;
 }
 
-static const char *halted(struct sim *s)
+/* What no member may do, and no client be told. */
+static const char *wrong(struct sim *s)
 {
 	struct datafs_member_status st;
 
+	if (s->bad)
+		return s->bad;
 	for (unsigned int id = 1; id <= SIM_MEMBERS; id++) {
 		if (!s->members[id].m)
 			continue;
@@ -459,7 +466,7 @@ const char *sim_run(const struct sim_options *opt, uint64_t seed, const char *di
 	begin(s, opt);
 	while (!bad && s->now < 1000 + opt->ms) {
 		step(s);
-		bad = halted(s);
+		bad = wrong(s);
 	}
 	if (!bad)
 		calm_down(s);
@@ -467,13 +474,13 @@ const char *sim_run(const struct sim_options *opt, uint64_t seed, const char *di
 		if (s->now > 1000 + opt->ms + CALM_MS)
 			bad = "no agreement though nothing is in the way";
 		step(s);
-		bad = bad ? bad : halted(s);
+		bad = bad ? bad : wrong(s);
 	}
 	if (bad)
 		report(s);
 	else
 		bad = states_equal(s);
-	return bad ? bad : sim_history_check(s);
+	return bad ? bad : s->machine->check(s);
 }
 
 void sim_free(struct sim *s)
@@ -487,8 +494,9 @@ void sim_free(struct sim *s)
 			continue;
 		sim_member_crash(s, id);
 		sim_disk_free(m->disk);
-		sim_fsm_free(m->fsm);
+		s->machine->free(m->state);
 	}
+	sim_clients_end(s);
 	for (size_t i = 0; i < s->n; i++)
 		free(s->heap[i].buf);
 	free(s->heap);

@@ -54,23 +54,6 @@ static int teardown(void **state)
 	return metad_teardown(state);
 }
 
-/* What req_pack() makes of one command without time and level is a tag, a length, it. */
-static uint8_t *command(struct req r, size_t *len)
-{
-	Metad__Entry *e;
-	uint8_t *buf = req_pack(&r, 1, 0, 0, len);
-
-	e = metad__entry__unpack(NULL, *len, buf);
-	assert_non_null(e);
-	free(buf);
-	*len = metad__command__get_packed_size(e->commands[0]);
-	buf = malloc(*len + 64);
-	assert_non_null(buf);
-	metad__command__pack(e->commands[0], buf);
-	metad__entry__free_unpacked(e, NULL);
-	return buf;
-}
-
 /* An entry of these, as a leader proposes it; the answers are kept in @cmds. */
 static int entry(uint64_t index, const struct req *r, unsigned int n,
 		 struct datafs_raft_command *cmds)
@@ -83,7 +66,7 @@ static int entry(uint64_t index, const struct req *r, unsigned int n,
 	assert_true(cmds[0].len <= sizeof(stamp));
 	for (unsigned int i = 0; i < n; i++) {
 		cmds[i + 1] = (struct datafs_raft_command){ 0 };
-		cmds[i + 1].buf = command(r[i], &cmds[i + 1].len);
+		cmds[i + 1].buf = req_pack_command(&r[i], &cmds[i + 1].len);
 	}
 	ret = ops.apply(ops.ctx, index, 1, cmds, n + 1);
 	for (unsigned int i = 0; i < n; i++)
@@ -190,12 +173,14 @@ static void proposals(void **state)
 {
 	static uint8_t huge[DATAFS_MEMBER_OP_MAX + 1];
 	struct req r = { OP(UNLINK), ROOT, "f", .session = SESSION, .request = 2 };
+	struct req feature = { OP(FEATURE) };
 	struct datafs_raft_command cmds[2];
 	Metad__Command *c;
 	size_t len;
-	uint8_t *buf = command(r, &len);
+	uint8_t *buf = req_pack_command(&r, &len), *more = malloc(len + 3);
 
 	(void)state;
+	assert_non_null(more);
 	assert_int_equal(datafs_fsm_decode(buf, len, &c, NULL), 0);
 	assert_int_equal(c->op_case, OP(UNLINK));
 	assert_true(c->session == SESSION && c->request == 2);
@@ -208,16 +193,20 @@ static void proposals(void **state)
 	/* cut off in the operation, the last of its fields */
 	assert_int_equal(decode(buf, len - 1), -EPROTO);
 	/* a field of the command, an operation: field 99, length 0; then in the operation */
-	memcpy(buf + len, "\x9a\x06", 3);
-	assert_int_equal(decode(buf, len + 3), -EPROTO);
-	assert_int_equal(decode(buf + len, 3), -EPROTO);
+	memcpy(more, buf, len);
+	memcpy(more + len, "\x9a\x06", 3);
+	assert_int_equal(decode(more, len + 3), -EPROTO);
+	assert_int_equal(decode(more + len, 3), -EPROTO);
 	assert_int_equal(decode("\xd2\x01\x03\x9a\x06\x00", 6), -EPROTO);
 	assert_int_equal(decode("\xd2\x01\x00", 3), 0);
+	free(more);
 	free(buf);
-	buf = command((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL + 1 }, &len);
+	feature.level = DATAFS_METAD_LEVEL + 1;
+	buf = req_pack_command(&feature, &len);
 	assert_int_equal(decode(buf, len), -EPROTO);
 	free(buf);
-	buf = command((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL }, &len);
+	feature.level = DATAFS_METAD_LEVEL;
+	buf = req_pack_command(&feature, &len);
 	assert_int_equal(decode(buf, len), 0);
 	free(buf);
 	/* no such session, no session at all: answers */

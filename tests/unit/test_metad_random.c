@@ -14,8 +14,10 @@
 #define ROUNDS	4
 #define BATCHES	160
 #define BATCH	64
+#define INODES	8192	/* at once */
+#define NAMES	4096
 
-static struct model w;
+static struct model *w;
 static struct datafs_metad *same, *other;
 static char same_dir[4096], other_dir[4096];
 static uint64_t same_index, other_index, sent[MODEL_SESSIONS + 1];
@@ -36,13 +38,15 @@ static uint64_t rnd(uint64_t *x)
 /* Mostly one that is there; what was there lately, too. */
 static uint64_t some_inode(uint64_t *x, bool want_dir)
 {
+	const struct model_inode *in;
 	uint64_t ino = 1;
 
 	for (int i = 0; i < 40; i++) {
-		ino = 1 + rnd(x) % w.next;
+		ino = 1 + rnd(x) % w->next;
 		if (!(rnd(x) % 50))
 			break;
-		if (w.in[ino].mode && S_ISDIR(w.in[ino].mode) == want_dir)
+		in = model_inode(w, ino);
+		if (in && S_ISDIR(in->mode) == want_dir)
 			break;
 		ino = 1;
 	}
@@ -61,6 +65,7 @@ static struct req some_req(uint64_t *x)
 		{ OP(HOLD), 4 }, { OP(RELEASE), 2 }, { OP(NOOP), 1 },
 	};
 	int at = (int)(rnd(x) % 51), i = 0;
+	const struct model_inode *in;
 	struct req r = { 0 };
 
 	while ((at -= ops[i].weight) >= 0)
@@ -83,13 +88,14 @@ static struct req some_req(uint64_t *x)
 	r.len = 1;
 	r.create = !(rnd(x) % 5);
 	r.replace = !(rnd(x) % 4);
+	in = model_inode(w, r.ino);
 	r.set = (struct Metad__Setattr){
 		.has_mode = rnd(x) % 2, .mode = (uint32_t)(rnd(x) % 010000),
 		.has_uid = rnd(x) % 2, .uid = 4, .has_gid = rnd(x) % 2, .gid = 5,
 		.has_size = rnd(x) % 2, .size = rnd(x) % 1000,
 		.has_mtime = rnd(x) % 2, .mtime = -3, .mtime_ns = 7,
-		.has_guard = !(rnd(x) % 4), .guard = w.in[r.ino].ctime.tv_sec,
-		.guard_ns = (uint32_t)w.in[r.ino].ctime.tv_nsec,
+		.has_guard = !(rnd(x) % 4), .guard = in ? in->ctime.tv_sec : 0,
+		.guard_ns = in ? (uint32_t)in->ctime.tv_nsec : 0,
 	};
 	r.session = 1 + rnd(x) % MODEL_SESSIONS;
 	return r;
@@ -122,18 +128,18 @@ static void apply_to(struct datafs_metad *to, uint64_t index, const struct req *
 
 static void compare_inode(uint64_t ino)
 {
-	const struct model_inode *in = &w.in[ino];
+	const struct model_inode *in = model_inode(w, ino);
 	struct datafs_metad_attr a;
 	char buf[8];
 	int ret = datafs_metad_getattr(m, ino, &a);
 
-	if (!in->mode) {
+	if (!in) {
 		assert_int_equal(ret, -ESTALE);
 		return;
 	}
 	assert_int_equal(ret, 0);
 	assert_int_equal(a.mode, in->mode);
-	assert_int_equal(a.nlink, model_nlink(&w, ino));
+	assert_int_equal(a.nlink, model_nlink(w, ino));
 	assert_true(a.uid == in->uid && a.gid == in->gid && a.size == in->size);
 	assert_int_equal(a.version, in->version);
 	assert_memory_equal(&a.atime, &in->atime, sizeof(a.atime));
@@ -152,31 +158,32 @@ static void compare_dir(uint64_t ino)
 {
 	char want[4096] = "";
 
-	for (int i = 0; i < w.names; i++)
-		if (w.name[i].ino && w.name[i].dir == ino)
+	for (int i = 0; i < w->names; i++)
+		if (model_names(w)[i].dir == ino)
 			snprintf(want + strlen(want), sizeof(want) - strlen(want), "%s%s",
-				 *want ? " " : "", w.name[i].name);
+				 *want ? " " : "", model_names(w)[i].name);
 	assert_string_equal(names_in(ino), want);
 }
 
 static void compare(void)
 {
 	struct datafs_metad_counts n;
-	uint64_t orphans = 0, inodes = 0;
+	uint64_t orphans = 0;
 	const char *why = metad_check(m);
 
 	if (why)
 		print_error("does not hold: %s\n", why);
 	assert_null(why);
-	for (uint64_t i = 1; i < w.next; i++) {
+	for (uint64_t i = 1; i < w->next; i++) {
+		const struct model_inode *in = model_inode(w, i);
+
 		compare_inode(i);
-		inodes += !!w.in[i].mode;
-		orphans += w.in[i].mode && !model_nlink(&w, i);
-		if (S_ISDIR(w.in[i].mode))
+		orphans += in && !model_nlink(w, i);
+		if (in && S_ISDIR(in->mode))
 			compare_dir(i);
 	}
 	assert_int_equal(datafs_metad_counts(m, &n), 0);
-	assert_int_equal(n.inodes, inodes);
+	assert_int_equal(n.inodes, w->inodes);
 	assert_int_equal(n.orphans, orphans);
 }
 
@@ -235,13 +242,13 @@ static void batch(uint64_t *x, struct req *old)
 	int errors[BATCH];
 
 	entry_time += rnd(x) % 3000000000;
-	w.now = (struct timespec){ (time_t)(entry_time / 1000000000),
+	w->now = (struct timespec){ (time_t)(entry_time / 1000000000),
 				   (long)(entry_time % 1000000000) };
 	/* A second time follows from the same state, so the model is asked once. */
 	for (size_t i = 0; i < n; i++) {
 		r[i] = some_req(x);
 		number(&r[i], x);
-		errors[i] = model_do(&w, &r[i]);
+		errors[i] = model_do(w, &r[i]);
 	}
 	if (twice > n)
 		twice = n;
@@ -285,7 +292,7 @@ static void session_end(uint64_t s)
 {
 	struct req r = { OP(SESSION_CLOSE), .session = s, .request = ++sent[s] };
 
-	assert_int_equal(model_do(&w, &r), 0);
+	assert_int_equal(model_do(w, &r), 0);
 	apply_all(&r, NULL);
 }
 
@@ -314,7 +321,9 @@ static void random_commands(void **state)
 	same = open_other(same_dir, sizeof(same_dir));
 	other = open_other(other_dir, sizeof(other_dir));
 	apply_to(m, ++entry_index, &r, 1, NULL);
-	model_init(&w);
+	w = malloc(model_size(INODES, NAMES));
+	assert_non_null(w);
+	model_init(w, INODES, NAMES);
 	memset(sent, 0, sizeof(sent));
 	last_id = SESSION;
 	sessions_open(1, MODEL_SESSIONS);
@@ -330,6 +339,7 @@ static void random_commands(void **state)
 		sessions_open(first, first);
 		one_more_index();
 	}
+	free(w);
 	datafs_metad_close(same);
 	datafs_metad_close(other);
 	tmpdir_remove(same_dir);

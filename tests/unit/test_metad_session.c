@@ -3,10 +3,9 @@
 #define _GNU_SOURCE
 #include "metad_fixture.h"
 
-#include "base/util.h"
-
 #include <leveldb/c.h>
 
+#include "base/util.h"
 #include "metad/ns_internal.h"
 #include "tmpdir.h"
 

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * The quorum under a simulation. DATAFS_SEED=N runs begin with that seed,
- * DATAFS_SEEDS=N tells how many of each kind.
- */
+/* The quorum under a simulation, with registers as its state machine. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,9 +16,9 @@
 #include "base/log.h"
 #include "metad/member_internal.h"
 #include "sim.h"
+#include "sim_runs.h"
 #include "tmpdir.h"
 
-static struct sim sim;
 static int planted = -1;
 
 bool datafs_member_plant(enum datafs_plant what)
@@ -29,127 +26,62 @@ bool datafs_member_plant(enum datafs_plant what)
 	return (int)what == planted;
 }
 
-static uint64_t first_seed(void)
-{
-	const char *env = getenv("DATAFS_SEED");
-
-	return env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL) * 1000;
-}
-
-static unsigned int seeds(unsigned int n)
-{
-	const char *env = getenv("DATAFS_SEEDS");
-
-	return env ? (unsigned int)strtoul(env, NULL, 0) : n;
-}
-
-/* One run in a directory of its own. */
-static const char *run_one(const struct sim_options *opt, uint64_t seed)
-{
-	char dir[4096];
-	const char *bad;
-
-	assert_int_equal(tmpdir_make(dir, sizeof(dir), "sim"), 0);
-	bad = sim_run(opt, seed, dir, &sim);
-	sim_free(&sim);
-	assert_int_equal(tmpdir_remove(dir), 0);
-	return bad;
-}
-
-struct sums {
-	unsigned int ops, answered, unknown, crashes, partitions, transfers, changed, snapshots, restores;
-};
-
-static void run_many(const struct sim_options *opt, unsigned int n, struct sums *sum)
-{
-	uint64_t seed = first_seed();
-
-	print_message("DATAFS_SEED=%llu, %u runs\n", (unsigned long long)seed, n);
-	memset(sum, 0, sizeof(*sum));
-	for (unsigned int i = 0; i < n; i++) {
-		const char *bad = run_one(opt, seed + i);
-
-		if (bad)
-			fail_msg("DATAFS_SEED=%llu: %s", (unsigned long long)(seed + i), bad);
-		sum->ops += sim.ops;
-		sum->answered += sim.answered;
-		sum->unknown += sim.unknown;
-		sum->crashes += sim.crashes;
-		sum->partitions += sim.partitions;
-		sum->transfers += sim.transfers;
-		sum->changed += sim.changed;
-		sum->snapshots += sim.snapshots;
-		sum->restores += sim.restores;
-	}
-	print_message("%u operations, %u answered, %u unknown; %u crashes, %u partitions, %u transfers, %u changes, %u snapshots, %u restored\n",
-		      sum->ops, sum->answered, sum->unknown, sum->crashes, sum->partitions,
-		      sum->transfers, sum->changed, sum->snapshots, sum->restores);
-	assert_true(sum->answered > sum->ops / 3);
-	assert_true(sum->crashes >= n && sum->partitions > 0);
-}
-
 static void three(void **state)
 {
-	const struct sim_options opt = { .members = 3, .ms = 6000, .threshold = 1000000 };
-	struct sums sum;
+	const struct sim_options opt = { .machine = &sim_registers, .members = 3, .ms = 6000, .threshold = 1000000 };
+	struct sim_sums sum;
 
 	(void)state;
-	run_many(&opt, seeds(80), &sum);
+	sim_run_many(&opt, sim_seeds(80), &sum);
 }
 
 static void five(void **state)
 {
-	const struct sim_options opt = { .members = 5, .ms = 6000, .threshold = 1000000 };
-	struct sums sum;
+	const struct sim_options opt = { .machine = &sim_registers, .members = 5, .ms = 6000, .threshold = 1000000 };
+	struct sim_sums sum;
 
 	(void)state;
-	run_many(&opt, seeds(40), &sum);
+	sim_run_many(&opt, sim_seeds(40), &sum);
 }
 
 /* Logs are so short that who was away gets a snapshot. */
 static void snapshots(void **state)
 {
-	const struct sim_options opt = { .members = 3, .ms = 6000, .threshold = 12 };
-	struct sums sum;
+	const struct sim_options opt = { .machine = &sim_registers, .members = 3, .ms = 6000, .threshold = 12 };
+	struct sim_sums sum;
 
 	(void)state;
-	run_many(&opt, seeds(60), &sum);
+	sim_run_many(&opt, sim_seeds(60), &sum);
 	assert_true(sum.snapshots > 0);
-	assert_true(sum.restores >= seeds(60) / 8);
+	assert_true(sum.restores >= sim_seeds(60) / 8);
 }
 
 /* Members join, are promoted, and leave. */
 static void changes(void **state)
 {
 	const struct sim_options opt = {
-		.members = 3, .ms = 8000, .threshold = 15, .changes = true
+		.machine = &sim_registers, .members = 3, .ms = 8000, .threshold = 15, .changes = true
 	};
-	struct sums sum;
+	struct sim_sums sum;
 
 	(void)state;
-	run_many(&opt, seeds(60), &sum);
-	assert_true(sum.changed >= seeds(60) / 2);
+	sim_run_many(&opt, sim_seeds(60), &sum);
+	assert_true(sum.changed >= sim_seeds(60) / 2);
 }
 
-/* The fault is found in one of so many runs. */
+/* The fault is found in one of some runs. */
 static void finds(int plant, bool twice, const char *what)
 {
 	const struct sim_options opt = {
-		.members = 3, .ms = 10000, .threshold = 1000000,
+		.machine = &sim_registers, .members = 3, .ms = 10000, .threshold = 1000000,
 		.isolate = plant == DATAFS_PLANT_STALE_READ
 	};
-	uint64_t seed = first_seed();
-	const char *bad = NULL;
-	unsigned int n = 0;
 
 	planted = plant;
 	sim_fsm_apply_twice = twice;
-	while (!bad && n < 400)
-		bad = run_one(&opt, seed + n++);
+	sim_run_until_bad(&opt, what);
 	planted = -1;
 	sim_fsm_apply_twice = false;
-	print_message("%s: after %u runs: %s\n", what, n, bad ? bad : "not found");
-	assert_non_null(bad);
 }
 
 static void planted_faults(void **state)
@@ -164,16 +96,16 @@ static void planted_faults(void **state)
 static void seed_decides(void **state)
 {
 	const struct sim_options opt = {
-		.members = 3, .ms = 5000, .threshold = 15, .changes = true
+		.machine = &sim_registers, .members = 3, .ms = 5000, .threshold = 15, .changes = true
 	};
-	uint64_t seed = first_seed(), order, now;
+	uint64_t seed = sim_first_seed(), order, now;
 
 	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
-		assert_null(run_one(&opt, seed + i));
+		assert_null(sim_run_one(&opt, seed + i));
 		order = sim.order;
 		now = sim.now;
-		assert_null(run_one(&opt, seed + i));
+		assert_null(sim_run_one(&opt, seed + i));
 		assert_int_equal(sim.order, order);
 		assert_int_equal(sim.now, now);
 	}
@@ -188,12 +120,13 @@ static void one_alone(const char *dir)
 	char path[4200];
 
 	memset(&sim, 0, sizeof(sim));
+	sim.machine = &sim_registers;
 	sim.random = 1;
 	sim.now = 1000;
 	sim.threshold = 1000;
 	sim.calm = true;
 	snprintf(path, sizeof(path), "%s/m1", dir);
-	m->fsm = sim_fsm_new(&sim, path, 1);
+	m->state = sim_registers.make(&sim, path);
 	m->disk = sim_disk_new(&sim, 1);
 	m->used = true;
 	assert_int_equal(datafs_raft_conf_first(peers, 3, &conf), 0);

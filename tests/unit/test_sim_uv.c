@@ -19,9 +19,11 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "lin_register.h"
 #include "metad/raft_conf.h"
 #include "metad/raft_uv.h"
 #include "sim.h"
+#include "sim_runs.h"
 #include "tmpdir.h"
 
 #define MEMBERS	3u
@@ -45,7 +47,6 @@ struct node {
 	bool closed;
 };
 
-static struct sim sim;		/* counts what the state machines do */
 static uv_loop_t loop;
 static uv_timer_t timer;
 static struct node nodes[MEMBERS + 1];
@@ -166,7 +167,7 @@ static void first_start(unsigned int id, unsigned int members)
 
 	*n = (struct node) { .id = id };
 	snprintf(path, sizeof(path), "%s/m%u", dir, id);
-	n->fsm = sim_fsm_new(&sim, path, id);
+	n->fsm = sim_fsm_new(&sim, path);
 	sim_fsm_open(n->fsm);
 	assert_int_equal(mkdir(log_dir(id), 0700), 0);
 	assert_int_equal(datafs_raft_uv_open(&loop, log_dir(id), id, true, &n->uv), 0);
@@ -296,6 +297,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&sim, 0, sizeof(sim));
+	sim.random = 1;
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(uv_timer_init(&loop, &timer), 0);
 	assert_int_equal(uv_timer_start(&timer, on_timer, 1, 1), 0);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The namespace in the simulation: what its clients ask, are told, and should be. */
+#ifndef DATAFS_TEST_SIM_NS_H
+#define DATAFS_TEST_SIM_NS_H
+
+#include "metad/ns.h"
+#include "metad_req.h"
+#include "sim.h"
+
+#define NS_LIST	8u	/* names of a directory; there are fewer */
+#define NS_TREE	96u	/* inodes, and names, of a whole tree */
+
+enum ns_kind {
+	NS_OTHER,	/* of sessions: not in the history */
+	NS_CHANGE,
+	NS_LOOKUP,
+	NS_GETATTR,
+	NS_READDIR,
+	NS_EVERYTHING,	/* of the test itself, at the end */
+};
+
+/* Without times. */
+struct ns_attr {
+	uint64_t ino, version, size;
+	uint32_t mode, nlink, uid, gid;
+};
+
+struct ns_name {
+	uint64_t dir, ino;
+	char name[8];
+};
+
+/* In which order attributes are told of. */
+enum ns_role { NS_NODE, NS_PARENT, NS_NEW_PARENT, NS_OTHER_NODE, NS_ROLES };
+
+/* No padding that is not zeroed: it is sent as it is. */
+struct ns_answer {
+	int err;			/* 0 or negative */
+	unsigned int told;		/* a bit for each role */
+	struct ns_attr attr[NS_ROLES];
+	uint64_t time;			/* the node's ctime, in nanoseconds */
+	unsigned int names;
+	struct ns_name list[NS_LIST];
+};
+
+/* A read, as it is sent. */
+struct ns_read {
+	enum ns_kind kind;
+	uint64_t ino;
+	char name[8];
+};
+
+/* All there is, directory by directory. */
+struct ns_tree {
+	unsigned int inodes, names;
+	struct ns_attr in[NS_TREE];
+	struct ns_name name[NS_TREE];
+};
+
+/* An operation of the history. */
+struct ns_op {
+	enum ns_kind kind;
+	bool gave_up;
+	bool silent;		/* its answer says only that it was done: a planted fault */
+	struct req r;
+	struct ns_answer answer;
+	const struct ns_tree *tree;
+};
+
+/* sim_ns.c */
+struct sim_ns;
+struct datafs_metad *sim_ns_of(void *state);
+
+/* sim_ns_model.c: struct ns_op as what of an operation. */
+extern const struct lin_model ns_model;
+
+#endif
