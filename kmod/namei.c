@@ -97,16 +97,12 @@ static int datafs_create_core(struct inode *dir, struct dentry *dentry,
 			   (mode & 07777) | S_IFREG, 0, NULL);
 }
 
-DATAFS_CREATE(datafs_create, datafs_create_core)
-
 static int datafs_mkdir_core(struct inode *dir, struct dentry *dentry,
 			     umode_t mode)
 {
 	return datafs_make(dir, dentry, DATAFS_OP_MKDIR,
 			   (mode & 07777) | S_IFDIR, 0, NULL);
 }
-
-DATAFS_MKDIR(datafs_mkdir, datafs_mkdir_core)
 
 static int datafs_mknod(datafs_idmap *idmap, struct inode *dir,
 			struct dentry *dentry, umode_t mode, dev_t rdev)
@@ -124,6 +120,9 @@ static int datafs_symlink(datafs_idmap *idmap, struct inode *dir,
 	return datafs_make(dir, dentry, DATAFS_OP_SYMLINK, S_IFLNK | 0777, 0,
 			   target);
 }
+
+DATAFS_CREATE(datafs_create, datafs_create_core)
+DATAFS_MKDIR(datafs_mkdir, datafs_mkdir_core)
 
 static int datafs_link(struct dentry *old, struct inode *dir,
 		       struct dentry *dentry)

@@ -260,29 +260,47 @@ int datafs_request_queue(struct datafs_request *req)
 	return err;
 }
 
-/* Its waiter is killed: does it go on without, since a daemon may have had it? */
-static bool datafs_request_leave(struct datafs_request *req)
+/*
+ * Its waiter is killed, with @leave: a change that a daemon may have had goes on
+ * without. Both is decided at once, or a daemon might read it in between, and do
+ * what is taken for ended. False: it was left.
+ */
+static bool datafs_request_stop(struct datafs_request *req, int error, bool leave)
 {
-	bool left;
+	struct datafs_instance *inst = req->inst;
+	bool queued, ours;
 
-	spin_lock(&req->inst->lock);
-	left = datafs_request_changes(req) &&
-	       (req->state == DATAFS_REQ_SENT ||
-		(req->state == DATAFS_REQ_PENDING &&
-		 (req->head.flags & DATAFS_REQ_RESEND)));
-	if (left)
+	spin_lock(&inst->lock);
+	queued = req->state == DATAFS_REQ_WAITING ||
+		 datafs_request_is_under_way(req);
+	ours = queued || req->state == DATAFS_REQ_NEW;
+	if (leave && datafs_request_changes(req) &&
+	    (req->state == DATAFS_REQ_SENT ||
+	     (req->state == DATAFS_REQ_PENDING &&
+	      (req->head.flags & DATAFS_REQ_RESEND)))) {
 		req->left = true;
-	spin_unlock(&req->inst->lock);
-	return left;
+		spin_unlock(&inst->lock);
+		return false;
+	}
+	if (ours) {
+		datafs_request_detach(req, DATAFS_REQ_DONE);
+		req->error = error;
+		trace_datafs_request_answer(req, false);
+	}
+	spin_unlock(&inst->lock);
+	if (ours)
+		datafs_request_tell(req);
+	if (queued)
+		datafs_request_put_user(req);
+	return true;
 }
 
 int datafs_request_wait(struct datafs_request *req)
 {
 	datafs_count(req->mnt, DATAFS_STAT_WAITS, 1);
 	if (wait_for_completion_state(&req->done, DATAFS_WAIT_STATE)) {
-		if (datafs_request_leave(req))
+		if (!datafs_request_stop(req, -EINTR, true))
 			return -EINTR;
-		datafs_request_end(req, -EINTR);
 		/* not ours to end: its answer is being taken in, for nobody */
 		if (!completion_done(&req->done) && !datafs_request_changes(req))
 			return -EINTR;
@@ -303,23 +321,7 @@ int datafs_request_call(struct datafs_request *req)
 
 void datafs_request_end(struct datafs_request *req, int error)
 {
-	struct datafs_instance *inst = req->inst;
-	bool queued, ours;
-
-	spin_lock(&inst->lock);
-	queued = req->state == DATAFS_REQ_WAITING ||
-		 datafs_request_is_under_way(req);
-	ours = queued || req->state == DATAFS_REQ_NEW;
-	if (ours) {
-		datafs_request_detach(req, DATAFS_REQ_DONE);
-		req->error = error;
-		trace_datafs_request_answer(req, false);
-	}
-	spin_unlock(&inst->lock);
-	if (ours)
-		datafs_request_tell(req);
-	if (queued)
-		datafs_request_put_user(req);
+	datafs_request_stop(req, error, false);
 }
 
 /* @mnt: of that mount only, or NULL; @op: with that opcode only, or 0 */

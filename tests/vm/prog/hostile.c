@@ -214,7 +214,7 @@ static void counts(uint64_t ms)
 			bad += tally.bad[op][k];
 		}
 		printf("\n");
-		report(bad * 1000 >= tally.total || faults, "%s: %llu bad answers", op_name[op],
+		report(bad * 5000 >= tally.total || faults, "%s: %llu bad answers", op_name[op],
 		       (unsigned long long)bad);
 	}
 	printf("# %llu deaths (%llu fenced), %llu requests sent again, %llu writes cut, %llu revokes, %llu killed, %llu ms, %llu hostile\n",
