@@ -116,6 +116,25 @@ static int datafs_entry_upcall(struct inode *dir, const struct qstr *name,
 	return ret;
 }
 
+struct dentry *datafs_splice(struct inode *inode, struct dentry *dentry)
+{
+	struct dentry *root = dentry->d_sb->s_root, *alias;
+	bool astray;
+
+	if (inode && S_ISDIR(inode->i_mode) &&
+	    dentry->d_parent->d_flags & DCACHE_DISCONNECTED &&
+	    !is_subdir(dentry->d_parent, root)) {
+		alias = d_find_any_alias(inode);
+		astray = alias && is_subdir(alias, root);
+		dput(alias);
+		if (astray) {
+			iput(inode);
+			return ERR_PTR(-ESTALE);
+		}
+	}
+	return d_splice_alias(inode, dentry);
+}
+
 struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 			     unsigned int flags)
 {
@@ -140,7 +159,7 @@ struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 			return ERR_CAST(inode);
 	}
 	datafs_entry_confirm(dentry, dir, names, seq, until);
-	alias = d_splice_alias(inode, dentry);
+	alias = datafs_splice(inode, dentry);
 	if (!IS_ERR_OR_NULL(alias))
 		datafs_entry_confirm(alias, dir, names, seq, until);
 	if (!IS_ERR(alias))
@@ -349,7 +368,7 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 		return;
 	}
 	datafs_entry_confirm(dentry, dir, ls->names, seq, until);
-	alias = d_splice_alias(inode, dentry);
+	alias = datafs_splice(inode, dentry);
 	d_lookup_done(dentry);
 	if (!IS_ERR_OR_NULL(alias))
 		datafs_entry_confirm(alias, dir, ls->names, seq, until);

@@ -226,6 +226,14 @@ static inline u64 datafs_dir_names(const struct inode *dir)
 	return READ_ONCE(datafs_i(dir)->names);
 }
 
+/**
+ * datafs_splice - d_splice_alias(), of which nothing goes astray
+ *
+ * A directory that was reached by a handle, and has no way to the root yet, takes none
+ * from below the root: -ESTALE. If it never gets one, what is below it is found by no
+ * walk over the tree. The root itself would be lost. Takes over the reference.
+ */
+struct dentry *datafs_splice(struct inode *inode, struct dentry *dentry);
 struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 			     unsigned int flags);
 

@@ -30,7 +30,7 @@ static int datafs_name_made(struct dentry *dentry, struct inode *inode,
 
 	d_drop(dentry);
 	datafs_entry_confirm(dentry, dir, names, seq, until);
-	alias = d_splice_alias(inode, dentry);
+	alias = datafs_splice(inode, dentry);
 	if (IS_ERR(alias))
 		return PTR_ERR(alias);
 	if (alias) {

@@ -280,6 +280,11 @@ static void datafs_kill_sb(struct super_block *sb)
 	datafs_debugfs_del(mnt);
 	datafs_sysfs_del(mnt);
 	datafs_mount_stop(mnt);
+	/*
+	 * What is cached below a directory that was reached by a handle, and never
+	 * connected, is not found from the root.
+	 */
+	shrink_dcache_sb(sb);
 	kill_anon_super(sb);
 	datafs_lru_exit(mnt);
 	if (mnt->retry_wq)

@@ -3,9 +3,9 @@
 # vm: kernels=6.1,6.12 long=debug mem=2048 disk=2G timeout=1500
 #
 # The channel with daemons that keep no rule: device.c (the device, names,
-# backing files), channel.c (requests, the control socket) and extents.c (data
-# upcalls, revocation) speak to the module directly, and every answer that it
-# should refuse is refused.
+# backing files), channel.c (requests, the control socket), astray.c (directories
+# that are not where they belong) and extents.c (data upcalls, revocation) speak
+# to the module directly, and every answer that it should refuse is refused.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
@@ -17,6 +17,7 @@ case $KVER in
 esac
 tap device "$MNT" "$DISK"
 ROUNDS=$rounds tap channel "$MNT"
+tap astray "$MNT"
 # A disk whose I/O can be made to stand still.
 slow_disk()
 {
