@@ -113,6 +113,7 @@ static int session_choose(struct datafs_quorum *q, uint64_t *id)
 	return ret;
 }
 
+/* -EALREADY: it is open, and has been used. */
 static int session_open(struct datafs_quorum *q, uint64_t id)
 {
 	Metad__Command c = METAD__COMMAND__INIT;
@@ -130,8 +131,7 @@ static int session_open(struct datafs_quorum *q, uint64_t id)
 		return ret;
 	ret = -(int)res->error;
 	metad__result__free_unpacked(res, NULL);
-	/* It is open, and has been used. */
-	return ret == -EALREADY ? 0 : ret;
+	return ret;
 }
 
 /* Ends it, however much it holds; also one that there is not. */
@@ -164,6 +164,7 @@ static int have(struct vfs_mount *mnt, struct datafs_quorum *q, const char *path
 {
 	struct record r = { .session = 0 };
 	int ret = record_read(path, &r);
+	bool chosen = false;
 
 	if (!ret && !is_of(&r, q))
 		ret = -EUCLEAN;
@@ -172,15 +173,18 @@ static int have(struct vfs_mount *mnt, struct datafs_quorum *q, const char *path
 	mnt->session = r.session;
 	for (int i = 0; !ret && i < OPEN_TRIES; i++) {
 		if (!mnt->session) {
+			chosen = true;
 			ret = session_choose(q, &mnt->session);
 			if (!ret)
 				ret = session_write(mnt, q, path, mnt->session);
 		}
 		if (!ret)
 			ret = session_open(q, mnt->session);
-		if (ret != -ESTALE)
+		if (ret == -EALREADY && !chosen)
+			return 0;
+		if (ret != -ESTALE && ret != -EALREADY)
 			return ret;
-		/* One with a higher id has ended meanwhile. */
+		/* One with a higher id has ended meanwhile, or it is somebody else's. */
 		mnt->session = 0;
 		ret = 0;
 	}
@@ -317,7 +321,7 @@ static void end_all_gone(struct datafs_job *job)
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* A file there is none of any more than that: @path NULL. */
+/* What @path is of; NULL: those that a predecessor has left. */
 static void end_later(struct datafs_vfs *v, const char *path, uint64_t session)
 {
 	char name[40], *to;
