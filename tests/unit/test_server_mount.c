@@ -269,8 +269,8 @@ static void test_refused(void **state)
 
 	(void)state;
 	assert_int_equal(mount_as(1, "a,,b:/", &root), -EINVAL);
-	assert_int_equal(mount_as(1, "none.invalid:/", &root), -EHOSTUNREACH);
-	snprintf(text, sizeof(text), "%s,none.invalid:/none", nodes[1].address);
+	assert_int_equal(mount_as(1, "[fe80::1%none0]:/", &root), -EHOSTUNREACH);
+	snprintf(text, sizeof(text), "%s,[fe80::1%%none0]:/none", nodes[1].address);
 	assert_int_equal(mount_as(1, text, &root), -ENOENT);
 	assert_int_equal(session_files(""), 0);
 	assert_int_equal(datafs_vfs_mounts(v), 0);
