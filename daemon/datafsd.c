@@ -300,7 +300,8 @@ static int open_signals(struct daemon *d)
 static int open_vfs(struct daemon *d)
 {
 	struct datafs_vfs_config cfg = {
-		.dir = d->dir, .cache_size = d->cache_size, .pool = d->pool,
+		.dir = d->dir, .cache_size = d->cache_size,
+		.key_file = d->cfg.key_file, .pool = d->pool,
 		.backing_add = backing_add, .revoke = send_revoke,
 		.invalidate = send_invalidate, .arg = d,
 	};

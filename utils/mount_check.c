@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "datafs_abi.h"
+#include "meta/source.h"
 #include "mount_check.h"
 
 #define POSIX_SCHEME	"posix://"
@@ -93,14 +94,6 @@ fail:
 	return ret;
 }
 
-/* "HOST,...:/DIR", or ":/DIR": names that a quorum has, not a path. */
-static bool is_quorum(const char *source)
-{
-	const char *at = strstr(source, ":/");
-
-	return *source != '/' && *source != '.' && at && at[2] != '/';
-}
-
 static int check_dir(const char *source, const char *path,
 		     const struct datafs_mount_place *place, char *err,
 		     size_t errlen)
@@ -136,6 +129,14 @@ static int check_dir(const char *source, const char *path,
 	return ret > 0 ? -ELOOP : ret;
 }
 
+/* Names that a quorum has, not a path. */
+static int check_members(const char *source, char *err, size_t errlen)
+{
+	struct datafs_source parsed;
+
+	return datafs_source_parse(source, &parsed, err, errlen);
+}
+
 int datafs_mount_source(const char *source,
 			const struct datafs_mount_place *place, char **res,
 			char *err, size_t errlen)
@@ -146,7 +147,15 @@ int datafs_mount_source(const char *source,
 
 	if (!strncmp(source, POSIX_SCHEME, strlen(POSIX_SCHEME))) {
 		where += strlen(POSIX_SCHEME);
-	} else if (has_scheme(source) || is_quorum(source)) {
+	} else if (datafs_source_kind(source) != DATAFS_SOURCE_UNDER) {
+		ret = check_members(source, err, errlen);
+		if (ret)
+			return ret;
+		path = strdup(source);
+		if (!path)
+			return -ENOMEM;
+		goto out;
+	} else if (has_scheme(source)) {
 		path = strdup(source);
 		if (!path)
 			return -ENOMEM;

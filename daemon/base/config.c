@@ -49,6 +49,16 @@ static int set_cache_size(void *arg, const char *v)
 	return err ? err : cfg->cache_size ? 0 : -EINVAL;
 }
 
+static int set_key_file(void *arg, const char *v)
+{
+	struct datafs_config *cfg = arg;
+
+	if (v[0] != '/' || strlen(v) >= sizeof(cfg->key_file))
+		return -EINVAL;
+	strcpy(cfg->key_file, v);
+	return 0;
+}
+
 static int set_log_level(void *arg, const char *v)
 {
 	return datafs_option_log_level(v, &((struct datafs_config *)arg)->log_level);
@@ -103,6 +113,8 @@ static const struct datafs_option options[] = {
 	  "absolute; default " DATAFS_CACHE_DIR },
 	{ "cache-size", "BYTES", true, set_cache_size,
 	  "with k, M, G or T; default 10G or 80 % of what is free" },
+	{ "key-file", "FILE", true, set_key_file,
+	  "a client's, absolute; default " DATAFS_KEY_FILE },
 	{ "embedded", NULL, false, set_embedded, "end after the last umount" },
 	{ "foreground", NULL, false, set_foreground,
 	  "stay in the working directory" },
@@ -133,6 +145,7 @@ int datafs_config_parse(struct datafs_config *cfg, int argc, char **argv)
 	memset(cfg, 0, sizeof(*cfg));
 	strcpy(cfg->name, "default");
 	strcpy(cfg->cache_dir, DATAFS_CACHE_DIR);
+	strcpy(cfg->key_file, DATAFS_KEY_FILE);
 	cfg->ready_fd = -1;
 	cfg->log_level = LOG_INFO;
 	return datafs_options_read(options, cfg, argc, argv);

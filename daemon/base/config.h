@@ -14,10 +14,12 @@
 
 #define DATAFS_RUN_DIR		"/run/datafs"
 #define DATAFS_CACHE_DIR	"/var/cache/datafs"
+#define DATAFS_KEY_FILE		"/etc/datafs/client.key"
 
 struct datafs_config {
 	char name[DATAFS_INSTANCE_MAX + 1];
 	char cache_dir[3072];	/* the instance's own is a directory below it */
+	char key_file[3072];	/* for quorums on other machines; need not be there */
 	uint64_t cache_size;	/* 0: by what is free, datafs_config_size() */
 	bool embedded;		/* ends after the last umount */
 	bool foreground;	/* stays in its working directory */

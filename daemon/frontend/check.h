@@ -8,7 +8,10 @@
 
 #include "datafs_abi.h"
 
-/* Who works on it; each lane but the pool is one thread, in order. */
+/*
+ * Who works on it; each lane but the pool is one thread, in order. Pool and mounts are
+ * there twice: see datafs_vfs_elsewhere().
+ */
 enum datafs_lane { DATAFS_LANE_POOL, DATAFS_LANE_MOUNTS, DATAFS_LANE_REVOKED };
 
 enum datafs_name_kind {

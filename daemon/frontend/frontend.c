@@ -15,6 +15,8 @@
 
 /* Reply buffers kept for the next request. */
 #define SPARE_MAX	8
+/* At the most so many wait for other machines; more wait for these. */
+#define ELSEWHERE	32
 /* Requests kept for those that are told once. */
 #define RESERVE		16
 
@@ -26,6 +28,11 @@ struct datafs_frontend {
 	struct datafs_pool *pool;
 	/* A UMOUNT must not overtake its MOUNT. */
 	struct datafs_pool *mounts_worker;
+	/*
+	 * What may wait for other machines, apart: however long that takes, and however
+	 * many wait, nobody else does.
+	 */
+	struct datafs_pool *elsewhere, *elsewhere_mounts;
 	/* Workers may be waiting for space that a REVOKE_DONE sets free. */
 	struct datafs_pool *revoked_worker;
 	struct datafs_vfs *vfs;
@@ -51,6 +58,7 @@ static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 struct request {
 	struct datafs_job job;
 	struct datafs_frontend *f;
+	bool passed_on;
 	struct datafs_req head;
 	uint64_t body[];
 };
@@ -167,6 +175,22 @@ static void request_done(struct request *r)
 		free(r);
 }
 
+/*
+ * The worker of mounts has done with what came before a UMOUNT. If its mount is not
+ * served from here, the other one may still be at the MOUNT.
+ */
+static bool pass_on(struct request *r)
+{
+	struct datafs_frontend *f = r->f;
+
+	if (r->head.opcode != DATAFS_OP_UMOUNT || r->passed_on ||
+	    !datafs_vfs_elsewhere(f->vfs, &r->head, r->body))
+		return false;
+	r->passed_on = true;
+	datafs_pool_add(f->elsewhere_mounts, &r->job, DATAFS_PRIO_WAITED);
+	return true;
+}
+
 static void request_run(struct datafs_job *job)
 {
 	struct request *r = (struct request *)job;
@@ -177,6 +201,8 @@ static void request_run(struct datafs_job *job)
 	bool unanswered;
 	int ret;
 
+	if (pass_on(r))
+		return;
 	/* What has not begun the module asks the next daemon again. */
 	if (datafs_shapes[r->head.opcode].lane == DATAFS_LANE_POOL && atomic_load(&f->stopping)) {
 		request_done(r);
@@ -209,6 +235,17 @@ static void request_run(struct datafs_job *job)
 	request_done(r);
 }
 
+static struct datafs_pool *pool_of(struct datafs_frontend *f, const struct datafs_req *req,
+				   const void *body, enum datafs_lane lane)
+{
+	if (lane == DATAFS_LANE_REVOKED)
+		return f->revoked_worker;
+	/* See pass_on(). */
+	if (req->opcode == DATAFS_OP_UMOUNT || !datafs_vfs_elsewhere(f->vfs, req, body))
+		return lane == DATAFS_LANE_POOL ? f->pool : f->mounts_worker;
+	return lane == DATAFS_LANE_POOL ? f->elsewhere : f->elsewhere_mounts;
+}
+
 static void request_queue(struct datafs_frontend *f,
 			  const struct datafs_req *req)
 {
@@ -236,6 +273,7 @@ static void request_queue(struct datafs_frontend *f,
 		return;
 	}
 	r->f = f;
+	r->passed_on = false;
 	r->job.run = request_run;
 	memcpy(&r->head, req, sizeof(*req));
 	memcpy(r->body, body, req->len - sizeof(*req));
@@ -245,9 +283,7 @@ static void request_queue(struct datafs_frontend *f,
 		if (req->opcode == DATAFS_OP_MOUNT)
 			atomic_store(&f->ever, true);
 	}
-	datafs_pool_add(lane == DATAFS_LANE_POOL ? f->pool :
-			lane == DATAFS_LANE_MOUNTS ? f->mounts_worker :
-					      f->revoked_worker, &r->job,
+	datafs_pool_add(pool_of(f, req, body, lane), &r->job,
 			lane == DATAFS_LANE_POOL && req->flags & DATAFS_REQ_PREFETCH ?
 			DATAFS_PRIO_AHEAD : DATAFS_PRIO_WAITED);
 }
@@ -337,6 +373,10 @@ int datafs_frontend_new(int fd, struct datafs_loop *loop,
 	if (!ret)
 		ret = datafs_pool_new(1, &f->revoked_worker);
 	if (!ret)
+		ret = datafs_pool_new(ELSEWHERE, &f->elsewhere);
+	if (!ret)
+		ret = datafs_pool_new(1, &f->elsewhere_mounts);
+	if (!ret)
 		ret = datafs_loop_read(loop, &f->read, fd, f->buf,
 				       DATAFS_MSG_MAX);
 	if (ret) {
@@ -358,7 +398,10 @@ void datafs_frontend_free(struct datafs_frontend *f)
 {
 	if (!f)
 		return;
+	datafs_pool_free(f->elsewhere);
+	/* It passes on to the next one. */
 	datafs_pool_free(f->mounts_worker);
+	datafs_pool_free(f->elsewhere_mounts);
 	datafs_pool_free(f->revoked_worker);
 	while (f->nspare)
 		free(f->spare[--f->nspare]);

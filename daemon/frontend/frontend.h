@@ -70,7 +70,7 @@ int datafs_frontend_new(int fd, struct datafs_loop *loop,
 /*
  * On the loop's thread: takes no more requests. Mounts, what is told once and
  * what runs are still answered, unless it waits for room in the cache, which
- * nobody makes any more; all others the module has to ask again.
+ * nobody makes any more, or for other machines; all others the module has to ask again.
  */
 void datafs_frontend_stop(struct datafs_frontend *f);
 /* After the pool's end. */

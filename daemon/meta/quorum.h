@@ -12,6 +12,8 @@
  * Errors of a call are of the way there, not of the question, whose own errors
  * are in the result or the answer:
  *
+ *	-ETIMEDOUT	datafs_quorum_limit(); a change may or may not be done
+ *	-EHOSTUNREACH	the same, and no member was there to be asked; nothing was done
  *	-ESHUTDOWN	datafs_quorum_stop(); a change may or may not be done
  *	-ENOMEM		nothing was asked
  *	-EIO		it is nothing that a client may send, and nothing was done; or
@@ -92,5 +94,14 @@ struct datafs_remote_config;	/* meta/remote.h */
  * yet. Its id is the cluster's. Errors are logged.
  */
 int datafs_quorum_open_remote(const struct datafs_remote_config *cfg, struct datafs_quorum **res);
+/* As datafs_remote_add(). */
+int datafs_quorum_add_members(struct datafs_quorum *remote, const char *members);
+/*
+ * One more user of @remote's connection, which it must not outlive: what is stopped and
+ * closed is this user only, and what is counted is @remote's. 0 or -ENOMEM.
+ */
+int datafs_quorum_share(struct datafs_quorum *remote, struct datafs_quorum **res);
+/* Calls of a remote one end in @ms from now at the latest, begun by then or not; 0: when answered. */
+void datafs_quorum_limit(struct datafs_quorum *remote, uint32_t ms);
 
 #endif

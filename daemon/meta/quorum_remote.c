@@ -5,13 +5,33 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "meta/quorum.h"
 #include "meta/remote.h"
 
 struct remote_quorum {
 	struct datafs_quorum q;
 	struct datafs_remote *r;
+	struct datafs_quorum *counts;	/* its own, or whose connection it shares */
+	atomic_bool over;		/* of one that shares: stopped */
+	atomic_llong end;		/* of its calls, datafs_now(); 0: none */
 };
+
+/* Not 0, which would be without end. */
+static uint32_t ms_left(const struct remote_quorum *rq)
+{
+	int64_t end = atomic_load(&rq->end), left;
+
+	if (!end)
+		return 0;
+	left = (end - datafs_now()) / DATAFS_MSEC;
+	return left > 0 ? (uint32_t)left : 1;
+}
+
+static struct datafs_quorum *counts(struct datafs_quorum *q)
+{
+	return ((struct remote_quorum *)q)->counts;
+}
 
 static int call(struct datafs_quorum *q, const Metad__Ask *ask, Metad__Reply **res)
 {
@@ -21,8 +41,8 @@ static int call(struct datafs_quorum *q, const Metad__Ask *ask, Metad__Reply **r
 
 	if (!buf)
 		return -ENOMEM;
-	err = datafs_remote_call(rq->r, buf, metad__ask__pack(ask, buf), DATAFS_REMOTE_LEADER, 0,
-				 res);
+	err = datafs_remote_call_until(rq->r, buf, metad__ask__pack(ask, buf), ms_left(rq),
+				       &rq->over, res);
 	free(buf);
 	return err;
 }
@@ -72,7 +92,7 @@ static int change(struct datafs_quorum *q, const Metad__Command *cmd, Metad__Res
 	if (!ask.command.data)
 		return -ENOMEM;
 	ask.command.len = metad__command__pack(cmd, ask.command.data);
-	atomic_fetch_add_explicit(&q->changes, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counts(q)->changes, 1, memory_order_relaxed);
 	err = call(q, &ask, &reply);
 	free(ask.command.data);
 	if (err)
@@ -90,7 +110,7 @@ static int ask(struct datafs_quorum *q, const Metad__Query *query, Metad__Answer
 
 	ask.what_case = METAD__ASK__WHAT_QUERY;
 	ask.query = (Metad__Query *)query;
-	atomic_fetch_add_explicit(&q->questions, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counts(q)->questions, 1, memory_order_relaxed);
 	err = call(q, &ask, &reply);
 	if (err)
 		return err;
@@ -127,6 +147,7 @@ int datafs_quorum_open_remote(const struct datafs_remote_config *cfg, struct dat
 	if (!rq)
 		return -ENOMEM;
 	rq->q.ops = &ops;
+	rq->counts = &rq->q;
 	memcpy(rq->q.id, cfg->keys->cluster, sizeof(rq->q.id));
 	err = datafs_remote_open(cfg, &rq->r);
 	if (err)
@@ -134,4 +155,46 @@ int datafs_quorum_open_remote(const struct datafs_remote_config *cfg, struct dat
 	else
 		*res = &rq->q;
 	return err;
+}
+
+static void stop_share(struct datafs_quorum *q)
+{
+	struct remote_quorum *rq = (struct remote_quorum *)q;
+
+	atomic_store(&rq->over, true);
+	datafs_remote_over(rq->r);
+}
+
+static void close_share(struct datafs_quorum *q)
+{
+	free(q);
+}
+
+static const struct datafs_quorum_ops share_ops = {
+	.change = change, .ask = ask, .stop = stop_share, .close = close_share,
+};
+
+int datafs_quorum_share(struct datafs_quorum *remote, struct datafs_quorum **res)
+{
+	struct remote_quorum *rq = calloc(1, sizeof(*rq));
+
+	if (!rq)
+		return -ENOMEM;
+	rq->q.ops = &share_ops;
+	memcpy(rq->q.id, remote->id, sizeof(rq->q.id));
+	rq->r = ((struct remote_quorum *)remote)->r;
+	rq->counts = remote;
+	*res = &rq->q;
+	return 0;
+}
+
+int datafs_quorum_add_members(struct datafs_quorum *remote, const char *members)
+{
+	return datafs_remote_add(((struct remote_quorum *)remote)->r, members);
+}
+
+void datafs_quorum_limit(struct datafs_quorum *remote, uint32_t ms)
+{
+	atomic_store(&((struct remote_quorum *)remote)->end,
+		     ms ? datafs_now() + ms * DATAFS_MSEC : 0);
 }

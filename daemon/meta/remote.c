@@ -13,7 +13,8 @@
 /* A member that comes back is soon connected to. */
 #define BACKOFF_MAX_MS	1000
 
-static int target_add(struct datafs_remote *r, const char *text, const struct datafs_address *at)
+int remote_target_add(struct datafs_remote *r, const char *text,
+		      const struct datafs_address *at)
 {
 	struct remote_target *t = &r->targets[r->n];
 	int err;
@@ -39,7 +40,7 @@ struct remote_target *remote_target_of(struct datafs_remote *r, uint64_t node,
 	for (unsigned int i = 0; address && i < r->n; i++)
 		if (!strcmp(r->targets[i].address, address))
 			return &r->targets[i];
-	if (!address || datafs_address_resolve(address, true, &at) || target_add(r, address, &at))
+	if (!address || datafs_address_resolve(address, true, &at) || remote_target_add(r, address, &at))
 		return NULL;
 	return &r->targets[r->n - 1];
 }
@@ -110,19 +111,24 @@ static void *network(void *arg)
 	return NULL;
 }
 
-static int add_named(struct datafs_remote *r, const char *text)
+int remote_resolve(const char *text, struct datafs_address *at)
 {
-	struct datafs_address at;
 	int err = datafs_address_check(text, false);
 
 	if (!err)
-		err = datafs_address_resolve(text, false, &at);
-	if (err) {
+		err = datafs_address_resolve(text, false, at);
+	if (err)
 		datafs_log(LOG_ERR, "member of the quorum at \"%s\": %s; it is HOST:PORT", text,
 			   strerror(-err));
-		return err;
-	}
-	return target_add(r, text, &at);
+	return err;
+}
+
+static int add_named(struct datafs_remote *r, const char *text)
+{
+	struct datafs_address at;
+	int err = remote_resolve(text, &at);
+
+	return err ? err : remote_target_add(r, text, &at);
 }
 
 /* One that is not found is passed over, if another is. */

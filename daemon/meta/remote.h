@@ -15,6 +15,9 @@
 #ifndef DATAFS_META_REMOTE_H
 #define DATAFS_META_REMOTE_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include "quorum.pb-c.h"
 #include "wire/keys.h"
 
@@ -37,6 +40,13 @@ void datafs_remote_close(struct datafs_remote *r);
 /* All calls, now and later, end soon with -ESHUTDOWN. Any thread. */
 void datafs_remote_stop(struct datafs_remote *r);
 
+/*
+ * More members, as in the configuration; those that are known already are passed over.
+ * Blocks on the resolver. 0, or an error that was logged, as above: -ENOBUFS: they are too
+ * many. Any thread.
+ */
+int datafs_remote_add(struct datafs_remote *r, const char *members);
+
 /* How many members the configuration named; their addresses, until closed. */
 unsigned int datafs_remote_members(const struct datafs_remote *r);
 const char *datafs_remote_member(const struct datafs_remote *r, unsigned int i);
@@ -52,9 +62,18 @@ const char *datafs_remote_member(const struct datafs_remote *r, unsigned int i);
  * @res:	for metad__reply__free_unpacked(, NULL); its error may be one that
  *		asking again does not mend
  *
- * Blocks. 0, -ETIMEDOUT, -ESHUTDOWN, -ENOMEM, -EIO (no Reply; logged).
+ * Blocks. 0, -ETIMEDOUT, -EHOSTUNREACH (it was given up, and nobody to ask was ever there),
+ * -ESHUTDOWN, -ENOMEM, -EIO (no Reply; logged).
  */
 int datafs_remote_call(struct datafs_remote *r, const void *ask, size_t len, int member,
 		       uint32_t ms, Metad__Reply **res);
+/*
+ * ... to the leader, until *@over is set by somebody, who then calls
+ * datafs_remote_over(): -ESHUTDOWN soon, as for all calls with it that come later.
+ */
+int datafs_remote_call_until(struct datafs_remote *r, const void *ask, size_t len, uint32_t ms,
+			     const atomic_bool *over, Metad__Reply **res);
+/* Blocks for a moment. Any thread but the network's. */
+void datafs_remote_over(struct datafs_remote *r);
 
 #endif

@@ -48,7 +48,9 @@ static void on_again(struct datafs_deadline *d)
 
 static void on_end(struct datafs_deadline *d)
 {
-	request_end((void *)((char *)d - offsetof(struct remote_request, end)), -ETIMEDOUT);
+	struct remote_request *q = (void *)((char *)d - offsetof(struct remote_request, end));
+
+	request_end(q, q->idle && !q->unsure ? -EHOSTUNREACH : -ETIMEDOUT);
 }
 
 /* Who leads; else the next one that is up. */
@@ -189,13 +191,24 @@ void remote_fail_all(struct datafs_remote *r, int err)
 		request_end(q, err);
 }
 
+void remote_fail_over(struct datafs_remote *r)
+{
+	struct remote_request *q, *next;
+
+	for (q = TAILQ_FIRST(&r->requests); q; q = next) {
+		next = TAILQ_NEXT(q, link);
+		if (q->over && atomic_load(q->over))
+			request_end(q, -ESHUTDOWN);
+	}
+}
+
 static void begin(struct datafs_task *task)
 {
 	struct remote_request *q = (struct remote_request *)task;
 	struct datafs_remote *r = q->r;
 
 	TAILQ_INSERT_TAIL(&r->requests, q, link);
-	if (r->stopped)
+	if (r->stopped || (q->over && atomic_load(q->over)))
 		request_end(q, -ESHUTDOWN);
 	else if (q->ms && datafs_deadline_set(r->deadlines, &q->end, q->ms))
 		request_end(q, -ENOMEM);
@@ -203,12 +216,12 @@ static void begin(struct datafs_task *task)
 		request_try(q);
 }
 
-int datafs_remote_call(struct datafs_remote *r, const void *ask, size_t len, int member,
-		       uint32_t ms, Metad__Reply **res)
+int remote_call(struct datafs_remote *r, const void *ask, size_t len, int member, uint32_t ms,
+		const atomic_bool *over, Metad__Reply **res)
 {
 	struct remote_request q = {
 		.task.fn = begin, .r = r, .ask = ask, .len = (uint32_t)len, .ms = ms,
-		.member = member, .wait = ANSWER_MS, .again.fn = on_again, .end.fn = on_end,
+		.member = member, .over = over, .wait = ANSWER_MS, .again.fn = on_again, .end.fn = on_end,
 	};
 
 	sem_init(&q.done, 0, 0);
@@ -219,4 +232,10 @@ int datafs_remote_call(struct datafs_remote *r, const void *ask, size_t len, int
 	if (!q.err)
 		*res = q.reply;
 	return q.err;
+}
+
+int datafs_remote_call(struct datafs_remote *r, const void *ask, size_t len, int member,
+		       uint32_t ms, Metad__Reply **res)
+{
+	return remote_call(r, ask, len, member, ms, NULL, res);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * remote.c: its life, and the members. remote_call.c: a call's. All of it is of
+ * remote.c: its life, and the members. remote_call.c: a call's. remote_more.c: members that
+ * are named later, and calls that somebody ends. All of it is of
  * the network thread, but what says otherwise.
  */
 #ifndef DATAFS_META_REMOTE_INTERNAL_H
@@ -8,6 +9,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/queue.h>
 
@@ -38,6 +40,7 @@ struct remote_request {
 	unsigned int next;	/* whom to try, if nobody is known to lead */
 	bool idle;		/* nobody is up: until somebody is */
 	bool unsure;		/* a try may have been done */
+	const atomic_bool *over;	/* it is to end; or NULL */
 	int err;
 	Metad__Reply *reply;
 	sem_t done;
@@ -63,8 +66,19 @@ struct datafs_remote {
 struct remote_target *remote_target_of(struct datafs_remote *r, uint64_t node,
 				       const char *address);
 
+/* A member at an address that was resolved. 0, -ENOBUFS, -ENOMEM. */
+int remote_target_add(struct datafs_remote *r, const char *text,
+		      const struct datafs_address *at);
+/* Blocks on the resolver. 0, or an error that was logged. */
+int remote_resolve(const char *text, struct datafs_address *at);
+
 /* remote_call.c */
 void remote_up(struct datafs_remote *r);
 void remote_fail_all(struct datafs_remote *r, int err);
+/* Ends those whose @over is set. */
+void remote_fail_over(struct datafs_remote *r);
+/* Any thread; blocks. */
+int remote_call(struct datafs_remote *r, const void *ask, size_t len, int member, uint32_t ms,
+		const atomic_bool *over, Metad__Reply **res);
 
 #endif

@@ -317,20 +317,21 @@ static void tell(struct vfs_mount *mnt, const struct command *c,
 	vfs_tell_others(mnt, &t);
 }
 
-static void fill_reply(const Metad__Result *res, struct datafs_call *call)
+static void fill_reply(const struct vfs_mount *mnt, const Metad__Result *res,
+		       struct datafs_call *call)
 {
 	struct datafs_change_rep *rep = call->out;
 
 	memset(rep, 0, sizeof(*rep));
 	if (res->node)
-		vfs_quorum_attr(res->node, &rep->node.attr);
-	rep->node.valid_ms = DATAFS_FOREVER;
+		vfs_quorum_attr(mnt, res->node, &rep->node.attr);
+	rep->node.valid_ms = vfs_quorum_valid(mnt);
 	if (res->parent)
-		vfs_quorum_attr(res->parent, &rep->parent);
+		vfs_quorum_attr(mnt, res->parent, &rep->parent);
 	if (res->new_parent)
-		vfs_quorum_attr(res->new_parent, &rep->new_parent);
+		vfs_quorum_attr(mnt, res->new_parent, &rep->new_parent);
 	if (res->other)
-		vfs_quorum_attr(res->other, &rep->other);
+		vfs_quorum_attr(mnt, res->other, &rep->other);
 	call->out_len = sizeof(*rep);
 }
 
@@ -361,13 +362,16 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 	const struct datafs_req *req = call->req;
 	struct command c = { .c = METAD__COMMAND__INIT };
 	uint64_t lowest = 2 * DATAFS_MIN(r->lowest, req->id);
+	struct datafs_quorum *q;
 	Metad__Result *res;
 	int ret;
 
-	if (!mnt->quorum)
-		return -ESTALE;
-	if (!has_room(mnt->v, req))
+	/* The members look at their disks themselves. */
+	if (!mnt->members && !has_room(mnt->v, req))
 		return -ENOSPC;
+	ret = vfs_quorum_of(mnt, &q);
+	if (ret)
+		return ret;
 	c.c.op_case = commands[req->opcode].op;
 	ret = commands[req->opcode].fill(call, &c);
 	if (!ret && c.hold)
@@ -379,7 +383,7 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 		return ret;
 	tell(mnt, &c, call, res);
 	if (call->out)
-		fill_reply(res, call);
+		fill_reply(mnt, res, call);
 	metad__result__free_unpacked(res, NULL);
 	return 0;
 }

@@ -12,7 +12,8 @@
 /* Of inodes there is no end; some programs want one. */
 #define FFREE	(1ull << 32)
 
-void vfs_quorum_attr(const Metad__Attr *a, struct datafs_attr *attr)
+void vfs_quorum_attr(const struct vfs_mount *mnt, const Metad__Attr *a,
+		     struct datafs_attr *attr)
 {
 	*attr = (struct datafs_attr) {
 		/* The bytes of a file are none yet, and names go by INVALIDATE. */
@@ -25,7 +26,7 @@ void vfs_quorum_attr(const Metad__Attr *a, struct datafs_attr *attr)
 		.mode = a->mode, .nlink = a->nlink, .uid = a->uid, .gid = a->gid,
 		.flags = DATAFS_ATTR_BTIME | DATAFS_ATTR_CHANGES |
 			 (a->xattrs ? DATAFS_ATTR_XATTR | DATAFS_ATTR_ACL : 0),
-		.valid_ms = DATAFS_FOREVER,
+		.valid_ms = vfs_quorum_valid(mnt),
 	};
 	if (S_ISBLK(a->mode) || S_ISCHR(a->mode)) {
 		attr->rdev_major = a->rdev_major;
@@ -36,11 +37,12 @@ void vfs_quorum_attr(const Metad__Attr *a, struct datafs_attr *attr)
 /* 0 and the answer, or an error of the way or of the question. */
 static int ask(struct vfs_mount *mnt, const Metad__Query *q, Metad__Answer **res)
 {
-	int ret;
+	struct datafs_quorum *quorum;
+	int ret = vfs_quorum_of(mnt, &quorum);
 
-	if (!mnt->quorum)
-		return -ESTALE;
-	ret = datafs_quorum_ask(mnt->quorum, q, res);
+	if (ret)
+		return ret;
+	ret = datafs_quorum_ask(quorum, q, res);
 	if (ret || !(*res)->error)
 		return ret;
 	ret = -(int)(*res)->error;
@@ -52,12 +54,13 @@ static int ask(struct vfs_mount *mnt, const Metad__Query *q, Metad__Answer **res
  * The answer's attributes, which must be there. What has no name any more is only there
  * for the mount that holds it, which does not ask.
  */
-static int take_attr(Metad__Answer *a, struct datafs_attr *attr)
+static int take_attr(const struct vfs_mount *mnt, Metad__Answer *a,
+		     struct datafs_attr *attr)
 {
 	int ret = !a->attr ? -EIO : !a->attr->nlink ? -ESTALE : 0;
 
 	if (!ret)
-		vfs_quorum_attr(a->attr, attr);
+		vfs_quorum_attr(mnt, a->attr, attr);
 	metad__answer__free_unpacked(a, NULL);
 	return ret;
 }
@@ -86,12 +89,12 @@ int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call)
 	int ret;
 
 	memset(e, 0, sizeof(*e));
-	e->valid_ms = DATAFS_FOREVER;
+	e->valid_ms = vfs_quorum_valid(mnt);
 	call->out_len = sizeof(*e);
 	ret = ask_name(mnt, METAD__QUERY__OF_LOOKUP, call, &a);
 	if (ret == -ENOENT)
 		return 0;
-	return ret ? ret : take_attr(a, &e->attr);
+	return ret ? ret : take_attr(mnt, a, &e->attr);
 }
 
 static int ask_inode(struct vfs_mount *mnt, Metad__Query__OfCase of, uint64_t ino,
@@ -114,7 +117,7 @@ int vfs_quorum_getattr(struct vfs_mount *mnt, struct datafs_call *call)
 	int ret = ask_inode(mnt, METAD__QUERY__OF_GETATTR, call->req->ino, &a);
 
 	call->out_len = sizeof(struct datafs_attr);
-	return ret ? ret : take_attr(a, call->out);
+	return ret ? ret : take_attr(mnt, a, call->out);
 }
 
 int vfs_quorum_parent(struct vfs_mount *mnt, struct datafs_call *call)
@@ -125,7 +128,7 @@ int vfs_quorum_parent(struct vfs_mount *mnt, struct datafs_call *call)
 
 	*e = (struct datafs_entry) { .valid_ms = DATAFS_FOREVER };
 	call->out_len = sizeof(*e);
-	return ret ? ret : take_attr(a, &e->attr);
+	return ret ? ret : take_attr(mnt, a, &e->attr);
 }
 
 static int bytes(Metad__Answer *a, struct datafs_call *call, size_t max)
@@ -165,7 +168,7 @@ int vfs_quorum_getxattr(struct vfs_mount *mnt, struct datafs_call *call)
 }
 
 /* The bytes that @d takes in the kernel's form, and writes them if @to. */
-static size_t put_entry(const Metad__Dirent *d, char *to)
+static size_t put_entry(const struct vfs_mount *mnt, const Metad__Dirent *d, char *to)
 {
 	size_t padded = datafs_round_up(d->name.len, 8);
 	struct datafs_dirent *de = (void *)to;
@@ -173,9 +176,9 @@ static size_t put_entry(const Metad__Dirent *d, char *to)
 	if (to) {
 		memset(de, 0, sizeof(*de) + padded);
 		de->cookie = d->cookie;
-		de->valid_ms = DATAFS_FOREVER;
+		de->valid_ms = vfs_quorum_valid(mnt);
 		de->namelen = d->name.len;
-		vfs_quorum_attr(d->attr, &de->attr);
+		vfs_quorum_attr(mnt, d->attr, &de->attr);
 		memcpy(de + 1, d->name.data, d->name.len);
 	}
 	return sizeof(*de) + padded;
@@ -212,9 +215,9 @@ int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call)
 			ret = -EIO;
 			break;
 		}
-		if (i && len + put_entry(d, NULL) > max)
+		if (i && len + put_entry(mnt, d, NULL) > max)
 			break;
-		len += put_entry(d, (char *)call->out + len);
+		len += put_entry(mnt, d, (char *)call->out + len);
 	}
 	rep->count = i;
 	rep->flags = a->eof && i == a->n_entries ? DATAFS_READDIR_EOF : 0;

@@ -1,236 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The tree of a mount that shows a quorum's namespace: ":/DIR" of the quorum of one in
- * this daemon's directory.
+ * this daemon's directory, "HOST,...:/DIR" of one on other machines.
  *
- * A mount is a session of the quorum. Which one is in a file named by the mount's
- * incarnation, from before the session is opened until it has ended; so a successor goes
- * on with it, and what was answered is not done again.
+ * What the quorum of one is asked holds for ever, since all its changes are known here
+ * (quorum_tell.c). Others change a quorum elsewhere, and nobody tells: of that nothing
+ * holds, and the kernel always asks again.
  */
-#define _GNU_SOURCE	/* asprintf */
 #include "vfs_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/util.h"
-
-/* Of an upcall they are higher: see quorum_change.c. */
-#define REQUEST_OPEN	1
-/* How far above the ones that have ended; each that ends takes so many away. */
-#define SESSION_AHEAD	(1ull << 32)
-#define OPEN_TRIES	8
+#include "meta/source.h"
 
 bool vfs_quorum_source(const char *source)
 {
-	const char *at = strstr(source, ":/");
-
-	return *source != '/' && at && at[2] != '/';
+	return datafs_source_kind(source) != DATAFS_SOURCE_UNDER;
 }
 
-/* Once for the instance. Logged. */
-static int local_quorum(struct datafs_vfs *v, struct datafs_quorum **res)
+int vfs_quorum_parse(struct vfs_mount *mnt)
 {
-	char *dir;
-	int ret = 0;
+	struct datafs_source source;
+	char error[400];
+	int ret;
 
-	pthread_mutex_lock(&v->quorum_lock);
-	*res = atomic_load(&v->quorum);
-	if (!*res && asprintf(&dir, "%s/namespace", v->dir) < 0) {
-		ret = -ENOMEM;
-	} else if (!*res) {
-		ret = datafs_quorum_open_local(dir, res);
-		free(dir);
-		if (!ret)
-			atomic_store(&v->quorum, *res);
+	ret = datafs_source_parse(mnt->source, &source, error, sizeof(error));
+	if (ret) {
+		datafs_log(LOG_ERR, "mount %u: %s", mnt->id, error);
+		return ret;
 	}
-	pthread_mutex_unlock(&v->quorum_lock);
-	return ret;
-}
-
-/* --------------------------------------------------------------- sessions */
-
-static char *session_path(const struct datafs_vfs *v, const char *name)
-{
-	char *path;
-
-	return asprintf(&path, "%s/sessions/%s", v->dir, name) < 0 ? NULL : path;
-}
-
-/* In the file: the session's id, and the namespace that it is of. */
-#define HEX_LEN		(2 * sizeof(((struct datafs_quorum *)0)->id))
-
-/* 0: there is none. -EUCLEAN: it names no session of this namespace. */
-static int session_read(const struct datafs_quorum *q, const char *path, uint64_t *id)
-{
-	char text[80], hex[HEX_LEN + 1], own[HEX_LEN + 1];
-	ssize_t n = datafs_read_small(path, text, sizeof(text));
-	unsigned long long session;
-
-	*id = 0;
-	if (n == -ENOENT)
+	if (!*source.members)
 		return 0;
-	if (n < 0)
-		return (int)n;
-	datafs_hex(q->id, sizeof(q->id), own);
-	if (sscanf(text, "%llu %32s", &session, hex) != 2 || !session || strcmp(hex, own))
-		return -EUCLEAN;
-	*id = session;
-	return 0;
-}
-
-static int session_write(const struct datafs_quorum *q, const char *path, uint64_t id)
-{
-	char text[80], own[HEX_LEN + 1];
-
-	datafs_hex(q->id, sizeof(q->id), own);
-	snprintf(text, sizeof(text), "%llu %s\n", (unsigned long long)id, own);
-	return datafs_write_small(path, text);
-}
-
-/* An id that no session has had. */
-static int session_choose(struct datafs_quorum *q, uint64_t *id)
-{
-	Metad__Query query = METAD__QUERY__INIT;
-	Metad__Counts counts = METAD__COUNTS__INIT;
-	Metad__Answer *a;
-	uint64_t r;
-	int ret;
-
-	query.of_case = METAD__QUERY__OF_COUNTS;
-	query.counts = &counts;
-	ret = datafs_random(&r, sizeof(r));
-	if (!ret)
-		ret = datafs_quorum_ask(q, &query, &a);
-	if (ret)
-		return ret;
-	ret = -(int)a->error;
-	*id = a->session_ended + 1 + r % SESSION_AHEAD;
-	metad__answer__free_unpacked(a, NULL);
-	return ret;
-}
-
-static int session_open(struct vfs_mount *mnt)
-{
-	Metad__Command c = METAD__COMMAND__INIT;
-	Metad__SessionOpen open = METAD__SESSION_OPEN__INIT;
-	Metad__Result *res;
-	int ret;
-
-	c.op_case = METAD__COMMAND__OP_SESSION_OPEN;
-	c.session_open = &open;
-	c.has_session = c.has_request = c.has_lowest = true;
-	c.session = mnt->session;
-	c.request = c.lowest = REQUEST_OPEN;
-	ret = datafs_quorum_change(mnt->quorum, &c, &res);
-	if (ret)
-		return ret;
-	ret = -(int)res->error;
-	metad__result__free_unpacked(res, NULL);
-	/* It is open, and has been used. */
-	return ret == -EALREADY ? 0 : ret;
-}
-
-/* Ends it, however much it holds; also one that there is not. */
-static int session_end(struct datafs_quorum *q, uint64_t id)
-{
-	Metad__Command c = METAD__COMMAND__INIT;
-	Metad__SessionClose close = METAD__SESSION_CLOSE__INIT;
-	Metad__Result *res;
-	bool more;
-	int ret;
-
-	c.op_case = METAD__COMMAND__OP_SESSION_CLOSE;
-	c.session_close = &close;
-	c.has_session = c.has_request = c.has_lowest = true;
-	c.session = id;
-	c.request = c.lowest = UINT64_MAX;
-	do {
-		ret = datafs_quorum_change(q, &c, &res);
-		if (ret)
-			return ret;
-		ret = -(int)res->error;
-		more = res->more;
-		metad__result__free_unpacked(res, NULL);
-	} while (!ret && more);
-	return ret;
-}
-
-/* The mount's own, made if it has none. */
-static int session_have(struct vfs_mount *mnt, const char *path)
-{
-	int ret = session_read(mnt->quorum, path, &mnt->session);
-
-	for (int i = 0; !ret && i < OPEN_TRIES; i++) {
-		if (!mnt->session) {
-			ret = session_choose(mnt->quorum, &mnt->session);
-			if (!ret)
-				ret = session_write(mnt->quorum, path, mnt->session);
-		}
-		if (!ret)
-			ret = session_open(mnt);
-		if (ret != -ESTALE)
-			return ret;
-		/* One with a higher id has ended meanwhile. */
-		mnt->session = 0;
-		ret = 0;
-	}
-	return ret ? ret : -EIO;
-}
-
-static void end_and_forget(struct datafs_vfs *v, const char *name)
-{
-	char *path = session_path(v, name);
-	struct datafs_quorum *q;
-	uint64_t id = 0;
-	int ret;
-
-	if (!path || access(path, F_OK)) {
-		free(path);
-		return;
-	}
-	ret = local_quorum(v, &q);
-	if (!ret)
-		ret = session_read(q, path, &id);
-	if (!ret && id)
-		ret = session_end(q, id);
-	if (ret && ret != -EUCLEAN)
-		datafs_log(LOG_ERR, "session %llu of a mount that is gone is not ended: %s; the next start tries again",
-			   (unsigned long long)id, strerror(-ret));
-	else
-		unlink(path);
-	free(path);
-}
-
-/* Ends the sessions of mounts that are none any more. */
-static void sessions_clean(struct datafs_vfs *v)
-{
-	char *path = session_path(v, ""), hex[HEX_LEN + 1];
-	DIR *d = path ? opendir(path) : NULL;
-	struct vfs_mount *mnt;
-	struct dirent *e;
-
-	free(path);
-	while (d && (e = readdir(d))) {
-		if (*e->d_name == '.')
-			continue;
-		/* No mount comes or goes before the daemon serves. */
-		for (mnt = v->mounts; mnt; mnt = mnt->next) {
-			datafs_hex(mnt->incarnation, sizeof(mnt->incarnation), hex);
-			if (!strcmp(hex, e->d_name))
-				break;
-		}
-		if (!mnt)
-			end_and_forget(v, e->d_name);
-	}
-	if (d)
-		closedir(d);
+	mnt->members = strdup(source.members);
+	return mnt->members ? 0 : -ENOMEM;
 }
 
 void vfs_quorum_start(struct datafs_vfs *v)
@@ -239,15 +46,13 @@ void vfs_quorum_start(struct datafs_vfs *v)
 	struct vfs_mount *mnt;
 	unsigned int n = 0;
 
-	sessions_clean(v);
+	vfs_sessions_clean(v);
 	for (mnt = v->mounts; q && mnt; mnt = mnt->next)
-		n += mnt->quorum == q;
+		n += atomic_load(&mnt->quorum) == q;
 	/* It may have died between a change and telling the other mounts. */
 	if (n > 1)
 		vfs_tell_doubt(v, q);
 }
-
-/* ---------------------------------------------------------------- the tree */
 
 /* Follows the source's path from the namespace's root. */
 static int find_root(struct vfs_mount *mnt, struct datafs_attr *attr)
@@ -283,64 +88,49 @@ static int find_root(struct vfs_mount *mnt, struct datafs_attr *attr)
 	return ret;
 }
 
-static int attach(struct vfs_mount *mnt)
+static int attach_own(struct vfs_mount *mnt)
 {
-	char hex[HEX_LEN + 1], *path;
-	int ret;
+	struct datafs_quorum *q;
+	int ret = vfs_own_quorum(mnt->v, &q);
 
-	if (*mnt->source != ':') {
-		datafs_log(LOG_ERR, "%s: a quorum of other machines is not supported yet; :/DIR is the namespace in this daemon",
-			   mnt->source);
-		return -EPROTONOSUPPORT;
-	}
-	ret = local_quorum(mnt->v, &mnt->quorum);
-	if (ret)
-		return ret;
-	path = session_path(mnt->v, "");
-	ret = path ? datafs_mkdirs(path, 0700) : -ENOMEM;
-	free(path);
-	if (ret)
-		return ret;
-	datafs_hex(mnt->incarnation, sizeof(mnt->incarnation), hex);
-	path = session_path(mnt->v, hex);
-	ret = path ? session_have(mnt, path) : -ENOMEM;
-	if (ret == -EUCLEAN) {
-		datafs_log(LOG_ERR, "mount %u of %s: %s: it is damaged, or of another namespace",
-			   mnt->id, mnt->source, path);
-		/* All that is asked of it is ESTALE. */
-		mnt->quorum = NULL;
-		ret = -EINVAL;
-	}
-	free(path);
-	return ret;
+	if (!ret)
+		ret = vfs_session_have(mnt, q);
+	if (!ret)
+		atomic_store(&mnt->quorum, q);
+	/* All that is asked of it is ESTALE. */
+	return ret == -EUCLEAN ? -EINVAL : ret;
 }
 
 static void quorum_gone(struct vfs_mount *mnt)
 {
-	char hex[HEX_LEN + 1];
-
-	datafs_hex(mnt->incarnation, sizeof(mnt->incarnation), hex);
-	end_and_forget(mnt->v, hex);
+	vfs_leave(mnt);
+	vfs_session_gone(mnt);
 }
 
 static int quorum_open(struct vfs_mount *mnt, struct datafs_attr *root)
 {
-	int ret = attach(mnt);
+	int ret = mnt->members ? vfs_join(mnt, mnt->v->mount_ms) : attach_own(mnt);
 
 	if (!ret)
 		ret = find_root(mnt, root);
 	if (ret)
 		quorum_gone(mnt);
+	else
+		vfs_joined(mnt);
 	/* Nobody tells it what is changed before it is in the list. */
-	root->valid_ms = 1;
+	root->valid_ms = mnt->members ? 0 : 1;
 	return ret;
 }
 
 static int quorum_adopt(struct vfs_mount *mnt)
 {
 	struct datafs_attr root;
-	int ret = attach(mnt);
+	int ret;
 
+	/* Who asks something of it first waits for the quorum; nobody else does. */
+	if (mnt->members)
+		return 0;
+	ret = attach_own(mnt);
 	/* It may have been removed, below a mount of it; that is not for us to mind. */
 	if (!ret)
 		find_root(mnt, &root);
@@ -349,7 +139,7 @@ static int quorum_adopt(struct vfs_mount *mnt)
 
 static void quorum_close(struct vfs_mount *mnt)
 {
-	(void)mnt;
+	datafs_quorum_close(atomic_load(&mnt->share));
 }
 
 /* Nothing is known here that could be older than the namespace. */

@@ -8,6 +8,10 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "meta/source.h"
+
+/* Long enough for an election on a machine that has much else to do. */
+#define MOUNT_MS	30000
 
 static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 
@@ -23,6 +27,8 @@ static const char *const under_names[UNDER_NR] = {
 static void mount_free(struct vfs_mount *mnt)
 {
 	mnt->tree->close(mnt);
+	pthread_mutex_destroy(&mnt->joining);
+	free(mnt->members);
 	free(mnt->source);
 	free(mnt->options_text);
 	free(mnt);
@@ -84,6 +90,7 @@ static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
 	mnt->v = v;
 	mnt->id = id;
 	mnt->refs = 1;
+	pthread_mutex_init(&mnt->joining, NULL);
 	mnt->source = strndup(source, source_len);
 	mnt->options_text = strndup(options, options_len);
 	mnt->tree = &vfs_tree_under;
@@ -107,6 +114,14 @@ static void mount_add(struct vfs_mount *mnt)
 	pthread_mutex_unlock(&v->lock);
 }
 
+/* Logged, but for -ENOMEM. */
+static int parse(struct vfs_mount *mnt)
+{
+	int ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
+
+	return !ret && mnt->tree == &vfs_tree_quorum ? vfs_quorum_parse(mnt) : ret;
+}
+
 int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
 			   const uint8_t incarnation[16], const char *source,
 			   const char *options)
@@ -118,7 +133,7 @@ int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
 			strlen(options));
 	if (!mnt)
 		return -ENOMEM;
-	ret = datafs_options_parse(source, options, &mnt->options);
+	ret = parse(mnt);
 	if (!ret)
 		ret = mnt->tree->adopt(mnt);
 	if (ret && ret != -EINVAL && ret != -ENOENT) {
@@ -146,12 +161,12 @@ static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 			text + req->source_len, req->options_len);
 	if (!mnt)
 		return -ENOMEM;
-	ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
+	ret = parse(mnt);
 	if (!ret) {
 		ret = mnt->tree->open(mnt, &rep->root);
 		if (ret)
 			datafs_log(LOG_ERR, "mount %u of %s refused: %s", mnt->id,
-				   mnt->source, strerror(-ret));
+				   mnt->source, vfs_quorum_why(mnt, ret));
 	}
 	if (ret) {
 		mount_free(mnt);
@@ -247,12 +262,15 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 		return ret;
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_mutex_init(&v->quorum_lock, NULL);
+	pthread_mutex_init(&v->remote_lock, NULL);
 	v->pool = cfg->pool;
 	v->dir = strdup(cfg->dir);
+	v->key_file = cfg->key_file ? strdup(cfg->key_file) : NULL;
+	v->mount_ms = MOUNT_MS;
 	v->invalidate = cfg->invalidate;
 	v->arg = cfg->arg;
 	v->streams = datafs_streams_new();
-	if (v->dir && v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)
+	if (v->dir && (v->key_file || !cfg->key_file) && v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)
 		ret = datafs_meta_open(dir, &v->meta);
 	free(dir);
 	if (!ret) {
@@ -263,6 +281,7 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 	if (ret) {
 		datafs_meta_close(v->meta);
 		datafs_streams_free(v->streams);
+		free(v->key_file);
 		free(v->dir);
 		free(v);
 		return ret;
@@ -290,10 +309,16 @@ int datafs_vfs_start(struct datafs_vfs *v)
 
 void datafs_vfs_stop(struct datafs_vfs *v)
 {
-	struct datafs_quorum *q = atomic_load(&v->quorum);
+	struct datafs_quorum *q;
 
+	pthread_mutex_lock(&v->lock);
 	atomic_store(&v->stopping, true);
+	pthread_mutex_unlock(&v->lock);
 	datafs_cache_stop(v->cache);
+	q = atomic_load(&v->quorum);
+	if (q)
+		datafs_quorum_stop(q);
+	q = atomic_load(&v->remote);
 	if (q)
 		datafs_quorum_stop(q);
 }
@@ -311,9 +336,12 @@ void datafs_vfs_close(struct datafs_vfs *v)
 	datafs_cache_close(v->cache);
 	datafs_meta_close(v->meta);
 	datafs_quorum_close(atomic_load(&v->quorum));
+	datafs_quorum_close(atomic_load(&v->remote));
 	datafs_streams_free(v->streams);
+	pthread_mutex_destroy(&v->remote_lock);
 	pthread_mutex_destroy(&v->quorum_lock);
 	pthread_mutex_destroy(&v->lock);
+	free(v->key_file);
 	free(v->dir);
 	free(v);
 }
@@ -330,12 +358,35 @@ unsigned int datafs_vfs_mounts(struct datafs_vfs *v)
 	return n;
 }
 
+bool datafs_vfs_elsewhere(struct datafs_vfs *v, const struct datafs_req *req, const void *body)
+{
+	const struct datafs_mount_req *m = body;
+	char source[DATAFS_SOURCE_MAX + 1];
+	struct vfs_mount *mnt;
+	bool res;
+
+	if (req->opcode == DATAFS_OP_MOUNT) {
+		memcpy(source, m + 1, m->source_len);
+		source[m->source_len] = 0;
+		return datafs_source_kind(source) == DATAFS_SOURCE_QUORUM;
+	}
+	pthread_mutex_lock(&v->lock);
+	for (mnt = v->mounts; mnt; mnt = mnt->next)
+		if (mnt->id == req->mount_id)
+			break;
+	res = mnt ? !!mnt->members : req->opcode == DATAFS_OP_UMOUNT;
+	pthread_mutex_unlock(&v->lock);
+	return res;
+}
+
 static void put_quorum_stats(struct datafs_vfs *v, FILE *f)
 {
-	const struct datafs_quorum *q = atomic_load(&v->quorum);
+	const struct datafs_quorum *q = atomic_load(&v->quorum), *r = atomic_load(&v->remote);
 
-	fprintf(f, "quorum_changes %llu\n", q ? atomic_load(&q->changes) : 0);
-	fprintf(f, "quorum_questions %llu\n", q ? atomic_load(&q->questions) : 0);
+	fprintf(f, "quorum_changes %llu\n", (q ? atomic_load(&q->changes) : 0) +
+		(r ? atomic_load(&r->changes) : 0));
+	fprintf(f, "quorum_questions %llu\n", (q ? atomic_load(&q->questions) : 0) +
+		(r ? atomic_load(&r->questions) : 0));
 	fprintf(f, "quorum_entries %llu\n", q ? atomic_load(&q->entries) : 0);
 	fprintf(f, "quorum_told %llu\n", atomic_load(&v->quorum_told));
 }

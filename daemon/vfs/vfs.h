@@ -22,6 +22,8 @@ struct datafs_vfs;
 struct datafs_vfs_config {
 	const char *dir;	/* exists: meta/, and what the cache makes */
 	uint64_t cache_size;
+	/* A client's, for a quorum elsewhere; read when it is needed. NULL: none */
+	const char *key_file;
 	struct datafs_pool *pool;	/* for what is fetched ahead */
 	/* As in struct datafs_cache_config. */
 	int (*backing_add)(void *arg, int fd, uint32_t id);
@@ -51,7 +53,8 @@ int datafs_vfs_adopt_extent(struct datafs_vfs *v,
 int datafs_vfs_start(struct datafs_vfs *v);
 /*
  * The pool's jobs are about to be the last: what is fetched ahead ends early, and
- * so does what waits for room in the cache, with -ESHUTDOWN. Any thread.
+ * so does what waits for room in the cache or for a quorum elsewhere, with -ESHUTDOWN.
+ * Any thread.
  */
 void datafs_vfs_stop(struct datafs_vfs *v);
 /* Nothing may run any more, the pool's jobs included. */
@@ -82,6 +85,12 @@ struct datafs_call {
  */
 int datafs_vfs_call(struct datafs_vfs *v, struct datafs_call *call);
 void datafs_vfs_finish(struct datafs_vfs *v, struct datafs_call *call);
+
+/*
+ * May the call wait for other machines, for as long as they are away? Of the
+ * UMOUNT of a mount that is not served: it may. Does not block. Any thread.
+ */
+bool datafs_vfs_elsewhere(struct datafs_vfs *v, const struct datafs_req *req, const void *body);
 
 /*
  * Something was changed in the store, and whoever asks for it now sees it, whatever

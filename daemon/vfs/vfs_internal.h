@@ -2,7 +2,9 @@
 /*
  *   vfs.c      mounts, calls, counters
  *   tree_under.c   a mount of an under-store
- *   tree_quorum.c  a mount of a quorum's namespace, and its session
+ *   tree_quorum.c  a mount of a quorum's namespace
+ *   quorum_join.c  ... and which quorum that is
+ *   quorum_session.c  its session there
  *   quorum_names.c, quorum_change.c   what is asked of it, and what changes it
  *   quorum_tell.c  what its other mounts must not believe any more
  *   names.c    lookup, attributes, directories
@@ -66,8 +68,13 @@ struct vfs_mount {
 	uint64_t root;
 
 	/* of vfs_tree_quorum */
-	struct datafs_quorum *quorum;	/* the instance's; NULL: cannot be served */
-	uint64_t session;
+	_Atomic(struct datafs_quorum *) quorum;	/* NULL: not joined; cannot be served */
+	uint64_t session;		/* known before @quorum is */
+	char *members;			/* of one elsewhere; NULL: the instance's own */
+	_Atomic(struct datafs_quorum *) share;	/* of the instance's connection to them */
+	pthread_mutex_t joining;	/* held by an upcall that joins, until it has */
+	atomic_bool damaged;		/* what said which session it has */
+	atomic_bool gone;		/* nothing is waited for any more */
 	atomic_bool ended;	/* the session has, which was logged */
 	atomic_bool untold;	/* something has changed that could not be told */
 
@@ -86,12 +93,17 @@ struct datafs_vfs {
 	void *arg;	/* of @invalidate */
 	atomic_bool stopping;
 
-	char *dir;
+	char *dir, *key_file;
+	uint32_t mount_ms;	/* a MOUNT of a quorum elsewhere waits no longer */
+	pthread_mutex_t remote_lock;	/* held over the making of @remote; name resolution */
+	_Atomic(struct datafs_quorum *) remote;	/* elsewhere; NULL: not needed yet */
 	pthread_mutex_t quorum_lock;	/* held over the making of @quorum */
 	_Atomic(struct datafs_quorum *) quorum;	/* of one, in @dir; NULL: not needed yet */
 
-	pthread_mutex_t lock;	/* protects the list of mounts, their refs */
+	pthread_mutex_t lock;	/* protects the list of mounts, their refs, and is_ending */
 	struct vfs_mount *mounts;
+	struct datafs_job ending;	/* of sessions, in @pool */
+	bool is_ending;
 
 	atomic_ullong upcalls[DATAFS_OP_NR];
 	atomic_ullong under_requests[UNDER_NR];
@@ -156,13 +168,57 @@ extern const struct vfs_tree vfs_tree_under, vfs_tree_quorum;
 /* invalidate.c */
 int vfs_look_again(struct vfs_mount *mnt, uint64_t ino);
 
-/* tree_quorum.c: is it one of vfs_tree_quorum ("HOST,...:/DIR")? */
+/* tree_quorum.c */
+
+/* Is it one of vfs_tree_quorum? */
 bool vfs_quorum_source(const char *source);
+/* What its source says. -EINVAL: logged. */
+int vfs_quorum_parse(struct vfs_mount *mnt);
 /* After all mounts are adopted: what a predecessor may have left undone is done. */
 void vfs_quorum_start(struct datafs_vfs *v);
+/* How long the kernel may believe what is answered of it. */
+static inline uint32_t vfs_quorum_valid(const struct vfs_mount *mnt)
+{
+	return mnt->members ? 0 : DATAFS_FOREVER;
+}
+
+/* quorum_join.c */
+
+/* That of the daemon, made once for the instance. Logged. */
+int vfs_own_quorum(struct datafs_vfs *v, struct datafs_quorum **res);
+/*
+ * The connection to a quorum elsewhere, with these members among those it knows. Key and
+ * names are looked for until they are there. -ESHUTDOWN: @mnt (or NULL) is gone, or the
+ * daemon ends.
+ */
+int vfs_connect_again(struct datafs_vfs *v, const char *members, const struct vfs_mount *mnt,
+		      struct datafs_quorum **res);
+/*
+ * The mount has a session of its quorum elsewhere. @ms: all that is asked of it must be
+ * answered until then, up to vfs_joined(); and key and names be there at once; 0: without
+ * end. -ENOKEY, -EHOSTUNREACH, -ETIMEDOUT, -ESHUTDOWN; -EUCLEAN (logged).
+ */
+int vfs_join(struct vfs_mount *mnt, uint32_t ms);
+void vfs_joined(struct vfs_mount *mnt);
+/* All that waits for a quorum elsewhere for this mount ends, now and later: -ESHUTDOWN. */
+void vfs_leave(struct vfs_mount *mnt);
+/* Whom to ask, joined if need be. -ESTALE: it cannot be served. */
+int vfs_quorum_of(struct vfs_mount *mnt, struct datafs_quorum **res);
+/* For the log. */
+const char *vfs_quorum_why(const struct vfs_mount *mnt, int err);
+
+/* quorum_session.c */
+
+/* mnt->session, of @q, is open. -EUCLEAN: logged. */
+int vfs_session_have(struct vfs_mount *mnt, struct datafs_quorum *q);
+/* It is ended, now or later. */
+void vfs_session_gone(struct vfs_mount *mnt);
+/* Those of mounts that are none any more. */
+void vfs_sessions_clean(struct datafs_vfs *v);
 
 /* quorum_names.c */
-void vfs_quorum_attr(const Metad__Attr *a, struct datafs_attr *attr);
+void vfs_quorum_attr(const struct vfs_mount *mnt, const Metad__Attr *a,
+		     struct datafs_attr *attr);
 int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_getattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call);

@@ -343,6 +343,12 @@ static const char *const daemon_opts[] = {
 	"sync_interval=0x1p3", "page_size=", "page_size", "sync_interval=nan",
 };
 
+static const char *const sources[] = {
+	":/", ":/dir/dir", "h:/", "h:7440:/", "a.b-c_d,10.0.0.1:1,[::1]:65535:/d",
+	"[fe80::1%eth0]:/", "[::1:/", "h,,h:/", "h,h:/", "::1:/", "h:0:/", "h:65536:/",
+	"[]:/", "[::1]x:/", "h x:/", ",:/",
+};
+
 static void options(void)
 {
 	char name[20];
@@ -355,6 +361,11 @@ static void options(void)
 		put(more_mount_opts[i], strlen(more_mount_opts[i]));
 		snprintf(name, sizeof(name), "%zu", i);
 		save("mount_opts", name);
+	}
+	for (i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
+		put(sources[i], strlen(sources[i]));
+		snprintf(name, sizeof(name), "%zu", i);
+		save("source", name);
 	}
 	for (i = 0; i < sizeof(daemon_opts) / sizeof(*daemon_opts); i++) {
 		put(daemon_opts[i], strlen(daemon_opts[i]));

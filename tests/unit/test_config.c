@@ -91,6 +91,10 @@ static void test_config(void **state)
 	assert_int_equal(parse(&cfg, "--cache-size", "99999999999T", NULL, NULL), -EINVAL);
 	assert_int_equal(parse(&cfg, "--ready-fd", "12345", NULL, NULL), -EINVAL);
 	assert_int_equal(parse(&cfg, "--log-level", "loud", NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&cfg, "--key-file", "relative", NULL, NULL), -EINVAL);
+	assert_string_equal(cfg.key_file, DATAFS_KEY_FILE);
+	assert_int_equal(parse(&cfg, "--key-file", "/k", NULL, NULL), 0);
+	assert_string_equal(cfg.key_file, "/k");
 	assert_int_equal(parse(&cfg, "--embedded", "--cache-size", "2g", NULL), 0);
 	assert_true(cfg.embedded);
 	assert_int_equal(cfg.cache_size, 2ull << 30);

@@ -26,8 +26,10 @@
 #include "frontend/frontend.h"
 #include "no_memory.h"
 #include "tmpdir.h"
+#include "vfs/vfs_internal.h"
+#include "wire/keys.h"
 
-static char top[2048], src[2100], cache_dir[2100], sock_path[2100];
+static char top[2048], src[2100], cache_dir[2100], sock_path[2100], key_path[2100];
 static struct datafs_loop *loop;
 static struct datafs_pool *pool;
 static struct datafs_vfs *v;
@@ -123,7 +125,7 @@ static int setup(void **state)
 	const char *base = getenv("TMPDIR");
 	struct datafs_vfs_config cfg = {
 		.dir = cache_dir, .cache_size = 2 * DATAFS_SLAB_SIZE,
-		.backing_add = backing_add, .revoke = send_revoke,
+		.key_file = key_path, .backing_add = backing_add, .revoke = send_revoke,
 	};
 	int sv[2];
 
@@ -137,6 +139,7 @@ static int setup(void **state)
 	snprintf(src, sizeof(src), "%s/src", top);
 	snprintf(cache_dir, sizeof(cache_dir), "%s/cache", top);
 	snprintf(sock_path, sizeof(sock_path), "%s/s.sock", top);
+	snprintf(key_path, sizeof(key_path), "%s/key", top);
 	if (mkdir(src, 0755) || mkdir(cache_dir, 0755) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv))
 		return -1;
@@ -355,6 +358,74 @@ static void test_no_memory(void **state)
 	}
 	atomic_store(&no_memory, false);
 	assert_int_equal(datafs_vfs_mounts(v), 0);
+}
+
+/* Nobody listens at the discard port of this machine. */
+#define NOBODY	"127.0.0.1:9:/"
+#define WAITING	100
+
+static void make_key(void)
+{
+	struct datafs_keys keys = { .holder = DATAFS_ROLE_CLIENT, .node = 7, .n = 1 };
+
+	memset(keys.cluster, 0xc1, sizeof(keys.cluster));
+	keys.key[0].id = 1;
+	memset(keys.key[0].key, 0x41, sizeof(keys.key[0].key));
+	assert_int_equal(datafs_keys_store(&keys, key_path, false), 0);
+}
+
+/* However many wait for other machines, nobody else does. */
+static void test_elsewhere(void **state)
+{
+	static const uint8_t incarnation[16] = { 7 };
+	struct msg m = { .len = 0 };
+	uint64_t root, id;
+
+	(void)state;
+	make_key();
+	v->mount_ms = 60000;
+	assert_int_equal(datafs_vfs_adopt_mount(v, 2, incarnation, NOBODY, ""), 0);
+	for (id = 1; id <= WAITING; id++)
+		add(&m, DATAFS_OP_GETATTR, id, 1, NULL, 0)->mount_id = 2;
+	put(&m);
+	add_mount(&m, 500, NOBODY);
+	((struct datafs_req *)m.buf)->mount_id = 3;
+	put(&m);
+	root = mount_it();
+	m.len = 0;
+	add(&m, DATAFS_OP_GETATTR, 600, root, NULL, 0);
+	put(&m);
+	assert_int_equal(get(&m, &id), 0);
+	assert_int_equal(id, 600);
+	m.len = 0;
+	add(&m, DATAFS_OP_UMOUNT, 601, 0, NULL, 0);
+	put(&m);
+	assert_int_equal(get(&m, &id), 0);
+	assert_int_equal(id, 601);
+	/* The daemon ends: the next one is asked again. */
+	unanswered = true;
+}
+
+/* In order there, too: a MOUNT that is given up, and what ends it. */
+static void test_elsewhere_order(void **state)
+{
+	struct msg m = { .len = 0 };
+	uint64_t id;
+	bool ever;
+
+	(void)state;
+	make_key();
+	v->mount_ms = 300;
+	add_mount(&m, 1, NOBODY);
+	add(&m, DATAFS_OP_UMOUNT, 2, 0, NULL, 0);
+	put(&m);
+	assert_int_equal(get(&m, &id), -EHOSTUNREACH);
+	assert_int_equal(id, 1);
+	assert_int_equal(get(&m, &id), 0);
+	assert_int_equal(id, 2);
+	for (int i = 0; i < 100 && datafs_frontend_mounted(f, &ever); i++)
+		usleep(10000);
+	assert_false(datafs_frontend_mounted(f, &ever));
 }
 
 static void test_malformed(void **state)
@@ -601,6 +672,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_requests), T(test_mount_order), T(test_no_memory),
+		T(test_elsewhere), T(test_elsewhere_order),
 		T(test_malformed), T(test_garbage), T(test_socket),
 		T(test_full), T(test_missed), T(test_lost),
 	};

@@ -177,6 +177,36 @@ static void test_foreign_session(void **state)
 	assert_int_equal(session_files(), 0);
 }
 
+static unsigned int opens;
+
+/* The first one that is chosen is somebody else's. */
+static int open_theirs(struct datafs_quorum *q, const Metad__Command *cmd, Metad__Result **res)
+{
+	int ret = real_ops->change(q, cmd, res);
+
+	if (!ret && cmd->op_case == METAD__COMMAND__OP_SESSION_OPEN && !opens++)
+		(*res)->error = EALREADY;
+	return ret;
+}
+
+static void test_chosen_twice(void **state)
+{
+	struct datafs_quorum *q = atomic_load(&v->quorum);
+	struct datafs_quorum_ops ops = *q->ops;
+	struct datafs_attr a;
+
+	(void)state;
+	real_ops = q->ops;
+	ops.change = open_theirs;
+	opens = 0;
+	q->ops = &ops;
+	assert_int_equal(mount_quorum(3, ":/", &a), 0);
+	assert_int_equal(opens, 2);
+	q->ops = real_ops;
+	umount_id(3);
+	assert_int_equal(session_files(), 1);
+}
+
 /* Somebody has ended it. */
 static void test_ended_session(void **state)
 {
@@ -212,6 +242,7 @@ int main(void)
 		CHANGES_TEST(test_taken_over),
 		CHANGES_TEST(test_foreign_session),
 		CHANGES_TEST(test_ended_session),
+		CHANGES_TEST(test_chosen_twice),
 	};
 
 	return cmocka_run_group_tests_name("vfs_session", tests, NULL, NULL);
