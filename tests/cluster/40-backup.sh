@@ -177,6 +177,10 @@ check "another is made to join" "$BIN/datafs-metad" --config "$D/6.conf" --join
 member_start 6
 check "it is added" new_meta add 6 "${at[5]}"
 check "it gets a vote" new_meta promote 6
+check "the new one is backed up, right after a change of who is in it" new_meta backup "$D/c"
+"$BIN/datafs" key new "$D/third.key" > /dev/null
+check "... and can be restored" eval \
+	'"$BIN/datafs" meta restore "$D/c" "$D/r7" 7 127.0.0.1:1 --key-file "$D/third.key" > /dev/null 2>&1'
 check "the two take changes" eval '"$PROG/metaload" "$NEW" "$D/new.key" 2 4 "$SEED" < /dev/null > "$D/load.out"'
 check "members of the new quorum end" eval 'sleep 1; member_end 6 TERM && [ $status -eq 0 ] && member_end 5 TERM && [ $status -eq 0 ]'
 check "both have the same state" [ "$(sum "$D/r5")" = "$(sum "$D/r6")" ]
