@@ -48,9 +48,10 @@ test_src := $(sort $(wildcard tests/unit/test_*.c))
 test_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(test_src))
 units := $(notdir $(wildcard systemd/*.service))
 cluster_prog := $(patsubst tests/cluster/prog/%.c,$(B)/tests/cluster/%,$(wildcard tests/cluster/prog/*.c))
+bench_prog := $(patsubst tests/bench/prog/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/prog/*.c))
 vm_prog := $(patsubst tests/vm/prog/%.c,$(B)/tests/vm/%,$(wildcard tests/vm/prog/*.c))
 
-.PHONY: help all modules daemon utils tests unit unit-bin unit-run fuzz clean install
+.PHONY: help all modules daemon utils tests bench unit unit-bin unit-run fuzz clean install
 help:
 	@echo 'make all       the module, the daemon and the utilities'
 	@echo 'make modules   build/kmod-VERSION/datafs.ko'
@@ -61,6 +62,7 @@ help:
 	@echo 'make utils     build/mount.datafs, build/datafs'
 	@echo 'make tests     build/tests/vm/, what tests/vm runs in a guest, and'
 	@echo '               build/tests/cluster/'
+	@echo 'make bench     build/tests/bench/, what tests/bench/meta runs'
 	@echo 'make unit      run the unit tests under the address and'
 	@echo '               undefined-behaviour sanitizers'
 	@echo 'make fuzz      fuzz the parsers, each for FUZZ_SECONDS (20), with clang'
@@ -162,6 +164,21 @@ $(B)/tests/cluster/%: $(B)/obj/tests/cluster/prog/%.o $(daemon_lib)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 		$(filter %.a,$^) $(LIBS)
+
+bench: $(bench_prog)
+
+# It speaks gRPC to etcd; nothing else here needs libnghttp2.
+build/proto/etcd.pb-c.c build/proto/etcd.pb-c.h &: tests/bench/prog/etcd.proto
+	@mkdir -p build/proto
+	protoc-c --c_out=build/proto -Itests/bench/prog $<
+$(B)/obj/tests/bench/prog/etcdbench.o: | build/proto/etcd.pb-c.h
+$(B)/tests/bench/etcdbench: $(call obj,build/proto/etcd.pb-c.c)
+$(B)/tests/bench/etcdbench: bench_libs := $(shell pkg-config --libs libnghttp2 2>/dev/null)
+
+$(B)/tests/bench/%: $(B)/obj/tests/bench/prog/%.o $(daemon_lib)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+		$(filter %.a,$^) $(LIBS) $(bench_libs)
 
 # It reads what the daemon keeps.
 $(B)/tests/vm/steal: $(B)/obj/tests/vm/prog/steal.o $(daemon_lib)

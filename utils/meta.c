@@ -9,25 +9,15 @@
 
 #include "base/log.h"
 #include "meta.h"
-#include "meta/remote.h"
+#include "meta_internal.h"
 #include "report.h"
 #include "wire/address.h"
 
-#define STATUS_MS	3000	/* a member that says nothing meanwhile is down */
 #define CHANGE_MS	60000
 #define NODE		1u	/* with authentication off: any number will do */
 
-struct request {
-	struct datafs_remote *r;
-	const char *members, *key_file;
-	char cluster[2 * DATAFS_CLUSTER_LEN + 1];
-	bool spare;
-	uint64_t id;
-	const char *address;
-};
-
-static int call(const struct request *q, int member, const Metad__Admin *admin, uint32_t ms,
-		Metad__Reply **res)
+int meta_call(const struct meta_request *q, int member, const Metad__Admin *admin, uint32_t ms,
+	      Metad__Reply **res)
 {
 	Metad__Ask ask = METAD__ASK__INIT;
 	uint8_t *buf;
@@ -66,7 +56,7 @@ static void print_servers(const Metad__Status *s)
 }
 
 /* Of all that were named; of those that answer, who is in the quorum, of the last one. */
-static int cmd_status(struct request *q)
+static int cmd_status(struct meta_request *q)
 {
 	Metad__StatusAsk status = METAD__STATUS_ASK__INIT;
 	Metad__Admin admin = METAD__ADMIN__INIT;
@@ -76,7 +66,7 @@ static int cmd_status(struct request *q)
 	admin.of_case = METAD__ADMIN__OF_STATUS;
 	admin.status = &status;
 	for (unsigned int i = 0; i < datafs_remote_members(q->r); i++) {
-		ret = call(q, (int)i, &admin, STATUS_MS, &reply);
+		ret = meta_call(q, (int)i, &admin, META_STATUS_MS, &reply);
 		if (i)
 			putchar('\n');
 		if (ret || !reply->status) {
@@ -93,7 +83,7 @@ static int cmd_status(struct request *q)
 	return answered ? 0 : DATAFS_EXIT_FAIL;
 }
 
-static const char *why(uint32_t error)
+const char *meta_why(uint32_t error)
 {
 	switch (error) {
 	case EACCES:
@@ -115,7 +105,7 @@ static const char *why(uint32_t error)
 	}
 }
 
-static int change(struct request *q, Metad__Admin__OfCase of)
+static int change(struct meta_request *q, Metad__Admin__OfCase of)
 {
 	Metad__Change change = METAD__CHANGE__INIT;
 	Metad__Admin admin = METAD__ADMIN__INIT;
@@ -129,57 +119,66 @@ static int change(struct request *q, Metad__Admin__OfCase of)
 	admin.of_case = of;
 	/* all changes are at one place of the union */
 	admin.add = &change;
-	ret = call(q, DATAFS_REMOTE_LEADER, &admin, CHANGE_MS, &reply);
+	ret = meta_call(q, DATAFS_REMOTE_LEADER, &admin, CHANGE_MS, &reply);
 	if (ret) {
 		warnx("%s", ret == -ETIMEDOUT ?
 		      "no answer; whether it is done `datafs meta status` tells" : strerror(-ret));
 		return DATAFS_EXIT_FAIL;
 	}
 	if (reply->error)
-		warnx("member %llu: %s", (unsigned long long)q->id, why(reply->error));
+		warnx("member %llu: %s", (unsigned long long)q->id, meta_why(reply->error));
 	ret = reply->error ? DATAFS_EXIT_FAIL : 0;
 	metad__reply__free_unpacked(reply, NULL);
 	return ret;
 }
 
-static int cmd_add(struct request *q)
+static int cmd_add(struct meta_request *q)
 {
 	return change(q, METAD__ADMIN__OF_ADD);
 }
 
-static int cmd_promote(struct request *q)
+static int cmd_promote(struct meta_request *q)
 {
 	return change(q, METAD__ADMIN__OF_PROMOTE);
 }
 
-static int cmd_demote(struct request *q)
+static int cmd_demote(struct meta_request *q)
 {
 	return change(q, METAD__ADMIN__OF_DEMOTE);
 }
 
-static int cmd_remove(struct request *q)
+static int cmd_remove(struct meta_request *q)
 {
 	return change(q, METAD__ADMIN__OF_REMOVE);
 }
 
-static int cmd_transfer(struct request *q)
+static int cmd_transfer(struct meta_request *q)
 {
 	return change(q, METAD__ADMIN__OF_TRANSFER);
 }
 
-/* What follows the command's name: nothing, N, or N HOST:PORT. */
+/*
+ * What follows the command's name: a letter each, of N (a member's number), A (HOST:PORT),
+ * F (a file), D (a directory).
+ */
 static const struct command {
-	const char *name, *args, *what;
-	int id, address;	/* 1: needed, 0: not */
-	int (*run)(struct request *q);
+	const char *name, *args, *what, *takes;
+	bool offline;		/* no quorum is asked */
+	int (*run)(struct meta_request *q);
 } commands[] = {
-	{ "status", "", "each member, as it sees the quorum", 0, 0, cmd_status },
+	{ "status", "", "each member, as it sees the quorum", "", false, cmd_status },
 	{ "add", "N HOST:PORT", "a member that was made with --join: gets the log, has no vote",
-	  1, 1, cmd_add },
-	{ "promote", "N", "gets a vote, once its log has caught up", 1, 0, cmd_promote },
-	{ "demote", "N", "has no vote any more (--spare: gets no log either)", 1, 0, cmd_demote },
-	{ "remove", "N", "is no member any more; not the leader", 1, 0, cmd_remove },
-	{ "transfer", "N", "leads, from now on", 1, 0, cmd_transfer },
+	  "NA", false, cmd_add },
+	{ "promote", "N", "gets a vote, once its log has caught up", "N", false, cmd_promote },
+	{ "demote", "N", "has no vote any more (--spare: gets no log either)", "N", false,
+	  cmd_demote },
+	{ "remove", "N", "is no member any more; not the leader", "N", false, cmd_remove },
+	{ "transfer", "N", "leads, from now on", "N", false, cmd_transfer },
+	{ "backup", "FILE", "all that was acknowledged by now, in one file", "F", false,
+	  meta_backup },
+	{ "restore", "FILE DIR N HOST:PORT",
+	  "makes of it the first member of a new quorum, with a new key file", "FDNA", true,
+	  meta_restore },
 };
 
 #define NCOMMANDS	(sizeof(commands) / sizeof(*commands))
@@ -189,14 +188,15 @@ static int usage(void)
 	size_t i;
 
 	fputs("usage: datafs meta COMMAND [ARGUMENT]... --members HOST:PORT,...\n"
-	      "                   --key-file FILE | --no-authentication CLUSTER\n", stderr);
+	      "                   --key-file FILE | --no-authentication CLUSTER\n"
+	      "  (restore: without --members)\n", stderr);
 	for (i = 0; i < NCOMMANDS; i++)
-		fprintf(stderr, "  %-9s%-13s%s\n", commands[i].name, commands[i].args,
+		fprintf(stderr, "  %-9s%-22s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
 	return DATAFS_EXIT_USAGE;
 }
 
-static int load_keys(const struct request *q, struct datafs_keys *keys)
+static int load_keys(const struct meta_request *q, struct datafs_keys *keys)
 {
 	uint8_t cluster[DATAFS_CLUSTER_LEN];
 	unsigned int byte;
@@ -214,26 +214,32 @@ static int load_keys(const struct request *q, struct datafs_keys *keys)
 	return 0;
 }
 
-static bool parse_one(struct request *q, const struct command *c, const char *arg, int *place)
+static bool parse_one(struct meta_request *q, char kind, const char *arg)
 {
 	char *end;
 
-	switch ((*place)++) {
-	case 0:
+	switch (kind) {
+	case 'N':
 		errno = 0;
 		q->id = strtoull(arg, &end, 10);
-		return c->id && !errno && !*end && *arg >= '0' && *arg <= '9';
-	case 1:
+		return !errno && !*end && *arg >= '0' && *arg <= '9';
+	case 'A':
 		q->address = arg;
-		return c->address && !datafs_address_check(arg, false);
+		return !datafs_address_check(arg, false);
+	case 'F':
+		q->file = arg;
+		return *arg;
+	case 'D':
+		q->dir = arg;
+		return *arg;
 	default:
 		return false;
 	}
 }
 
-static bool parse(struct request *q, const struct command *c, int argc, char **argv)
+static bool parse(struct meta_request *q, const struct command *c, int argc, char **argv)
 {
-	int place = 0;
+	const char *next = c->takes;
 
 	for (int i = 2; i < argc; i++) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -241,7 +247,7 @@ static bool parse(struct request *q, const struct command *c, int argc, char **a
 		if (!strcmp(argv[i], "--spare")) {
 			q->spare = true;
 		} else if (strncmp(argv[i], "--", 2)) {
-			if (!parse_one(q, c, argv[i], &place))
+			if (!*next || !parse_one(q, *next++, argv[i]))
 				return false;
 		} else if (!value) {
 			return false;
@@ -256,10 +262,10 @@ static bool parse(struct request *q, const struct command *c, int argc, char **a
 			return false;
 		}
 	}
-	return place == c->id + c->address && q->members && !q->key_file == !!*q->cluster;
+	return !*next && !q->members == c->offline && !q->key_file == !!*q->cluster;
 }
 
-static int run(struct request *q, const struct command *c)
+static int run(struct meta_request *q, const struct command *c)
 {
 	struct datafs_remote_config cfg = { .members = q->members, .node = NODE };
 	struct datafs_keys keys;
@@ -268,8 +274,9 @@ static int run(struct request *q, const struct command *c)
 	datafs_log_set_level(LOG_ERR);
 	if (load_keys(q, &keys))
 		return DATAFS_EXIT_FAIL;
+	memcpy(q->cluster_id, keys.cluster, sizeof(q->cluster_id));
 	cfg.keys = &keys;
-	ret = datafs_remote_open(&cfg, &q->r);
+	ret = c->offline ? 0 : datafs_remote_open(&cfg, &q->r);
 	datafs_keys_wipe(&keys);
 	if (ret)
 		return DATAFS_EXIT_FAIL;
@@ -280,7 +287,7 @@ static int run(struct request *q, const struct command *c)
 
 int datafs_meta_command(int argc, char **argv)
 {
-	struct request q = { 0 };
+	struct meta_request q = { 0 };
 	size_t i;
 
 	for (i = 0; argc > 1 && i < NCOMMANDS; i++)

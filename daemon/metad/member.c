@@ -206,6 +206,7 @@ static void drop_all(struct datafs_member *m, int err)
 	datafs_member_drop_ops(m, err, err);
 	datafs_member_drop_reads(m, err);
 	datafs_member_drop_change(m, err);
+	datafs_member_drop_backups(m, err);
 }
 
 /* All that can be done without anything new. */
@@ -235,7 +236,7 @@ static void settle(struct datafs_member *m)
 static bool answer(struct datafs_member *m)
 {
 	return datafs_member_answer(m) || datafs_member_answer_reads(m) ||
-	       datafs_member_answer_change(m);
+	       datafs_member_answer_change(m) || datafs_member_answer_backup(m);
 }
 
 void datafs_member_run(struct datafs_member *m)
@@ -341,6 +342,8 @@ int datafs_member_open(const struct datafs_member_config *cfg, struct datafs_mem
 	TAILQ_INIT(&m->proposals);
 	TAILQ_INIT(&m->ops_done);
 	TAILQ_INIT(&m->reads_done);
+	TAILQ_INIT(&m->backups);
+	TAILQ_INIT(&m->backups_done);
 	TAILQ_INIT(&m->reads.fresh);
 	TAILQ_INIT(&m->reads.asked);
 	TAILQ_INIT(&m->reads.known);

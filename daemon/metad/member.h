@@ -59,6 +59,9 @@
  */
 #define DATAFS_MEMBER_FETCH_MS		5000
 #define DATAFS_MEMBER_PIECE_MS		1000
+/* A snapshot for a backup of which no piece is asked for so long may go. */
+#define DATAFS_MEMBER_HOLD_MS		30000
+#define DATAFS_MEMBER_HOLDS		4u	/* such snapshots at once */
 /* Entries sent and not acknowledged yet; libraft's 32 halves the throughput. */
 #define DATAFS_MEMBER_INFLIGHT		512
 #define DATAFS_MEMBER_SEND_FRAMES	4u	/* to one member at once */
@@ -321,5 +324,28 @@ long datafs_member_piece(struct datafs_member *m, const struct datafs_raft_piece
  */
 void datafs_member_fetched(struct datafs_member *m, uint64_t token, int err,
 			   const void *buf, size_t len);
+
+/* A snapshot that is asked for, with all that is applied by then. */
+struct datafs_member_backup {
+	/*
+	 * 0: it is there, and its pieces can be had; -ENOSPC, -EDQUOT, -EIO; -EBUSY: too
+	 * many are kept; -EAGAIN: it was replaced at once, ask again.
+	 */
+	void (*done)(struct datafs_member_backup *b, int err);
+	/* Of the snapshot; the manifest is valid in the call of done. */
+	uint64_t index, term;
+	const void *manifest;
+	size_t len;
+
+	/* the member's */
+	TAILQ_ENTRY(datafs_member_backup) next;
+	int err;
+};
+
+/* Behind datafs_member_read() it has all that was acknowledged. 0: done will be called. -EIO. */
+int datafs_member_backup(struct datafs_member *m, struct datafs_member_backup *b);
+/* As datafs_member_piece(), of such a snapshot. -ESTALE: it is not kept any more. */
+long datafs_member_backup_piece(struct datafs_member *m, const struct datafs_raft_piece *piece,
+				void *buf);
 
 #endif

@@ -268,8 +268,8 @@ void datafs_member_snap_offer(struct datafs_member *m, uint64_t from,
 		fetch_failed(m, err);
 }
 
-long datafs_member_piece(struct datafs_member *m, const struct datafs_raft_piece *piece,
-			 void *buf)
+long datafs_member_read_piece(struct datafs_member *m, const struct datafs_raft_piece *piece,
+			      void *buf)
 {
 	char path[DATAFS_SNAP_PATH], file[DATAFS_SNAP_PATH + DATAFS_MANIFEST_NAME_MAX + 2];
 	ssize_t n;
@@ -287,11 +287,19 @@ long datafs_member_piece(struct datafs_member *m, const struct datafs_raft_piece
 	n = pread(fd, buf, piece->len, (off_t)piece->off);
 	err = n < 0 ? -errno : 0;
 	close(fd);
-	if (!err) {
+	return err ? err : n;
+}
+
+long datafs_member_piece(struct datafs_member *m, const struct datafs_raft_piece *piece,
+			 void *buf)
+{
+	long n = datafs_member_read_piece(m, piece, buf);
+
+	if (n >= 0) {
 		m->served = piece->index;
 		m->served_at = m->cfg.now(m->cfg.ctx);
 	}
-	return err ? err : n;
+	return n;
 }
 
 bool datafs_member_serves(const struct datafs_member *m, uint64_t index)

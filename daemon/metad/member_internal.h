@@ -9,6 +9,7 @@
  *	member_read.c	reads
  *	member_snap.c	snapshots: taken, installed
  *	member_fetch.c	their files: from others, and to them
+ *	member_backup.c	those that an operator takes away
  *	member_change.c	who is in the quorum
  *
  * What happens is queued as an event, and datafs_member_run() takes one after the
@@ -152,6 +153,13 @@ struct fetch {
 	int fd;
 };
 
+/* A snapshot that is kept for a backup: its index, 0: none; when it was last asked for. */
+struct hold {
+	uint64_t index, at;
+};
+
+TAILQ_HEAD(backup_list, datafs_member_backup);
+
 struct datafs_member {
 	struct datafs_member_config cfg;
 	struct raft raft;
@@ -184,6 +192,8 @@ struct datafs_member {
 	uint64_t fetch_again;		/* no other before, after one has failed */
 	uint64_t served, served_at;	/* which snapshot somebody fetches */
 	bool restore;			/* the snapshot, before anything is applied */
+	struct backup_list backups, backups_done;
+	struct hold holds[DATAFS_MEMBER_HOLDS];
 
 	struct datafs_member_change *change, *change_done;
 	uint64_t hurried;		/* who is to lead was told at this entry */
@@ -261,6 +271,17 @@ void datafs_member_fetch_time(struct datafs_member *m);
 uint64_t datafs_member_fetch_deadline(const struct datafs_member *m);
 /* Somebody fetches snapshot @index from here. */
 bool datafs_member_serves(const struct datafs_member *m, uint64_t index);
+
+/* As it is on the disk, whoever asks. */
+long datafs_member_read_piece(struct datafs_member *m, const struct datafs_raft_piece *piece,
+			      void *buf);
+
+/* member_backup.c */
+/* Those that have their snapshot now are done. True: others wait for one. */
+bool datafs_member_backups(struct datafs_member *m);
+void datafs_member_drop_backups(struct datafs_member *m, int err);
+bool datafs_member_answer_backup(struct datafs_member *m);
+bool datafs_member_holds(const struct datafs_member *m, uint64_t index);
 
 /* member_change.c */
 void datafs_member_changes(struct datafs_member *m);

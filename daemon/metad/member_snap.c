@@ -64,7 +64,8 @@ static void remove_old(struct datafs_member *m, uint64_t before, uint64_t keep)
 		char path[DATAFS_SNAP_PATH];
 
 		if (sscanf(e->d_name, "snap-%llu-%llu", &index, &term) != 2 ||
-		    index == before || index >= keep || datafs_member_serves(m, index))
+		    index == before || index >= keep || datafs_member_serves(m, index) ||
+		    datafs_member_holds(m, index))
 			continue;
 		if (snprintf(path, sizeof(path), "%s/%s", m->cfg.snapshots, e->d_name) <
 		    (int)sizeof(path))
@@ -323,6 +324,7 @@ static void take_failed(struct datafs_member *m, int err)
 	sums_end(&m->snap_write);
 	m->snap_write.active = false;
 	snap_clear(&m->snap_write.snap);
+	datafs_member_drop_backups(m, err);
 	if (err != -ENOSPC && err != -EDQUOT) {
 		datafs_member_halt(m, err, "no snapshot can be taken");
 		return;
@@ -379,18 +381,8 @@ static void take_more(struct datafs_member *m)
  * After a restart that can be one which is not applied yet, and the state can have more
  * than what is known to be committed: it would be more than the snapshot says.
  */
-static bool time_to_take(const struct datafs_member *m)
+static bool can_take(const struct datafs_member *m)
 {
-	uint64_t since = m->applied - m->snap.index, bytes = m->applied_bytes;
-
-	if ((since < m->cfg.threshold && bytes < DATAFS_MEMBER_SNAPSHOT_BYTES) ||
-	    m->cfg.now(m->cfg.ctx) < m->snap_again)
-		return false;
-	/* who fetches the last one needs the log behind it, but not for ever */
-	if (since / PATIENCE < m->cfg.threshold &&
-	    bytes / PATIENCE < DATAFS_MEMBER_SNAPSHOT_BYTES &&
-	    datafs_member_serves(m, m->snap.index))
-		return false;
 	return !m->halted && !m->snap_write.active && !m->raft.snapshot.installing &&
 	       !m->fetch.active &&
 	       !m->restore && m->applied > m->snap.index &&
@@ -400,9 +392,24 @@ static bool time_to_take(const struct datafs_member *m)
 	       datafs_log_get(&m->log, m->applied);
 }
 
+static bool time_to_take(const struct datafs_member *m)
+{
+	uint64_t since = m->applied - m->snap.index, bytes = m->applied_bytes;
+
+	if ((since < m->cfg.threshold && bytes < DATAFS_MEMBER_SNAPSHOT_BYTES) ||
+	    m->cfg.now(m->cfg.ctx) < m->snap_again)
+		return false;
+	/* who fetches the last one needs the log behind it, but not for ever */
+	return since / PATIENCE >= m->cfg.threshold ||
+	       bytes / PATIENCE >= DATAFS_MEMBER_SNAPSHOT_BYTES ||
+	       !datafs_member_serves(m, m->snap.index);
+}
+
 void datafs_member_snaps(struct datafs_member *m)
 {
-	if (time_to_take(m))
+	bool wanted = datafs_member_backups(m);
+
+	if (can_take(m) && (wanted || time_to_take(m)))
 		take(m);
 	if (m->snap_write.summing)
 		take_more(m);

@@ -100,6 +100,12 @@ void server_admin(struct ask *a)
 	case METAD__ADMIN__OF_REMOVE:
 		do_change(a, DATAFS_CHANGE_REMOVE, admin->remove);
 		break;
+	case METAD__ADMIN__OF_BACKUP:
+		server_backup(a);
+		break;
+	case METAD__ADMIN__OF_PIECE:
+		server_backup_piece(a);
+		break;
 	case METAD__ADMIN__OF_TRANSFER:
 		server_ask_end(a, -datafs_member_transfer(a->s->member, admin->transfer->id));
 		break;

@@ -10,6 +10,7 @@
  *	server_peers.c	... whom to be connected to
  *	server_ask.c	what clients ask, from the call to the reply
  *	server_admin.c	... who is in the quorum
+ *	server_backup.c	... its state, to take away
  */
 #ifndef DATAFS_SERVER_INTERNAL_H
 #define DATAFS_SERVER_INTERNAL_H
@@ -63,6 +64,7 @@ struct ask {
 		struct datafs_member_op op;
 		struct datafs_member_read read;
 		struct datafs_member_change change;
+		struct datafs_member_backup backup;
 	};
 	uint8_t *reply;			/* a packed Reply; NULL: @error is all */
 	size_t reply_len;
@@ -193,5 +195,16 @@ void server_ask_reply(struct ask *a, const Metad__Reply *reply);
 
 /* server_admin.c: on the raft thread. */
 void server_admin(struct ask *a);
+
+/* server_backup.c: on the raft thread. */
+void server_backup(struct ask *a);
+void server_backup_piece(struct ask *a);
+
+/* server_make.c */
+/* What is below the member's directory @new, which is there, with raft/ and snapshots/. */
+typedef int (*server_fill)(const char *new, void *arg);
+/* All of @dir, which is empty or not there, or nothing. 0, or an error that was logged. */
+int server_make_dir(const char *dir, server_fill fill, void *arg);
+int server_remove_tree(const char *path);
 
 #endif

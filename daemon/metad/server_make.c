@@ -93,20 +93,24 @@ static int sync_above(const char *dir)
 	return sync_dir(above);
 }
 
-static int make_in(const char *new, const char *dir, uint64_t id,
-		   const struct raft_configuration *conf)
+int server_remove_tree(const char *path)
+{
+	return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static int make_in(const char *new, const char *dir, server_fill fill, void *arg)
 {
 	char path[4096 + 16];
 	int err;
 
-	nftw(new, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	server_remove_tree(new);
 	snprintf(path, sizeof(path), "%s/snapshots", new);
 	err = datafs_mkdirs(path, 0700);
 	snprintf(path, sizeof(path), "%s/raft", new);
 	if (!err)
 		err = datafs_mkdirs(path, 0700);
 	if (!err)
-		err = make_log(path, id, conf);
+		err = fill(new, arg);
 	if (!err)
 		err = sync_dir(path);
 	if (!err)
@@ -114,7 +118,7 @@ static int make_in(const char *new, const char *dir, uint64_t id,
 	if (!err && rename(new, dir))
 		err = -errno;
 	if (err)
-		nftw(new, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		server_remove_tree(new);
 	return err ? err : sync_above(dir);
 }
 
@@ -128,10 +132,8 @@ static int first_conf(uint64_t id, const struct datafs_raft_peer *peers, unsigne
 	return i == n ? -EINVAL : datafs_raft_conf_first(peers, n, res);
 }
 
-int datafs_server_make(const char *dir, uint64_t id, const struct datafs_raft_peer *peers,
-		       unsigned int n)
+int server_make_dir(const char *dir, server_fill fill, void *arg)
 {
-	struct raft_configuration conf;
 	char new[4096];
 	bool empty;
 	int err;
@@ -145,16 +147,42 @@ int datafs_server_make(const char *dir, uint64_t id, const struct datafs_raft_pe
 	}
 	if (snprintf(new, sizeof(new), "%s.new", dir) >= (int)sizeof(new))
 		return -ENAMETOOLONG;
+	err = make_in(new, dir, fill, arg);
+	if (err)
+		datafs_log(LOG_ERR, "%s: cannot be made: %s", dir, strerror(-err));
+	return err;
+}
+
+/* A log for @id. */
+struct new_log {
+	uint64_t id;
+	const struct raft_configuration *conf;
+};
+
+static int fill_log(const char *new, void *arg)
+{
+	const struct new_log *log = arg;
+	char path[4096 + 16];
+
+	snprintf(path, sizeof(path), "%s/raft", new);
+	return make_log(path, log->id, log->conf);
+}
+
+int datafs_server_make(const char *dir, uint64_t id, const struct datafs_raft_peer *peers,
+		       unsigned int n)
+{
+	struct raft_configuration conf;
+	struct new_log log = { id, n ? &conf : NULL };
+	int err;
+
 	err = n ? first_conf(id, peers, n, &conf) : 0;
 	if (err) {
 		datafs_log(LOG_ERR, "the members of the new quorum do not make sense: each id and each address once, and %llu among them",
 			   (unsigned long long)id);
 		return err;
 	}
-	err = make_in(new, dir, id, n ? &conf : NULL);
+	err = server_make_dir(dir, fill_log, &log);
 	if (n)
 		raft_configuration_close(&conf);
-	if (err)
-		datafs_log(LOG_ERR, "%s: cannot be made: %s", dir, strerror(-err));
 	return err;
 }

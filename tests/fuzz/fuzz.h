@@ -48,6 +48,9 @@ ssize_t __wrap_write(int fd, const void *buf, size_t len);
 /* seeds_raft.c: those of raft_message. */
 void raft_seeds(const char *dir);
 
+/* seeds_backup.c: those of backup. */
+void seeds_backup(void);
+
 /* seeds_ask.c: those of ask; seeds_entry.c has their commands. */
 void seeds_ask(void);
 /* A packed entry with command @i, to be freed; NULL: there are no more. */

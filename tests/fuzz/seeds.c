@@ -473,5 +473,6 @@ int main(int argc, char **argv)
 	seeds_entry();
 	raft_seeds(dir);
 	seeds_ask();
+	seeds_backup();
 	return 0;
 }

@@ -63,18 +63,26 @@ static void queries(void)
 static void admins(void)
 {
 	Metad__StatusAsk status = METAD__STATUS_ASK__INIT;
+	Metad__BackupAsk backup = METAD__BACKUP_ASK__INIT;
+	Metad__Piece piece = METAD__PIECE__INIT;
 	Metad__Change change = METAD__CHANGE__INIT;
 
+	piece.has_index = piece.has_len = true;
+	piece.file = "000005.ldb";
 	change.has_id = change.has_standby = true;
 	change.id = 4;
 	change.address = "127.0.0.1:7440";
-	for (size_t i = 1; i <= 6; i++) {
+	for (size_t i = 1; i <= 8; i++) {
 		Metad__Admin admin = METAD__ADMIN__INIT;
 		Metad__Ask ask = METAD__ASK__INIT;
 
 		admin.of_case = (Metad__Admin__OfCase)i;
 		if (i == 1)
 			admin.status = &status;
+		else if (i == METAD__ADMIN__OF_BACKUP)
+			admin.backup = &backup;
+		else if (i == METAD__ADMIN__OF_PIECE)
+			admin.piece = &piece;
 		else
 			admin.add = &change;
 		ask.what_case = METAD__ASK__WHAT_ADMIN;

@@ -2,7 +2,7 @@
 /*
  * metasum DB...: what is in each member's database, as a line "RECORDS CRC32C
  * INDEX": the same state is the same number. Index and term of the last entry are not
- * in the sum: an election adds an entry that changes nothing.
+ * in the sum: an election adds an entry that changes nothing; nor is the cluster's id.
  */
 #include <err.h>
 #include <leveldb/c.h>
@@ -13,7 +13,9 @@
 #include "base/util.h"
 
 /* Of the record "N" (Documentation/metadata.rst): a version, id, feature level. */
-#define INDEX_AT	(1 + 16 + 4)
+#define ID_AT		1
+#define ID_LEN		16
+#define INDEX_AT	(ID_AT + ID_LEN + 4)
 
 static void sum(const char *dir)
 {
@@ -38,6 +40,7 @@ static void sum(const char *dir)
 			index = datafs_get_be64(val + INDEX_AT);
 			memcpy(node, val, vlen);
 			memset(node + INDEX_AT, 0, 16);
+			memset(node + ID_AT, 0, ID_LEN);
 			val = node;
 		}
 		crc = datafs_crc32c_more(crc, key, klen);
