@@ -76,7 +76,7 @@ static struct entry *entry_new(uint64_t cookie, const char *name, size_t len,
 	memcpy(e->name, name, len);
 	e->d.has_cookie = e->d.has_name = true;
 	e->d.cookie = cookie;
-	e->d.name = (ProtobufCBinaryData){ len, e->name };
+	e->d.name = (ProtobufCBinaryData) { len, e->name };
 	e->d.attr = &e->attr;
 	return e;
 }
@@ -142,7 +142,7 @@ static int tell_data(struct making *k, ssize_t n)
 	if (n < 0)
 		return (int)n;
 	k->a.has_data = true;
-	k->a.data = (ProtobufCBinaryData){ (size_t)n, k->data };
+	k->a.data = (ProtobufCBinaryData) { (size_t)n, k->data };
 	return 0;
 }
 

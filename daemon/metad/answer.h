@@ -10,6 +10,6 @@
  * the caller's to see to. *@res: a packed Reply, for free(). Blocks on the disk. Its
  * length, or -ENOMEM.
  */
-long datafs_answer(struct datafs_metad *m, const Metad__Query *query, uint8_t **res);
+long datafs_answer(struct datafs_metad *m, const struct Metad__Query *query, uint8_t **res);
 
 #endif

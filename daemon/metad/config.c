@@ -114,7 +114,8 @@ static int set_cluster(void *arg, const char *v)
 	    strspn(v, "0123456789abcdefABCDEF") != 2 * sizeof(cfg->cluster))
 		return -EINVAL;
 	for (size_t i = 0; i < sizeof(cfg->cluster); i++) {
-		sscanf(v + 2 * i, "%2x", &byte);
+		if (sscanf(v + 2 * i, "%2x", &byte) != 1)
+			return -EINVAL;
 		cfg->cluster[i] = (uint8_t)byte;
 	}
 	cfg->has_cluster = true;

@@ -31,7 +31,7 @@
 
 #define SERVER_WORKERS		8
 #define SERVER_ASKS_MAX		4096u		/* calls that are not answered */
-#define SERVER_ASKS_BYTES	(64u << 20)
+#define SERVER_ASKS_BYTES	(128u << 20)	/* ... of them and their replies */
 #define SERVER_FRAMES_BYTES	(64u << 20)	/* that wait for a thread, each way */
 #define SERVER_LINKS		64u		/* members connected to or from */
 
@@ -56,7 +56,7 @@ struct ask {
 	struct datafs_server *s;
 	struct datafs_conn *conn;	/* referenced; the network thread's */
 	uint64_t call;
-	size_t bytes;			/* of the call */
+	size_t bytes;			/* of the call, and that the reply may have */
 	struct datafs_ask what;
 	TAILQ_ENTRY(ask) owed;
 	union {

@@ -129,4 +129,4 @@ report
 check "all end on a signal" members_end
 check "all have the same state" same_states
 check "nobody has halted" eval '! grep -l " halts: " "$D"/[123].log'
-exit $FAILED
+exit "$FAILED"

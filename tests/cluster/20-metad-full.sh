@@ -90,4 +90,4 @@ for n in 2 1; do
 	member_end $n TERM
 done
 check "all have the same state" same_states
-exit $FAILED
+exit "$FAILED"

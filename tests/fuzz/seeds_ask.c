@@ -29,7 +29,7 @@ static void commands(void)
 
 		e = metad__entry__unpack(NULL, len, entry);
 		ask.what_case = METAD__ASK__WHAT_COMMAND;
-		ask.command = (ProtobufCBinaryData){ metad__command__pack(e->commands[0], buf), buf };
+		ask.command = (ProtobufCBinaryData) { metad__command__pack(e->commands[0], buf), buf };
 		save_ask(&ask, "command", i);
 		metad__entry__free_unpacked(e, NULL);
 		free(entry);
@@ -46,7 +46,7 @@ static void queries(void)
 
 	ino.has_ino = name.has_parent = name.has_name = readdir.has_ino = readdir.has_max = true;
 	ino.ino = name.parent = readdir.ino = 1;
-	name.name = (ProtobufCBinaryData){ 1, (uint8_t *)"x" };
+	name.name = (ProtobufCBinaryData) { 1, (uint8_t *)"x" };
 	readdir.max = 1000;
 	for (size_t i = 1; i < sizeof(of) / sizeof(of[0]); i++) {
 		Metad__Query q = METAD__QUERY__INIT;

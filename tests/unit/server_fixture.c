@@ -180,7 +180,7 @@ int lookup(struct datafs_quorum *q, uint64_t parent, const char *name, uint64_t 
 
 	n.has_parent = n.has_name = true;
 	n.parent = parent;
-	n.name = (ProtobufCBinaryData){ strlen(name), (uint8_t *)name };
+	n.name = (ProtobufCBinaryData) { strlen(name), (uint8_t *)name };
 	query.of_case = METAD__QUERY__OF_LOOKUP;
 	query.lookup = &n;
 	assert_int_equal(datafs_quorum_ask(q, &query, &a), 0);

@@ -19,7 +19,7 @@ static size_t wrap(const uint8_t *cmd, size_t len, uint8_t *buf)
 	Metad__Ask ask = METAD__ASK__INIT;
 
 	ask.what_case = METAD__ASK__WHAT_COMMAND;
-	ask.command = (ProtobufCBinaryData){ len, (uint8_t *)cmd };
+	ask.command = (ProtobufCBinaryData) { len, (uint8_t *)cmd };
 	return metad__ask__pack(&ask, buf);
 }
 
@@ -33,7 +33,7 @@ static size_t pack_create(uint64_t session, uint8_t *buf)
 	c.request = 1000;
 	m.has_parent = m.has_name = true;
 	m.parent = 1;
-	m.name = (ProtobufCBinaryData){ 3, (uint8_t *)"new" };
+	m.name = (ProtobufCBinaryData) { 3, (uint8_t *)"new" };
 	c.op_case = METAD__COMMAND__OP_CREATE;
 	c.create = &m;
 	return metad__command__pack(&c, buf);

@@ -2,6 +2,7 @@
 /* Members that come and go, directories that are not theirs, and disks that are full. */
 #define _GNU_SOURCE
 #include "server_fixture.h"
+#include "server_wrap.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,7 +14,6 @@
 static atomic_ullong free_bytes = 1ull << 40;
 
 /* Linked instead of the real one: a disk as full as the test wants. */
-int __wrap_statvfs(const char *path, struct statvfs *st);
 int __wrap_statvfs(const char *path, struct statvfs *st)
 {
 	(void)path;
@@ -152,7 +152,7 @@ static void test_no_room_at_all(void **state)
 	c.op_case = METAD__COMMAND__OP_SESSION_RENEW;
 	c.session_renew = &renew;
 	ask.what_case = METAD__ASK__WHAT_COMMAND;
-	ask.command = (ProtobufCBinaryData){ metad__command__pack(&c, cmd), cmd };
+	ask.command = (ProtobufCBinaryData) { metad__command__pack(&c, cmd), cmd };
 	assert_true(status_of(id, &before));
 	assert_int_equal(datafs_remote_call(admin, buf, metad__ask__pack(&ask, buf),
 					    DATAFS_REMOTE_LEADER, 1500, &reply), -ETIMEDOUT);

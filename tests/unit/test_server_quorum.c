@@ -100,7 +100,7 @@ static void test_questions(void **state)
 	metad__answer__free_unpacked(a, NULL);
 	n.has_parent = n.has_name = true;
 	n.parent = file;
-	n.name = (ProtobufCBinaryData){ 6, (uint8_t *)"user.a" };
+	n.name = (ProtobufCBinaryData) { 6, (uint8_t *)"user.a" };
 	q.of_case = METAD__QUERY__OF_GETXATTR;
 	q.getxattr = &n;
 	assert_int_equal(datafs_quorum_ask(quorum, &q, &a), 0);
@@ -126,7 +126,8 @@ static void test_leader_goes(void **state)
 
 	(void)state;
 	a = must((struct req){ OP(CREATE), 1, "a", .mode = 0644 });
-	again = (struct req){ OP(CREATE), 1, "a2", .mode = 0644, .request = ++request };
+	request++;
+	again = (struct req){ OP(CREATE), 1, "a2", .mode = 0644, .request = request };
 	b = must(again);
 	node_stop(first);
 	/* the same bytes, to another leader: the same answer, and it is not done again */
@@ -148,6 +149,31 @@ static void test_leader_goes(void **state)
 	node_start(second);
 	all_equal();
 	check_same_states();
+}
+
+/* Who does not lead says who does, and where. */
+static void test_hint(void **state)
+{
+	Metad__Counts counts = METAD__COUNTS__INIT;
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Ask ask = METAD__ASK__INIT;
+	unsigned int leads = leader(), other = leads % 3 + 1;
+	Metad__Reply *r;
+	uint8_t buf[64];
+	size_t len;
+
+	(void)state;
+	all_equal();
+	q.of_case = METAD__QUERY__OF_COUNTS;
+	q.counts = &counts;
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = &q;
+	len = metad__ask__pack(&ask, buf);
+	assert_int_equal(datafs_remote_call(admin, buf, len, (int)other - 1, 60000, &r), 0);
+	assert_int_equal(r->error, EREMOTE);
+	assert_int_equal(r->leader, leads);
+	assert_string_equal(r->leader_address, nodes[leads].address);
+	metad__reply__free_unpacked(r, NULL);
 }
 
 static void test_snapshot_is_installed(void **state)
@@ -276,6 +302,7 @@ int main(void)
 		SERVER_TEST(test_names),
 		SERVER_TEST(test_questions),
 		SERVER_TEST(test_leader_goes),
+		SERVER_TEST(test_hint),
 		SERVER_TEST(test_snapshot_is_installed),
 		SERVER_TEST(test_threads_and_failures),
 		SERVER_TEST(test_stop),

@@ -123,7 +123,7 @@ static Metad__Answer *ask(struct thread *t, Metad__Query *q)
 
 static ProtobufCBinaryData name_of(unsigned int slot, char *buf)
 {
-	return (ProtobufCBinaryData){ (size_t)sprintf(buf, "name-%u", slot), (uint8_t *)buf };
+	return (ProtobufCBinaryData) { (size_t)sprintf(buf, "name-%u", slot), (uint8_t *)buf };
 }
 
 /* The error, which must be @want; *@ino: of what it tells. */
@@ -307,7 +307,7 @@ static void *work(void *arg)
 	open_session(t);
 	n = snprintf(buf, sizeof(buf), "dir-%llx", (unsigned long long)t->session);
 	t->dir = make(t, METAD__COMMAND__OP_MKDIR, 1,
-		      (ProtobufCBinaryData){ (size_t)n, (uint8_t *)buf }, 0, 0);
+		      (ProtobufCBinaryData) { (size_t)n, (uint8_t *)buf }, 0, 0);
 	while (datafs_now() < until)
 		what[rnd(t) % (sizeof(what) / sizeof(what[0]))](t);
 	do_list(t);
