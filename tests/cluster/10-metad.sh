@@ -27,7 +27,7 @@ members_start()
 mark()
 {
 	did[$1]=$((${did[$1]:-0} + 1))
-	echo "$1" >&"${load[1]}"
+	[ -z "${load[1]}" ] || echo "$1" >&"${load[1]}"
 }
 
 nap()

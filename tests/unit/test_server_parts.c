@@ -71,6 +71,10 @@ static void test_pieces(void **state)
 	piece.len = 1;
 	piece.file = "../key";
 	assert_int_equal(datafs_piece_decode(buf, datafs_piece_ask(&piece, buf), &f), -EBADMSG);
+	piece.file = "a.ldb";
+	n = datafs_piece_ask(&piece, buf);
+	buf[n - 2] = 0;
+	assert_int_equal(datafs_piece_decode(buf, n, &f), -EBADMSG);
 	datafs_piece_give(-ENOENT, buf);
 	assert_int_equal(datafs_piece_decode(buf, DATAFS_PIECE_HEAD, &f), 0);
 	assert_int_equal(f.err, -ENOENT);
