@@ -108,7 +108,7 @@ static void test_options(void **state)
 		{ GOOD, "--key-file", "/k" },
 		{ GOOD, "--key-file", "/k", "--bootstrap", "--peers", "1=h:1,2=i:1, 3=j:1" },
 		{ GOOD, "--key-file", "/k", "--join" },
-		{ GOOD, "--authentication", "off", "--cluster", CLUSTER },
+		{ GOOD, "--authentication", "off", "--cluster", CLUSTER, "--dir", "/d/e//" },
 	};
 	static const char *const bad[][20] = {
 		/* no key, and not a word of it; and words that contradict themselves */
@@ -140,6 +140,7 @@ static void test_options(void **state)
 		assert_int_equal(parse(&cfg, good[i]), 0);
 	assert_true(cfg.no_authentication);
 	assert_int_equal(cfg.cluster[15], 0xff);
+	assert_string_equal(cfg.dir, "/d/e");
 	assert_int_equal(parse(&cfg, good[1]), 0);
 	assert_int_equal(cfg.n_peers, 3);
 	assert_int_equal(cfg.peers[2].id, 3);
