@@ -324,12 +324,12 @@ static int check_given_up(struct daemon *d)
 	return -EINTR;
 }
 
-static int adopt_mount(void *arg, uint32_t id, const char *source,
-		       const char *options)
+static int adopt_mount(void *arg, uint32_t id, const uint8_t incarnation[16],
+		       const char *source, const char *options)
 {
 	struct daemon *d = arg;
 
-	return datafs_vfs_adopt_mount(d->vfs, id, source, options);
+	return datafs_vfs_adopt_mount(d->vfs, id, incarnation, source, options);
 }
 
 static int adopt_extent(void *arg, const struct datafs_held *held)

@@ -48,6 +48,36 @@ static inline void datafs_fillattr(datafs_idmap *idmap, u32 mask,
 #define DATAFS_IOP_GET_ACL	get_acl
 #endif
 
+/* What ->set_acl is given an ACL for. */
+#ifdef DATAFS_HAVE_SET_ACL_DENTRY
+typedef struct dentry datafs_acl_of;
+#define datafs_acl_inode(of)	d_inode(of)
+#else
+typedef struct inode datafs_acl_of;
+#define datafs_acl_inode(of)	(of)
+#endif
+
+/*
+ * DATAFS_MKDIR(fn, core) defines fn() for ->mkdir upon
+ *
+ *   int core(struct inode *dir, struct dentry *dentry, umode_t mode)
+ */
+#ifdef DATAFS_HAVE_MKDIR_DENTRY
+#define DATAFS_MKDIR(fn, core)						\
+static struct dentry *fn(datafs_idmap *idmap, struct inode *dir,	\
+			 struct dentry *dentry, umode_t mode)		\
+{									\
+	return ERR_PTR(core(dir, dentry, mode));			\
+}
+#else
+#define DATAFS_MKDIR(fn, core)						\
+static int fn(datafs_idmap *idmap, struct inode *dir,			\
+	      struct dentry *dentry, umode_t mode)			\
+{									\
+	return core(dir, dentry, mode);					\
+}
+#endif
+
 /* Entries of an array of xattr handlers that the ACLs need, each with a comma. */
 #ifdef DATAFS_HAVE_POSIX_ACL_XATTR_HANDLER
 #define DATAFS_ACL_HANDLERS	&posix_acl_access_xattr_handler, \

@@ -19,6 +19,9 @@
  *   valid.c     until when those are good; revalidation, getattr, permission
  *   invalid.c   what is known is not to be believed any more
  *   dir.c       lookup, readdir, readlink
+ *   change.c    changes of the namespace: asking, and what a killed one leaves
+ *   namei.c     names that are made, moved and removed
+ *   setattr.c   attributes that are set
  *   xattr.c     extended attributes, ACLs
  *   export.c    file handles
  *   extent.c    the tree of extents of an inode
@@ -42,7 +45,11 @@
  *       datafs_inode.attr_lock
  * The inner ones are never nested but as shown. Upcalls are made with none of
  * these held but i_rwsem, by the VFS in lookup and readdir: shared, or for who
- * would create something (EROFS, or the name is there) exclusive.
+ * would create something exclusive. Changes are asked for with the i_rwsem of
+ * all that they change held exclusive, and in a rename s_vfs_rename_mutex (a
+ * directory that moves within its parent is not locked): so of two changes of an
+ * inode by this mount one ends before the other begins, unless its waiter was
+ * killed.
  */
 #ifndef DATAFS_KMOD_H
 #define DATAFS_KMOD_H
@@ -230,6 +237,7 @@ struct datafs_mount {
 	int			abort_error;	/* with that, the last time */
 	unsigned int		under_way;
 	unsigned int		max_requests;
+	struct list_head	changes;	/* inst->lock: not answered, by their ids */
 	u32			id;		/* unique while the module is loaded */
 	u8			incarnation[16];
 	enum datafs_verify	verify;
@@ -349,6 +357,9 @@ extern const char * const datafs_op_names[DATAFS_OP_NR];
  * if it is being answered at that moment, the answer goes into the request and
  * is freed with it. While it is queued, and until the queue's reference is
  * dropped, it holds a user of its mount.
+ *
+ * A change that a daemon may have had is not ended by that: it goes on without
+ * its waiter (@left), until it is answered or all of its mount is ended.
  */
 struct datafs_request {
 	refcount_t		ref;
@@ -363,8 +374,10 @@ struct datafs_request {
 	void			*private;	/* kfree'd with the request */
 	struct mem_cgroup	*memcg;		/* who pays for what @install makes; reference */
 	struct completion	done;
+	struct list_head	change;		/* of a change: in mnt->changes */
+	bool			left;		/* inst->lock: its waiter was killed */
 	int			error;
-	u64			epoch;		/* of the daemon that answers it */
+	u64			epoch;		/* of the daemon that answers it; 0: none did */
 	void			*reply;
 	u32			reply_len;
 	struct datafs_req	head;
@@ -471,6 +484,34 @@ int datafs_reply_readdir(const void *body, u32 len,
 			 struct datafs_readdir_rep *rep);
 int datafs_reply_dirent(const void *body, u32 len, u32 *pos, u64 prev_cookie,
 			struct datafs_dirent *ent, const char **name);
+/**
+ * struct datafs_change_want - what an answer to a change must be about
+ * @opcode:	of the change
+ * @exchange:	of RENAME: two names change places
+ * @removed:	@node has no name any more, before the change
+ * @type:	of what is made: S_IFMT bits
+ * @rdev_major:	@rdev_minor: of what is made
+ * @node:	the inode that is changed; what is made has none yet
+ * @parent:	the directory of the name; 0: it is of no name
+ * @new_parent:	of RENAME to another directory, else 0
+ * @other:	of RENAME: what is replaced or exchanged, else 0
+ */
+struct datafs_change_want {
+	u16	opcode;
+	bool	exchange;
+	bool	removed;
+	u32	type;
+	u32	rdev_major;
+	u32	rdev_minor;
+	u64	node;
+	u64	parent;
+	u64	new_parent;
+	u64	other;
+};
+
+int datafs_reply_change(const void *body, u32 len,
+			const struct datafs_change_want *want,
+			struct datafs_change_rep *rep);
 /*
  * The head, the extents and where the checksums are. @ext and @crc point into
  * @body, which must be the kernel's own copy.
@@ -533,6 +574,18 @@ struct datafs_inode {
 	struct datafs_link __rcu *link;		/* a symlink's target, or NULL */
 	u64			names;		/* generation of what dentries in it say */
 	u64			name_seq;	/* no older answer tells of a name in it */
+
+	/*
+	 * The RELEASE that is owed when the inode goes, since a daemon was asked
+	 * to hold it; or NULL. i_rwsem.
+	 */
+	struct datafs_request	*release;
+	/*
+	 * Of a directory: changes of its names under way, and how many have ended.
+	 * Who asks for a name without i_rwsem looks at both.
+	 */
+	atomic_t		changing;
+	atomic_t		changed;
 
 	/*
 	 * Odd while a changed content is being published, so that a read(2)
@@ -624,7 +677,24 @@ struct inode *datafs_ilookup(struct super_block *sb, u64 ino);
  */
 int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 			u64 seq, u64 when);
-/* Upcall if the attributes have expired or @force. ESTALE: it is gone. */
+/*
+ * datafs_inode_changed - publish what a change by this mount has made of it
+ * @attr:	checked; NULL: not known
+ * @seq:	of the change's request
+ *
+ * Answers to all requests that were read before this moment are old from now on.
+ * If @attr is not known or not to be trusted, since something newer than @seq
+ * was published already, they are asked for anew. Otherwise as
+ * datafs_inode_update().
+ */
+int datafs_inode_changed(struct inode *inode, const struct datafs_attr *attr,
+			 u64 seq, u64 when);
+/* It has lost its last name, says a daemon that was asked by this mount. */
+void datafs_inode_removed(struct inode *inode);
+/*
+ * Upcall if the attributes have expired or @force. ESTALE: it is gone. What lost
+ * its last name here is asked for no more: only this mount can change it.
+ */
 int datafs_inode_revalidate(struct inode *inode, bool force);
 bool datafs_inode_attr_valid(struct inode *inode);
 /*
@@ -668,7 +738,61 @@ void datafs_link_put(struct datafs_link *link);
 
 int datafs_getattr(datafs_idmap *idmap, const struct path *path,
 		   struct kstat *stat, u32 mask, unsigned int flags);
+int datafs_setattr(datafs_idmap *idmap, struct dentry *dentry,
+		   struct iattr *attr);
 int datafs_permission(datafs_idmap *idmap, struct inode *inode, int mask);
+
+/* May it be changed? As far as is known: revalidate first if that matters. */
+static inline bool datafs_may_change(const struct inode *inode)
+{
+	return READ_ONCE(datafs_i(inode)->attr_flags) & DATAFS_ATTR_CHANGES;
+}
+
+/* ---------------------------------------------------------------- names */
+
+/*
+ * dir.c. A daemon has just said what @dentry, a name in @dir, is. @names: the
+ * directory's before the daemon was asked, so never too new; @seq: of the request.
+ */
+void datafs_entry_confirm(struct dentry *dentry, const struct inode *dir, u64 names,
+			  u64 seq, u64 until);
+/* Nothing is known of it any more. */
+void datafs_entry_doubt(struct dentry *dentry);
+/* As datafs_until(), of a name in @dir. */
+u64 datafs_entry_until(const struct inode *dir, u32 valid_ms, u64 seq, u64 when);
+
+static inline u64 datafs_dir_names(const struct inode *dir)
+{
+	return READ_ONCE(datafs_i(dir)->names);
+}
+
+struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
+			     unsigned int flags);
+
+/*
+ * Names that are asked for without the directory's i_rwsem, or of which a change
+ * goes on without its waiter: take a number before, and see afterwards whether a
+ * change was under way.
+ *
+ *   asks for a name               changes it
+ *   n = datafs_names_begin
+ *                                 changing++
+ *   the daemon looks
+ *                                 the daemon changes it; the dentry is moved
+ *                                 changed++, changing--
+ *   datafs_names_changed(n): the answer may be of before it
+ */
+static inline int datafs_names_begin(const struct inode *dir)
+{
+	return atomic_read_acquire(&datafs_i(dir)->changed);
+}
+
+static inline bool datafs_names_changed(const struct inode *dir, int n)
+{
+	smp_mb();	/* after a dentry is hashed; pairs with datafs_names_ended() */
+	return atomic_read_acquire(&datafs_i(dir)->changing) ||
+	       atomic_read(&datafs_i(dir)->changed) != n;
+}
 
 /* -------------------------------------------------------------- extents */
 
@@ -841,6 +965,8 @@ int datafs_content_settle(struct datafs_inode *di);
 ssize_t datafs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t datafs_listxattr(struct dentry *dentry, char *list, size_t size);
 struct posix_acl *datafs_get_acl(struct inode *inode, int type, bool rcu);
+int datafs_set_acl(datafs_idmap *idmap, datafs_acl_of *of,
+		   struct posix_acl *acl, int type);
 
 /* options.c; by enum datafs_verify */
 extern const struct constant_table datafs_verify_names[];

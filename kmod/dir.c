@@ -19,24 +19,17 @@
 
 /* ------------------------------------------------------------------ names */
 
-static u64 datafs_dir_names(const struct inode *dir)
-{
-	return READ_ONCE(datafs_i(dir)->names);
-}
-
 /*
- * @names: the directory's before the daemon was asked, so never too new. @seq: of
- * the request. Of two that confirm a name, neither leaves half of what it has to
- * say.
- *
  *   takes an answer                   datafs_entry_expire()
  *   d_lock: older than name_seq? no
  *                                     raises name_seq
  *   writes d_time
  *                                     d_lock: d_time = 0
+ *
+ * Of two that confirm a name, neither leaves half of what it has to say.
  */
-static void datafs_entry_confirm(struct dentry *dentry, const struct inode *dir,
-				 u64 names, u64 seq, u64 until)
+void datafs_entry_confirm(struct dentry *dentry, const struct inode *dir, u64 names,
+			  u64 seq, u64 until)
 {
 	spin_lock(&dentry->d_lock);
 	if (seq < READ_ONCE(datafs_i(dir)->name_seq))
@@ -44,6 +37,24 @@ static void datafs_entry_confirm(struct dentry *dentry, const struct inode *dir,
 	WRITE_ONCE(dentry->d_fsdata, (void *)names);
 	WRITE_ONCE(dentry->d_time, until);
 	spin_unlock(&dentry->d_lock);
+}
+
+void datafs_entry_doubt(struct dentry *dentry)
+{
+	spin_lock(&dentry->d_lock);
+	WRITE_ONCE(dentry->d_time, 0);
+	spin_unlock(&dentry->d_lock);
+}
+
+/*
+ * After an answer was taken for @dentry: if a change was under way, as @changed of
+ * datafs_names_begin() tells, it may be of before it.
+ */
+static void datafs_entry_settle(struct dentry *dentry, struct inode *dir,
+				int changed)
+{
+	if (datafs_names_changed(dir, changed))
+		datafs_entry_doubt(dentry);
 }
 
 static bool datafs_entry_is_valid(const struct dentry *dentry,
@@ -67,15 +78,13 @@ void datafs_entry_expire(struct inode *dir, const char *name, unsigned int len)
 	qname.hash = full_name_hash(parent, name, len);
 	dentry = d_lookup(parent, &qname);
 	if (dentry) {
-		spin_lock(&dentry->d_lock);
-		WRITE_ONCE(dentry->d_time, 0);
-		spin_unlock(&dentry->d_lock);
+		datafs_entry_doubt(dentry);
 		dput(dentry);
 	}
 	dput(parent);
 }
 
-static u64 datafs_entry_until(const struct inode *dir, u32 valid_ms, u64 seq,
+u64 datafs_entry_until(const struct inode *dir, u32 valid_ms, u64 seq,
 			      u64 when)
 {
 	const struct datafs_mount *mnt = datafs_mnt(dir->i_sb);
@@ -107,9 +116,10 @@ static int datafs_entry_upcall(struct inode *dir, const struct qstr *name,
 	return ret;
 }
 
-static struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
-				    unsigned int flags)
+struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
+			     unsigned int flags)
 {
+	int changed = datafs_names_begin(dir);
 	u64 names = datafs_dir_names(dir);
 	struct inode *inode = NULL;
 	struct datafs_entry entry;
@@ -133,20 +143,41 @@ static struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 	alias = d_splice_alias(inode, dentry);
 	if (!IS_ERR_OR_NULL(alias))
 		datafs_entry_confirm(alias, dir, names, seq, until);
+	if (!IS_ERR(alias))
+		datafs_entry_settle(alias ?: dentry, dir, changed);
 	return alias;
 }
 
+/* Has it still the name that was asked for? */
+static bool datafs_entry_stays(struct dentry *dentry, const struct inode *dir,
+			       const struct qstr *name)
+{
+	bool stays;
+
+	spin_lock(&dentry->d_lock);
+	stays = d_inode(dentry->d_parent) == dir &&
+		dentry->d_name.len == name->len &&
+		!memcmp(dentry->d_name.name, name->name, name->len);
+	spin_unlock(&dentry->d_lock);
+	return stays;
+}
+
+/* How often a name is asked for while this mount changes names beside it. */
+#define DATAFS_NAME_TRIES	4
+
 /*
  * 1: the name leads where it did. 0: the daemon proved that it does not; this
- * detaches what is mounted below, so it is never said for an expiry or an error.
+ * detaches what is mounted below, so it is never said for an expiry or an error,
+ * nor when a change by this mount overtook the answer: the dentry may have
+ * another name by now.
  */
 static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 				   struct dentry *dentry, unsigned int flags)
 {
+	int ret, changed, tries = 0;
 	struct datafs_entry entry;
 	struct inode *inode;
 	u64 names, seq, now;
-	int ret;
 
 	/* The root, or reached by a file handle: there is no name to ask for. */
 	if (IS_ROOT(dentry))
@@ -156,14 +187,24 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
 
-	names = datafs_dir_names(dir);
-	ret = datafs_entry_upcall(dir, name, &entry, &seq);
-	if (ret)
-		return ret;
-	now = get_jiffies_64();
-	inode = d_inode(dentry);
-	if (entry.attr.ino != (inode ? inode->i_ino : 0))
-		return 0;
+	do {
+		changed = datafs_names_begin(dir);
+		names = datafs_dir_names(dir);
+		ret = datafs_entry_upcall(dir, name, &entry, &seq);
+		if (ret)
+			return ret;
+		now = get_jiffies_64();
+		inode = d_inode(dentry);
+		if (entry.attr.ino == (inode ? inode->i_ino : 0))
+			break;
+		/* It was found before it was moved; what is here now is another. */
+		if (!datafs_entry_stays(dentry, dir, name))
+			return 1;
+		if (!datafs_names_changed(dir, changed))
+			return 0;
+	} while (++tries < DATAFS_NAME_TRIES);
+	if (tries == DATAFS_NAME_TRIES)
+		return 1;
 	if (inode) {
 		ret = datafs_inode_update(inode, &entry.attr, seq, now);
 		if (ret < 0)
@@ -171,6 +212,7 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 	}
 	datafs_entry_confirm(dentry, dir, names, seq,
 			     datafs_entry_until(dir, entry.valid_ms, seq, now));
+	datafs_entry_settle(dentry, dir, changed);
 	return 1;
 }
 
@@ -187,6 +229,7 @@ const struct dentry_operations datafs_dentry_ops = {
  * @req:	the answered READDIR that entries are taken from, or NULL
  * @when:	jiffies64 when it was answered
  * @names:	the directory's generation before it was asked
+ * @changed:	what datafs_names_begin() said then
  * @cookie:	of the last entry taken: where the next one continues
  * @pos:	of the next one in the answer
  * @left:	entries not yet taken
@@ -199,6 +242,7 @@ struct datafs_listing {
 	struct datafs_request	*req;
 	u64			when;
 	u64			names;
+	int			changed;
 	u64			cookie;
 	u32			pos;
 	u32			left;
@@ -215,6 +259,7 @@ static void datafs_listing_drop(struct datafs_listing *ls)
 static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
 				u64 cookie)
 {
+	int changed = datafs_names_begin(dir);
 	u64 names = datafs_dir_names(dir);
 	struct datafs_readdir_req *body;
 	struct datafs_readdir_rep rep;
@@ -243,6 +288,7 @@ static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
 		.req = req,
 		.when = get_jiffies_64(),
 		.names = names,
+		.changed = changed,
 		.cookie = cookie,
 		.left = rep.count,
 		.eof = rep.flags & DATAFS_READDIR_EOF,
@@ -254,7 +300,8 @@ static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
  * What was listed need not be looked up. A name that is in the dcache already
  * is left to its own revalidation if it leads elsewhere: which of the two is
  * newer is not known here, and what is mounted below must not be detached by
- * the older one. Failing is no error of the listing.
+ * the older one. After a change by this mount the rest of the listing is older
+ * than what is known. Failing is no error of the listing.
  */
 static void datafs_listing_cache(struct datafs_listing *ls,
 				 struct dentry *parent,
@@ -272,6 +319,8 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 	/* The answer may be older than the program's last getdents(2). */
 	if (!datafs_is_valid(mnt, &mnt->entry_policy, until))
 		return;
+	if (datafs_names_changed(dir, ls->changed))
+		return;
 	/* Somebody may be looking one of these names up, and wait for long. */
 	if (!datafs_mount_is_live(mnt))
 		return;
@@ -288,6 +337,7 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 			WRITE_ONCE(dentry->d_time, 0);
 		else if (!datafs_inode_update(inode, &ent->attr, seq, ls->when))
 			datafs_entry_confirm(dentry, dir, ls->names, seq, until);
+		datafs_entry_settle(dentry, dir, ls->changed);
 		dput(dentry);
 		return;
 	}
@@ -301,10 +351,12 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 	datafs_entry_confirm(dentry, dir, ls->names, seq, until);
 	alias = d_splice_alias(inode, dentry);
 	d_lookup_done(dentry);
-	if (!IS_ERR_OR_NULL(alias)) {
+	if (!IS_ERR_OR_NULL(alias))
 		datafs_entry_confirm(alias, dir, ls->names, seq, until);
+	if (!IS_ERR(alias))
+		datafs_entry_settle(alias ?: dentry, dir, ls->changed);
+	if (!IS_ERR_OR_NULL(alias))
 		dput(alias);
-	}
 	dput(dentry);
 }
 
@@ -403,14 +455,6 @@ const struct file_operations datafs_dir_ops = {
 	.read		= generic_read_dir,
 	.iterate_shared	= datafs_iterate,
 	.fsync		= noop_fsync,
-};
-
-const struct inode_operations datafs_dir_iops = {
-	.lookup			= datafs_lookup,
-	.getattr		= datafs_getattr,
-	.permission		= datafs_permission,
-	.listxattr		= datafs_listxattr,
-	.DATAFS_IOP_GET_ACL	= datafs_get_acl,
 };
 
 /* --------------------------------------------------------------- symlinks */
@@ -523,6 +567,7 @@ static const char *datafs_get_link(struct dentry *dentry, struct inode *inode,
 
 const struct inode_operations datafs_symlink_iops = {
 	.get_link	= datafs_get_link,
+	.setattr	= datafs_setattr,
 	.getattr	= datafs_getattr,
 	.listxattr	= datafs_listxattr,
 };

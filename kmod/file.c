@@ -24,6 +24,9 @@ static int datafs_file_open(struct inode *inode, struct file *file)
 {
 	int err = generic_file_open(inode, file);
 
+	/* A mount that can be changed: but bytes of files cannot, as yet. */
+	if (!err && (file->f_mode & FMODE_WRITE))
+		err = -EROFS;
 	if (!err)
 		err = datafs_inode_revalidate(inode, false);
 	if (!err)

@@ -69,6 +69,9 @@ struct inode *datafs_alloc_inode(struct super_block *sb)
 	di->name_seq = 0;
 	di->btime = (struct timespec64) {};
 	RCU_INIT_POINTER(di->link, NULL);
+	di->release = NULL;
+	atomic_set(&di->changing, 0);
+	atomic_set(&di->changed, 0);
 	datafs_ext_init(di);
 	return &di->vfs_inode;
 }
@@ -89,6 +92,11 @@ void datafs_evict_inode(struct inode *inode)
 	datafs_ext_evict(di);
 	datafs_link_put(rcu_dereference_protected(di->link, 1));
 	RCU_INIT_POINTER(di->link, NULL);
+	/* With the mount going it is not taken: an UMOUNT says the same of all. */
+	if (di->release) {
+		datafs_request_queue(di->release);
+		datafs_request_put(di->release);
+	}
 
 	/* Its attr_seq is forgotten with it; see datafs_inode_fill(). */
 	while (di->attr_changed && old < (s64)di->attr_seq &&
@@ -240,8 +248,22 @@ static int datafs_content_publish(struct inode *inode, const struct datafs_attr 
 	return 0;
 }
 
-int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
-			u64 seq, u64 when)
+/* What is known is asked for again, and what was asked for before is old. */
+static void datafs_attr_expire(struct datafs_inode *di)
+{
+	struct datafs_mount *mnt = datafs_mnt(di->vfs_inode.i_sb);
+
+	lockdep_assert_held(&di->update_lock);
+	spin_lock(&di->attr_lock);
+	WRITE_ONCE(di->attr_until, 0);
+	di->attr_seq = atomic64_inc_return(&mnt->seq);
+	di->attr_changed = true;
+	spin_unlock(&di->attr_lock);
+}
+
+/* @own: of a change by this mount, see datafs_inode_changed() */
+static int datafs_attr_take(struct inode *inode, const struct datafs_attr *attr,
+			    u64 seq, u64 when, bool own)
 {
 	struct datafs_inode *di = datafs_i(inode);
 	struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
@@ -251,16 +273,16 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 	int ret;
 
 	ret = datafs_attr_check(inode->i_sb, inode, attr);
-	if (ret)
-		return ret;
 
 	mutex_lock(&di->update_lock);
+	if (ret)
+		goto out;
 	if (seq < di->attr_seq) {
 		datafs_count(mnt, DATAFS_STAT_REPLIES_STALE, 1);
 		ret = 1;
 		goto out;
 	}
-	same = datafs_attr_same(inode, attr);
+	same = !own && datafs_attr_same(inode, attr);
 	content = attr->content != di->content;
 	if (S_ISREG(inode->i_mode) && content) {
 		ret = datafs_content_publish(inode, attr, seq, until);
@@ -292,8 +314,41 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
 	if (!same)
 		forget_all_cached_acls(inode);
 out:
+	if (ret && own)
+		datafs_attr_expire(di);
 	mutex_unlock(&di->update_lock);
 	return ret;
+}
+
+int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
+			u64 seq, u64 when)
+{
+	return datafs_attr_take(inode, attr, seq, when, false);
+}
+
+int datafs_inode_changed(struct inode *inode, const struct datafs_attr *attr,
+			 u64 seq, u64 when)
+{
+	struct datafs_inode *di = datafs_i(inode);
+
+	if (attr)
+		return datafs_attr_take(inode, attr, seq, when, true);
+	mutex_lock(&di->update_lock);
+	datafs_attr_expire(di);
+	mutex_unlock(&di->update_lock);
+	forget_all_cached_acls(inode);
+	return 1;
+}
+
+void datafs_inode_removed(struct inode *inode)
+{
+	struct datafs_inode *di = datafs_i(inode);
+
+	mutex_lock(&di->update_lock);
+	spin_lock(&di->attr_lock);
+	clear_nlink(inode);
+	spin_unlock(&di->attr_lock);
+	mutex_unlock(&di->update_lock);
 }
 
 /* ------------------------------------------------------------- new inodes */

@@ -121,7 +121,7 @@ int datafs_show_options(struct seq_file *m, struct dentry *root)
 
 /*
  * mount(8) gives all options of the mount again, so the same value is no
- * change. It stays read-only whatever is asked.
+ * change. Whose root cannot be changed stays read-only whatever is asked.
  */
 int datafs_reconfigure(struct fs_context *fc)
 {
@@ -136,8 +136,10 @@ int datafs_reconfigure(struct fs_context *fc)
 		    !datafs_has_option(mnt->options, opts->daemon[i]))
 			return invalfc(fc, "a remount cannot change to %s",
 				       opts->daemon[i]);
-	fc->sb_flags |= SB_RDONLY;
-	fc->sb_flags_mask |= SB_RDONLY;
+	if (!(mnt->root.flags & DATAFS_ATTR_CHANGES)) {
+		fc->sb_flags |= SB_RDONLY;
+		fc->sb_flags_mask |= SB_RDONLY;
+	}
 	if (opts->verify_given)
 		WRITE_ONCE(mnt->verify, opts->verify);
 	return 0;

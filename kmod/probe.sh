@@ -62,6 +62,27 @@ static struct posix_acl *g(struct inode *inode, int type, bool rcu)
 extern const struct inode_operations ops;
 const struct inode_operations ops = { .get_inode_acl = g };
 END
+# ->set_acl is given the dentry, before it the inode (6.2)
+probe SET_ACL_DENTRY <<'END'
+#include <linux/fs.h>
+int x(const struct inode_operations *ops, struct dentry *dentry);
+int x(const struct inode_operations *ops, struct dentry *dentry)
+{
+	return ops->set_acl(NULL, dentry, NULL, 0);
+}
+END
+# ->mkdir answers a dentry (6.15)
+probe MKDIR_DENTRY <<'END'
+#include <linux/fs.h>
+#include <linux/mnt_idmapping.h>
+static struct dentry *m(struct mnt_idmap *idmap, struct inode *dir,
+			struct dentry *dentry, umode_t mode)
+{
+	return NULL;
+}
+extern const struct inode_operations ops;
+const struct inode_operations ops = { .mkdir = m };
+END
 # ACLs need a handler of their own among s_xattr (until 6.3)
 probe POSIX_ACL_XATTR_HANDLER <<'END'
 #include <linux/fs.h>

@@ -65,15 +65,21 @@ static bool datafs_mode_ok(const struct datafs_attr *a)
 	}
 }
 
-static bool datafs_attr_ok(const struct datafs_attr *a)
+/* But its count of links. */
+static bool datafs_attr_known(const struct datafs_attr *a)
 {
 	return a->ino && a->ino <= S64_MAX && a->content &&
-	       a->size <= S64_MAX && a->nlink &&
+	       a->size <= S64_MAX &&
 	       a->atime_ns < DATAFS_NSEC && a->mtime_ns < DATAFS_NSEC &&
 	       a->ctime_ns < DATAFS_NSEC && a->btime_ns < DATAFS_NSEC &&
 	       !(a->flags & ~(DATAFS_ATTR_XATTR | DATAFS_ATTR_ACL |
-			      DATAFS_ATTR_BTIME)) &&
+			      DATAFS_ATTR_BTIME | DATAFS_ATTR_CHANGES)) &&
 	       datafs_mode_ok(a);
+}
+
+static bool datafs_attr_ok(const struct datafs_attr *a)
+{
+	return a->nlink && datafs_attr_known(a);
 }
 
 int datafs_reply_attr(const void *body, u32 len, struct datafs_attr *attr)
@@ -195,4 +201,83 @@ int datafs_reply_extents(const void *body, u32 len,
 		granules += e->len >> DATAFS_GRANULE_SHIFT;
 	}
 	return granules == rep->crcs ? 0 : -EIO;
+}
+
+/* ---------------------------------------------------------------- changes */
+
+/* @ino: of what it must tell; 0: of nothing, and then all is zero. */
+static bool datafs_change_attr_ok(const struct datafs_attr *a, u64 ino)
+{
+	if (!ino)
+		return datafs_all_zero(a, sizeof(*a));
+	return datafs_attr_known(a) && a->ino == ino;
+}
+
+static bool datafs_change_dir_ok(const struct datafs_attr *a, u64 ino)
+{
+	return datafs_change_attr_ok(a, ino) &&
+	       (!ino || (a->nlink && S_ISDIR(a->mode)));
+}
+
+static bool datafs_change_makes(u16 opcode)
+{
+	return opcode == DATAFS_OP_CREATE || opcode == DATAFS_OP_MKDIR ||
+	       opcode == DATAFS_OP_MKNOD || opcode == DATAFS_OP_SYMLINK;
+}
+
+/*
+ * Only what removes a name takes the last one, and of a directory there is one. All
+ * else finds and leaves it with a name, or held, and without.
+ */
+static bool datafs_change_nlink_ok(const struct datafs_change_want *want,
+				   const struct datafs_attr *a)
+{
+	switch (want->opcode) {
+	case DATAFS_OP_RMDIR:
+		return !a->nlink;
+	case DATAFS_OP_UNLINK:
+		return true;
+	default:
+		return !a->nlink == want->removed;
+	}
+}
+
+static bool datafs_change_node_ok(const struct datafs_change_want *want,
+				  const struct datafs_attr *a)
+{
+	if (!datafs_attr_known(a) || !datafs_change_nlink_ok(want, a))
+		return false;
+	if (!datafs_change_makes(want->opcode))
+		return a->ino == want->node;
+	return (a->mode & S_IFMT) == want->type && a->ino != want->parent &&
+	       a->rdev_major == want->rdev_major &&
+	       a->rdev_minor == want->rdev_minor;
+}
+
+static bool datafs_change_other_ok(const struct datafs_change_want *want,
+				   const struct datafs_attr *a)
+{
+	if (!datafs_change_attr_ok(a, want->other))
+		return false;
+	if (!want->other)
+		return true;
+	if (want->exchange)
+		return a->nlink;
+	return !S_ISDIR(a->mode) || !a->nlink;
+}
+
+int datafs_reply_change(const void *body, u32 len,
+			const struct datafs_change_want *want,
+			struct datafs_change_rep *rep)
+{
+	if (len != sizeof(*rep))
+		return -EIO;
+	memcpy(rep, body, sizeof(*rep));
+	if (rep->node.reserved ||
+	    !datafs_change_node_ok(want, &rep->node.attr) ||
+	    !datafs_change_dir_ok(&rep->parent, want->parent) ||
+	    !datafs_change_dir_ok(&rep->new_parent, want->new_parent) ||
+	    !datafs_change_other_ok(want, &rep->other))
+		return -EIO;
+	return 0;
 }

@@ -37,9 +37,9 @@ datafs_request_make(struct datafs_instance *inst, enum datafs_opcode op,
 	struct datafs_request *req;
 	size_t body = round_up((size_t)body_len, 8);
 
-	if (WARN_ON_ONCE(sizeof(req->head) + body > DATAFS_READ_MIN))
+	if (WARN_ON_ONCE(sizeof(req->head) + body > DATAFS_MSG_MAX))
 		return NULL;
-	req = kzalloc(struct_size(req, body, body / 8), gfp | __GFP_ACCOUNT);
+	req = kvzalloc(struct_size(req, body, body / 8), gfp | __GFP_ACCOUNT);
 	if (!req)
 		return NULL;
 	refcount_set(&req->ref, 1);
@@ -48,6 +48,7 @@ datafs_request_make(struct datafs_instance *inst, enum datafs_opcode op,
 	req->inst = inst;
 	INIT_LIST_HEAD(&req->node);
 	INIT_HLIST_NODE(&req->hash);
+	INIT_LIST_HEAD(&req->change);
 	init_completion(&req->done);
 	req->head.len = sizeof(req->head) + body;
 	req->head.opcode = op;
@@ -105,7 +106,7 @@ void datafs_request_put(struct datafs_request *req)
 	kfree(req->private);
 	kvfree(req->reply);
 	datafs_instance_put(req->inst);
-	kfree(req);
+	kvfree(req);
 }
 
 void datafs_request_put_user(struct datafs_request *req)
@@ -154,6 +155,7 @@ void datafs_request_detach(struct datafs_request *req,
 
 	lockdep_assert_held(&req->inst->lock);
 	list_del_init(&req->node);
+	list_del_init(&req->change);
 	hlist_del_init(&req->hash);
 	req->state = state;
 	if (room) {
@@ -202,6 +204,9 @@ static int datafs_request_admit(struct datafs_request *req)
 		return 0;
 	if (list_empty(&req->mnt->node))
 		return -ENOTCONN;
+	/* nor for a RELEASE, which is owed, in whatever state */
+	if (req->head.opcode == DATAFS_OP_RELEASE)
+		return 0;
 	if (req->mnt->state == DATAFS_STATE_ABORTED)
 		return -ENOTCONN;
 	/* who mounts now has nothing yet that could be worth a wait */
@@ -237,6 +242,8 @@ int datafs_request_queue(struct datafs_request *req)
 		}
 		/* under the lock, so that the queue is in the order of ids */
 		req->head.id = atomic64_inc_return(&datafs_last_id);
+		if (datafs_request_changes(req))
+			list_add_tail(&req->change, &req->mnt->changes);
 		if (req->mnt && datafs_mount_is_full(req->mnt)) {
 			req->state = DATAFS_REQ_WAITING;
 			list_add_tail(&req->node, &req->mnt->waiting);
@@ -253,14 +260,34 @@ int datafs_request_queue(struct datafs_request *req)
 	return err;
 }
 
+/* Its waiter is killed: does it go on without, since a daemon may have had it? */
+static bool datafs_request_leave(struct datafs_request *req)
+{
+	bool left;
+
+	spin_lock(&req->inst->lock);
+	left = datafs_request_changes(req) &&
+	       (req->state == DATAFS_REQ_SENT ||
+		(req->state == DATAFS_REQ_PENDING &&
+		 (req->head.flags & DATAFS_REQ_RESEND)));
+	if (left)
+		req->left = true;
+	spin_unlock(&req->inst->lock);
+	return left;
+}
+
 int datafs_request_wait(struct datafs_request *req)
 {
 	datafs_count(req->mnt, DATAFS_STAT_WAITS, 1);
 	if (wait_for_completion_state(&req->done, DATAFS_WAIT_STATE)) {
+		if (datafs_request_leave(req))
+			return -EINTR;
 		datafs_request_end(req, -EINTR);
 		/* not ours to end: its answer is being taken in, for nobody */
-		if (!completion_done(&req->done))
+		if (!completion_done(&req->done) && !datafs_request_changes(req))
 			return -EINTR;
+		/* that of a change is only being kept, and waits for no daemon */
+		wait_for_completion(&req->done);
 	}
 	return req->error;
 }
@@ -304,6 +331,10 @@ static void datafs_requests_collect(struct list_head *from,
 
 	list_for_each_entry_safe(req, next, from, node) {
 		if ((mnt && req->mnt != mnt) || (op && req->head.opcode != op))
+			continue;
+		/* has no waiter, and is owed for as long as its mount lives */
+		if (mnt && req->head.opcode == DATAFS_OP_RELEASE &&
+		    !list_empty(&mnt->node))
 			continue;
 		datafs_request_detach(req, DATAFS_REQ_DONE);
 		req->error = error;

@@ -7,6 +7,12 @@
 
 #include "datafs.h"
 
+/* They have an order, and are not ended by the death of who waits for them. */
+static inline bool datafs_request_changes(const struct datafs_request *req)
+{
+	return req->head.opcode >= DATAFS_OP_CREATE;
+}
+
 void datafs_request_get(struct datafs_request *req);
 /* Drops a reference that has a user of the mount beside it, in that order. */
 void datafs_request_put_user(struct datafs_request *req);

@@ -48,6 +48,7 @@ static struct datafs_mount *datafs_mount_new(struct datafs_instance *inst,
 	mnt->inst = inst;
 	INIT_LIST_HEAD(&mnt->node);
 	INIT_LIST_HEAD(&mnt->waiting);
+	INIT_LIST_HEAD(&mnt->changes);
 	mnt->max_requests = DATAFS_REQUESTS;
 	refcount_set(&mnt->users, 1);
 	init_completion(&mnt->users_gone);
@@ -230,7 +231,7 @@ static int datafs_fill_super(struct super_block *sb, struct fs_context *fc)
 	struct inode *root;
 	int ret;
 
-	sb->s_flags |= SB_RDONLY | SB_NOATIME | SB_POSIXACL;
+	sb->s_flags |= SB_NOATIME | SB_POSIXACL;
 	sb->s_magic = DATAFS_SUPER_MAGIC;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	sb->s_time_gran = 1;
@@ -319,7 +320,6 @@ static int datafs_get_tree(struct fs_context *fc)
 	}
 	/* Belongs to the superblock as soon as there is one. */
 	fc->s_fs_info = mnt;
-	fc->sb_flags |= SB_RDONLY;
 	ret = datafs_instance_add_mount(inst, mnt);
 	if (ret) {
 		errorfc(fc, "instance %s: its daemon has ended; start it again",
@@ -329,6 +329,8 @@ static int datafs_get_tree(struct fs_context *fc)
 	ret = datafs_mount_upcall(mnt, fc);
 	if (ret)
 		return ret;
+	if (!(mnt->root.flags & DATAFS_ATTR_CHANGES))
+		fc->sb_flags |= SB_RDONLY;
 	return get_tree_nodev(fc, datafs_fill_super);
 }
 

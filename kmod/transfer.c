@@ -22,6 +22,17 @@ static struct hlist_head *datafs_sent_bucket(struct datafs_instance *inst,
 	return &inst->sent_hash[hash_64(id, ilog2(ARRAY_SIZE(inst->sent_hash)))];
 }
 
+static void datafs_request_lowest(struct datafs_request *req)
+{
+	struct datafs_change_req *body = (struct datafs_change_req *)req->body;
+	const struct datafs_request *first;
+
+	first = list_first_entry(&req->mnt->changes, struct datafs_request,
+				 change);
+	/* a predecessor may be copying it still, who is heard no more */
+	WRITE_ONCE(body->lowest, first->head.id);
+}
+
 /*
  * PENDING becomes SENT before the daemon can see it, so that an answer which
  * races with the end of the read finds it. The sequence is of the same moment:
@@ -43,10 +54,12 @@ static struct datafs_request *datafs_request_send(struct datafs_instance *inst,
 	req = list_first_entry_or_null(&inst->pending, struct datafs_request,
 				       node);
 	if (req && req->head.len > room)
-		req = NULL;
-	if (req) {
+		req = ERR_PTR(-EMSGSIZE);
+	if (!IS_ERR_OR_NULL(req)) {
 		if (req->mnt) {
 			req->head.seq = atomic64_read(&req->mnt->seq);
+			if (datafs_request_changes(req))
+				datafs_request_lowest(req);
 			refcount_inc(&req->mnt->users);
 		}
 		datafs_request_get(req);

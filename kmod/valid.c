@@ -61,11 +61,18 @@ bool datafs_is_valid(const struct datafs_mount *mnt,
 	       time_before64(get_jiffies_64(), time);
 }
 
+/* No name leads to it, so nobody else can change it. */
+static bool datafs_inode_is_removed(const struct inode *inode)
+{
+	return !READ_ONCE(inode->i_nlink);
+}
+
 bool datafs_inode_attr_valid(struct inode *inode)
 {
 	const struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
 
-	return datafs_is_valid(mnt, &mnt->attr_policy,
+	return datafs_inode_is_removed(inode) ||
+	       datafs_is_valid(mnt, &mnt->attr_policy,
 			       READ_ONCE(datafs_i(inode)->attr_until));
 }
 
@@ -111,7 +118,8 @@ int datafs_inode_revalidate(struct inode *inode, bool force)
 	int ret, tries = 0;
 	u64 seq;
 
-	if (!force && datafs_inode_attr_valid(inode))
+	if (datafs_inode_is_removed(inode) ||
+	    (!force && datafs_inode_attr_valid(inode)))
 		return 0;
 	do {
 		ret = datafs_attr_upcall(inode->i_sb, inode->i_ino, &attr, &seq);
@@ -177,19 +185,28 @@ int datafs_permission(datafs_idmap *idmap, struct inode *inode, int mask)
 		if (ret)
 			return ret;
 	}
+	/* As on a filesystem that is read-only, whoever it is. */
+	if ((mask & MAY_WRITE) && !datafs_may_change(inode) &&
+	    (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode) ||
+	     S_ISLNK(inode->i_mode)))
+		return -EROFS;
 	return generic_permission(idmap, inode, mask);
 }
 
 const struct inode_operations datafs_file_iops = {
+	.setattr		= datafs_setattr,
 	.getattr		= datafs_getattr,
 	.permission		= datafs_permission,
 	.listxattr		= datafs_listxattr,
 	.DATAFS_IOP_GET_ACL	= datafs_get_acl,
+	.set_acl		= datafs_set_acl,
 };
 
 const struct inode_operations datafs_special_iops = {
+	.setattr		= datafs_setattr,
 	.getattr		= datafs_getattr,
 	.permission		= datafs_permission,
 	.listxattr		= datafs_listxattr,
 	.DATAFS_IOP_GET_ACL	= datafs_get_acl,
+	.set_acl		= datafs_set_acl,
 };

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DataFS: extended attributes and POSIX ACLs, for reading. Changing them ends
- * in the VFS, which finds the superblock read-only. An inode that has none
- * says so in its attributes and makes no upcall.
+ * DataFS: extended attributes and POSIX ACLs. An inode that has none says so in
+ * its attributes and makes no upcall. Who may set one of which class, the VFS has
+ * checked.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/posix_acl.h>
 #include <linux/slab.h>
 #include <linux/xattr.h>
-#include "datafs.h"
+#include "change.h"
 
 /* 1 if @inode has @flag, 0 if not, or an error. */
 static int datafs_xattr_flag(struct inode *inode, u32 flag)
@@ -70,19 +70,74 @@ static int datafs_xattr_get(const struct xattr_handler *handler,
 	return ret;
 }
 
+/* SETXATTR, or without a @value REMOVEXATTR. */
+static int datafs_xattr_change(struct inode *inode, const char *name,
+			       const void *value, size_t len, int flags)
+{
+	struct qstr qname = QSTR_INIT(name, strlen(name));
+	struct datafs_about about = { .node = inode };
+	struct datafs_change_want want = {};
+	struct datafs_setxattr_req *body;
+	struct datafs_change_rep rep;
+	struct datafs_request *req;
+	int ret;
+
+	ret = datafs_inode_revalidate(inode, false);
+	if (ret)
+		return ret;
+	if (!datafs_may_change(inode))
+		return -EROFS;
+	if (len > DATAFS_XATTR_MAX)
+		return -E2BIG;
+	if (value)
+		req = datafs_change_alloc(DATAFS_OP_SETXATTR, inode,
+					  sizeof(*body), &qname, value, len);
+	else
+		req = datafs_change_alloc(DATAFS_OP_REMOVEXATTR, inode,
+					  sizeof(struct datafs_change_req),
+					  &qname, NULL, 0);
+	if (!req)
+		return -ENOMEM;
+	if (value) {
+		body = (struct datafs_setxattr_req *)req->body;
+		body->value_len = len;
+		if (flags & XATTR_CREATE)
+			body->flags |= DATAFS_XATTR_CREATE;
+		if (flags & XATTR_REPLACE)
+			body->flags |= DATAFS_XATTR_REPLACE;
+	}
+	ret = datafs_change_call(req, &about, &want, &rep);
+	if (!ret)
+		datafs_change_publish(req, &about, &rep, get_jiffies_64());
+	datafs_change_end(req, &about);
+	return ret;
+}
+
+static int datafs_xattr_set(const struct xattr_handler *handler,
+			    datafs_idmap *idmap, struct dentry *dentry,
+			    struct inode *inode, const char *name,
+			    const void *value, size_t size, int flags)
+{
+	return datafs_xattr_change(inode, xattr_full_name(handler, name), value,
+				   size, flags);
+}
+
 static const struct xattr_handler datafs_xattr_user = {
 	.prefix	= XATTR_USER_PREFIX,
 	.get	= datafs_xattr_get,
+	.set	= datafs_xattr_set,
 };
 
 static const struct xattr_handler datafs_xattr_trusted = {
 	.prefix	= XATTR_TRUSTED_PREFIX,
 	.get	= datafs_xattr_get,
+	.set	= datafs_xattr_set,
 };
 
 static const struct xattr_handler datafs_xattr_security = {
 	.prefix	= XATTR_SECURITY_PREFIX,
 	.get	= datafs_xattr_get,
+	.set	= datafs_xattr_set,
 };
 
 const struct xattr_handler * const datafs_xattr_handlers[] = {
@@ -170,12 +225,15 @@ out:
 
 /* ------------------------------------------------------------------- ACLs */
 
+static const char *datafs_acl_name(int type)
+{
+	return type == ACL_TYPE_ACCESS ? XATTR_NAME_POSIX_ACL_ACCESS :
+					 XATTR_NAME_POSIX_ACL_DEFAULT;
+}
+
 /* The VFS caches the result; datafs_inode_update() has it forgotten. */
 struct posix_acl *datafs_get_acl(struct inode *inode, int type, bool rcu)
 {
-	const char *name = type == ACL_TYPE_ACCESS ?
-			   XATTR_NAME_POSIX_ACL_ACCESS :
-			   XATTR_NAME_POSIX_ACL_DEFAULT;
 	struct datafs_request *req;
 	struct posix_acl *acl;
 	int ret;
@@ -187,7 +245,7 @@ struct posix_acl *datafs_get_acl(struct inode *inode, int type, bool rcu)
 	ret = datafs_xattr_flag(inode, DATAFS_ATTR_ACL);
 	if (ret <= 0)
 		return ERR_PTR(ret);
-	req = datafs_xattr_upcall(inode, name);
+	req = datafs_xattr_upcall(inode, datafs_acl_name(type));
 	if (IS_ERR(req))
 		return PTR_ERR(req) == -ENODATA ? NULL : ERR_CAST(req);
 	acl = posix_acl_from_xattr(&init_user_ns, req->reply, req->reply_len);
@@ -199,4 +257,63 @@ struct posix_acl *datafs_get_acl(struct inode *inode, int type, bool rcu)
 		acl = ERR_PTR(datafs_request_bad(req, "ACL"));
 	datafs_request_put(req);
 	return acl;
+}
+
+static int datafs_acl_change(struct inode *inode, int type,
+			     const struct posix_acl *acl)
+{
+	void *value = NULL;
+	int ret, len = 0;
+
+	if (acl) {
+		len = posix_acl_xattr_size(acl->a_count);
+		value = kmalloc(len, GFP_KERNEL);
+		if (!value)
+			return -ENOMEM;
+		ret = posix_acl_to_xattr(&init_user_ns, acl, value, len);
+		if (ret < 0)
+			goto out;
+	}
+	ret = datafs_xattr_change(inode, datafs_acl_name(type), value, len, 0);
+	/* It had none: that is what was asked for. */
+	if (ret == -ENODATA && !acl)
+		ret = 0;
+out:
+	kfree(value);
+	return ret;
+}
+
+/*
+ * The daemon sets the mode that an ACL stands for, and keeps none that says no more
+ * than a mode does. But whether the set-group-id bit must go with it depends on who
+ * sets it: then that goes first, for it is the safe half of the two.
+ */
+int datafs_set_acl(datafs_idmap *idmap, datafs_acl_of *of,
+		   struct posix_acl *acl, int type)
+{
+	struct inode *inode = datafs_acl_inode(of);
+	struct iattr attr = {
+		.ia_valid = ATTR_MODE,
+		.ia_mode = inode->i_mode & ~S_ISGID,
+	};
+	struct posix_acl *rest = acl;
+	umode_t mode;
+	int ret;
+
+	ret = datafs_inode_revalidate(inode, false);
+	if (ret)
+		return ret;
+	if (!datafs_may_change(inode))
+		return -EROFS;
+	if (type == ACL_TYPE_ACCESS && acl) {
+		ret = posix_acl_update_mode(idmap, inode, &mode, &rest);
+		if (ret)
+			return ret;
+		if ((inode->i_mode ^ mode) & S_ISGID) {
+			ret = datafs_setattr_ask(inode, &attr);
+			if (ret)
+				return ret;
+		}
+	}
+	return datafs_acl_change(inode, type, acl);
 }

@@ -57,7 +57,10 @@
 
 /* The largest message either way; also a good size for a read buffer. */
 #define DATAFS_MSG_MAX		(1u << 20)
-/* read(2) with less room than this is refused with EINVAL. */
+/*
+ * read(2) with less room than this is refused with EINVAL; with less than the oldest
+ * request needs, which only a SETXATTR can make more of, with EMSGSIZE.
+ */
 #define DATAFS_READ_MIN		(16u << 10)
 
 #define DATAFS_ROOT_COOKIE	0	/* readdir from the beginning */
@@ -879,5 +882,13 @@ DATAFS_ABI_ASSERT(datafs_setattr_req, 56);
 DATAFS_ABI_ASSERT(datafs_setxattr_req, 16);
 DATAFS_ABI_ASSERT(datafs_change_rep, 456);
 DATAFS_ABI_ASSERT(datafs_invalid, 16);
+DATAFS_ABI_ASSERT(datafs_change_req, 8);
+DATAFS_ABI_ASSERT(datafs_make_req, 40);
+DATAFS_ABI_ASSERT(datafs_link_req, 16);
+DATAFS_ABI_ASSERT(datafs_remove_req, 24);
+DATAFS_ABI_ASSERT(datafs_rename_req, 32);
+DATAFS_ABI_ASSERT(datafs_setattr_req, 56);
+DATAFS_ABI_ASSERT(datafs_setxattr_req, 16);
+DATAFS_ABI_ASSERT(datafs_change_rep, 456);
 
 #endif /* DATAFS_ABI_H */

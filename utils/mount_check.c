@@ -93,6 +93,14 @@ fail:
 	return ret;
 }
 
+/* "HOST,...:/DIR", or ":/DIR": names that a quorum has, not a path. */
+static bool is_quorum(const char *source)
+{
+	const char *at = strstr(source, ":/");
+
+	return *source != '/' && *source != '.' && at && at[2] != '/';
+}
+
 static int check_dir(const char *source, const char *path,
 		     const struct datafs_mount_place *place, char *err,
 		     size_t errlen)
@@ -138,7 +146,7 @@ int datafs_mount_source(const char *source,
 
 	if (!strncmp(source, POSIX_SCHEME, strlen(POSIX_SCHEME))) {
 		where += strlen(POSIX_SCHEME);
-	} else if (has_scheme(source)) {
+	} else if (has_scheme(source) || is_quorum(source)) {
 		path = strdup(source);
 		if (!path)
 			return -ENOMEM;

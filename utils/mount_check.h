@@ -30,8 +30,8 @@ void datafs_mount_place_close(struct datafs_mount_place *place);
  *
  * A path becomes absolute; it must be a directory, not on datafs, and neither
  * the mount point nor a directory above it: the mount would contain itself.
- * "scheme://..." is left to the daemon, but "posix://PATH" is PATH. *@res is
- * allocated. -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG, ...
+ * "scheme://..." and "HOST,...:/DIR" are left to the daemon, but "posix://PATH" is
+ * PATH. *@res is allocated. -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG, ...
  */
 int datafs_mount_source(const char *source,
 			const struct datafs_mount_place *place, char **res,

@@ -129,3 +129,28 @@ int datafs_random(void *buf, size_t len)
 	}
 	return 0;
 }
+
+void datafs_hex(const void *buf, size_t len, char *text)
+{
+	const unsigned char *p = buf;
+
+	for (size_t i = 0; i < len; i++)
+		sprintf(text + 2 * i, "%02x", p[i]);
+	text[2 * len] = '\0';
+}
+
+int datafs_unhex(const char *text, void *buf, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char *p = buf;
+
+	for (size_t i = 0; i < 2 * len; i++) {
+		const char *d = text[i] ? strchr(digits, text[i]) : NULL;
+
+		if (!d)
+			return -EINVAL;
+		p[i / 2] = (unsigned char)(i % 2 ? p[i / 2] << 4 | (d - digits) :
+						   d - digits);
+	}
+	return 0;
+}

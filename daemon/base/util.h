@@ -28,6 +28,11 @@ int datafs_write_small(const char *path, const char *text);
 /* All of @buf, in as many reads as it takes. 0 or a negative errno. */
 int datafs_random(void *buf, size_t len);
 
+/* Two digits a byte, and a NUL. */
+void datafs_hex(const void *buf, size_t len, char *text);
+/* The first 2 * @len digits of @text. -EINVAL. */
+int datafs_unhex(const char *text, void *buf, size_t len);
+
 static inline void datafs_put_be64(void *p, uint64_t v)
 {
 	v = __builtin_bswap64(v);

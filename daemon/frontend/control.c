@@ -54,8 +54,8 @@ void datafs_control_close(struct datafs_control *c)
 /* A request and what comes of it. */
 struct transaction {
 	int result;		/* 1: not known yet */
-	int (*fn)(void *arg, uint32_t id, const char *source,
-		  const char *options);
+	int (*fn)(void *arg, uint32_t id, const uint8_t incarnation[16],
+		  const char *source, const char *options);
 	void *arg;
 	const char *instance;
 	int error;		/* of @fn */
@@ -95,10 +95,12 @@ static int have_mount(struct nl_msg *msg, void *arg)
 	if (!t->fn || genlmsg_parse(nlmsg_hdr(msg), 0, a, DATAFS_A_NR - 1, NULL) ||
 	    !a[DATAFS_A_MOUNT_ID] || !a[DATAFS_A_INSTANCE] ||
 	    !a[DATAFS_A_SOURCE] || !a[DATAFS_A_OPTIONS] ||
+	    !a[DATAFS_A_INCARNATION] || nla_len(a[DATAFS_A_INCARNATION]) != 16 ||
 	    strcmp(nla_get_string(a[DATAFS_A_INSTANCE]), t->instance))
 		return NL_OK;
 	if (!t->error)
 		t->error = t->fn(t->arg, nla_get_u32(a[DATAFS_A_MOUNT_ID]),
+				 nla_data(a[DATAFS_A_INCARNATION]),
 				 nla_get_string(a[DATAFS_A_SOURCE]),
 				 nla_get_string(a[DATAFS_A_OPTIONS]));
 	return NL_OK;
@@ -133,8 +135,10 @@ static int transact(struct datafs_control *c, struct nl_msg *msg,
 }
 
 int datafs_control_mounts(struct datafs_control *c,
-			  int (*fn)(void *arg, uint32_t id, const char *source,
-				    const char *options), void *arg)
+			  int (*fn)(void *arg, uint32_t id,
+				    const uint8_t incarnation[16],
+				    const char *source, const char *options),
+			  void *arg)
 {
 	struct transaction t = {
 		.fn = fn, .arg = arg, .instance = c->instance,

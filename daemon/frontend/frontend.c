@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "check.h"
 #include "frontend.h"
 
 #include <errno.h>
@@ -45,31 +46,6 @@ struct datafs_frontend {
 	pthread_cond_t returned;	/* one came back to the reserve */
 };
 
-enum lane { LANE_POOL, LANE_MOUNTS, LANE_REVOKED };
-
-/* What a request must look like before anybody looks into it. */
-static const struct {
-	uint32_t body;		/* bytes at least; exactly, unless @name or @more */
-	bool name, more;
-	/*
-	 * Told once, and what is lost is not seen again: a mount that never
-	 * goes, a slot that is never free. No answer has a body.
-	 */
-	bool once;
-	enum lane lane;
-} shapes[DATAFS_OP_NR] = {
-	[DATAFS_OP_MOUNT]	= { sizeof(struct datafs_mount_req),
-				    .more = true, .lane = LANE_MOUNTS },
-	[DATAFS_OP_UMOUNT]	= { .once = true, .lane = LANE_MOUNTS },
-	[DATAFS_OP_LOOKUP]	= { .name = true },
-	[DATAFS_OP_READDIR]	= { sizeof(struct datafs_readdir_req) },
-	[DATAFS_OP_EXTENT]	= { sizeof(struct datafs_extent_req) },
-	[DATAFS_OP_BAD_EXTENT]	= { sizeof(struct datafs_bad_extent_req) },
-	[DATAFS_OP_GETXATTR]	= { .name = true },
-	[DATAFS_OP_REVOKE_DONE]	= { sizeof(struct datafs_revoke_done),
-				    .once = true, .lane = LANE_REVOKED },
-};
-
 static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 
 struct request {
@@ -80,8 +56,7 @@ struct request {
 };
 
 /* Room for any request that is told once. */
-#define ONCE_SIZE	(sizeof(struct request) + \
-			 sizeof(struct datafs_revoke_done) + sizeof(uint64_t))
+#define ONCE_SIZE	(sizeof(struct request) + DATAFS_ONCE_BODY + sizeof(uint64_t))
 
 static void reserve_put(struct datafs_frontend *f, struct request *r)
 {
@@ -124,7 +99,7 @@ static struct request *request_alloc(struct datafs_frontend *f,
 {
 	struct request *r;
 
-	if (!shapes[req->opcode].once)
+	if (!datafs_shapes[req->opcode].once)
 		return malloc(offsetof(struct request, head) + req->len +
 			      sizeof(r->body[0]));
 	r = malloc(ONCE_SIZE);
@@ -178,53 +153,15 @@ static void reply(struct datafs_frontend *f, const struct datafs_req *req,
 			   (unsigned long long)req->id, strerror(errno));
 }
 
-static bool mount_ok(const struct datafs_req *req, const void *body)
-{
-	const struct datafs_mount_req *m = body;
-	const char *text = (const char *)(m + 1);
-	uint32_t room = req->len - sizeof(*req) - sizeof(*m);
-
-	return req->mount_id && !m->flags && !m->reserved && m->source_len &&
-	       m->source_len <= DATAFS_SOURCE_MAX &&
-	       m->options_len <= DATAFS_OPTIONS_MAX &&
-	       m->source_len + m->options_len <= room &&
-	       !memchr(text, 0, m->source_len + m->options_len);
-}
-
-/* NULL, or what is wrong with a request whose length is as it says. */
-static const char *check(const struct datafs_req *req, const void *body)
-{
-	uint32_t len = req->len - sizeof(*req), want;
-
-	if (req->reserved)
-		return "its reserved field is not zero";
-	want = shapes[req->opcode].name ? datafs_round_up(req->namelen, 8) :
-					  shapes[req->opcode].body;
-	if (shapes[req->opcode].more ? len < want : len != want)
-		return "its length is not that of its opcode";
-	if (req->opcode == DATAFS_OP_MOUNT && !mount_ok(req, body))
-		return "its source or options are not valid";
-	if (!shapes[req->opcode].name)
-		return req->namelen ? "it has a name" : NULL;
-	if (!req->namelen || req->namelen > DATAFS_NAME_MAX ||
-	    memchr(body, 0, req->namelen))
-		return "its name is not valid";
-	if (req->opcode == DATAFS_OP_LOOKUP &&
-	    (memchr(body, '/', req->namelen) ||
-	     (req->namelen <= 2 && !memcmp(body, "..", req->namelen))))
-		return "its name is not valid";
-	return NULL;
-}
-
 static void request_done(struct request *r)
 {
 	struct datafs_frontend *f = r->f;
 
-	if (shapes[r->head.opcode].lane == LANE_MOUNTS) {
+	if (datafs_shapes[r->head.opcode].lane == DATAFS_LANE_MOUNTS) {
 		atomic_fetch_sub(&f->mounting, 1);
 		f->changed(f->changed_arg);
 	}
-	if (shapes[r->head.opcode].once)
+	if (datafs_shapes[r->head.opcode].once)
 		reserve_put(f, r);
 	else
 		free(r);
@@ -235,13 +172,13 @@ static void request_run(struct datafs_job *job)
 	struct request *r = (struct request *)job;
 	struct datafs_call call = { .req = &r->head, .body = r->body };
 	struct datafs_frontend *f = r->f;
-	bool bare = shapes[r->head.opcode].once;
+	bool bare = datafs_shapes[r->head.opcode].once;
 	struct datafs_rep head = { 0 }, *rep;
 	bool unanswered;
 	int ret;
 
 	/* What has not begun the module asks the next daemon again. */
-	if (shapes[r->head.opcode].lane == LANE_POOL && atomic_load(&f->stopping)) {
+	if (datafs_shapes[r->head.opcode].lane == DATAFS_LANE_POOL && atomic_load(&f->stopping)) {
 		request_done(r);
 		return;
 	}
@@ -251,8 +188,9 @@ static void request_run(struct datafs_job *job)
 		request_done(r);
 		return;
 	}
-	if (shapes[r->head.opcode].name)
-		memcpy(call.name, r->body, r->head.namelen);
+	if (r->head.namelen)
+		memcpy(call.name, (char *)r->body + datafs_shapes[r->head.opcode].body,
+		       r->head.namelen);
 	call.out = bare ? NULL : rep + 1;
 	ret = datafs_vfs_call(f->vfs, &call);
 	/* Nobody may see that there was no room in the end: asked again. */
@@ -278,13 +216,13 @@ static void request_queue(struct datafs_frontend *f,
 	const char *wrong;
 	struct datafs_rep rep;
 	struct request *r;
-	enum lane lane;
+	enum datafs_lane lane;
 
 	if (!req->opcode || req->opcode >= DATAFS_OP_NR) {
 		reply(f, req, &rep, -ENOSYS, 0);
 		return;
 	}
-	wrong = check(req, body);
+	wrong = datafs_request_check(req, body);
 	if (wrong) {
 		datafs_log(LOG_ERR, "request %llu (%s) of the module: %s",
 			   (unsigned long long)req->id, op_names[req->opcode],
@@ -301,16 +239,16 @@ static void request_queue(struct datafs_frontend *f,
 	r->job.run = request_run;
 	memcpy(&r->head, req, sizeof(*req));
 	memcpy(r->body, body, req->len - sizeof(*req));
-	lane = shapes[req->opcode].lane;
-	if (lane == LANE_MOUNTS) {
+	lane = datafs_shapes[req->opcode].lane;
+	if (lane == DATAFS_LANE_MOUNTS) {
 		atomic_fetch_add(&f->mounting, 1);
 		if (req->opcode == DATAFS_OP_MOUNT)
 			atomic_store(&f->ever, true);
 	}
-	datafs_pool_add(lane == LANE_POOL ? f->pool :
-			lane == LANE_MOUNTS ? f->mounts_worker :
+	datafs_pool_add(lane == DATAFS_LANE_POOL ? f->pool :
+			lane == DATAFS_LANE_MOUNTS ? f->mounts_worker :
 					      f->revoked_worker, &r->job,
-			lane == LANE_POOL && req->flags & DATAFS_REQ_PREFETCH ?
+			lane == DATAFS_LANE_POOL && req->flags & DATAFS_REQ_PREFETCH ?
 			DATAFS_PRIO_AHEAD : DATAFS_PRIO_WAITED);
 }
 

@@ -94,8 +94,10 @@ void datafs_control_close(struct datafs_control *c);
  * negative errno, logged.
  */
 int datafs_control_mounts(struct datafs_control *c,
-			  int (*fn)(void *arg, uint32_t id, const char *source,
-				    const char *options), void *arg);
+			  int (*fn)(void *arg, uint32_t id,
+				    const uint8_t incarnation[16],
+				    const char *source, const char *options),
+			  void *arg);
 /*
  * The kernel is told to forget the ranges. Returns when it has taken that
  * (REVOKE_DONE follows later), or a negative errno, logged. Any thread.

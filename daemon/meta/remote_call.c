@@ -229,7 +229,7 @@ int datafs_remote_call(struct datafs_remote *r, const void *ask, size_t len, int
 {
 	struct remote_request q = {
 		.task.fn = begin, .r = r, .ask = ask, .len = (uint32_t)len, .ms = ms,
-		.member = member, .wait = ANSWER_MS, .again.fn = on_again, .end.fn = on_end,
+		.member = member, .wait = ms ? ms : ANSWER_MS, .again.fn = on_again, .end.fn = on_end,
 	};
 
 	sem_init(&q.done, 0, 0);

@@ -1,239 +1,242 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "metad/answer.h"
+#include "answer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "metad/ask.h"
-#include "metad/attr.h"
+#include "base/util.h"
 
-#define VALUE_MAX	DATAFS_METAD_LIST_MAX	/* of a value, a target or a list */
-
-/* What an answer points to while it is made. */
-struct making {
-	struct datafs_metad *m;
-	Metad__Answer a;
-	Metad__Attr attr;
-	uint8_t *data;
-	struct entry **entries;
-	size_t n, room, bytes, max;
-	bool no_memory;
-};
-
-struct entry {
-	Metad__Dirent d;
-	Metad__Attr attr;
-	uint8_t name[];
-};
-
-static int tell_attr(struct making *k, int err, const struct datafs_metad_attr *attr)
+void datafs_metad_tell(const struct datafs_metad_attr *a, Metad__Attr *res)
 {
-	if (err)
-		return err;
-	k->attr = metad_attr_message(attr);
-	k->a.attr = &k->attr;
+	metad__attr__init(res);
+	res->has_ino = res->has_version = res->has_mode = res->has_nlink = true;
+	res->has_uid = res->has_gid = res->has_size = res->has_xattrs = true;
+	res->has_rdev_major = res->has_rdev_minor = true;
+	res->has_atime = res->has_atime_ns = res->has_mtime = res->has_mtime_ns = true;
+	res->has_ctime = res->has_ctime_ns = res->has_btime = res->has_btime_ns = true;
+	res->ino = a->ino;
+	res->version = a->version;
+	res->mode = a->mode;
+	res->nlink = a->nlink;
+	res->uid = a->uid;
+	res->gid = a->gid;
+	res->size = a->size;
+	res->rdev_major = a->rdev_major;
+	res->rdev_minor = a->rdev_minor;
+	res->atime = a->atime.tv_sec;
+	res->atime_ns = (uint32_t)a->atime.tv_nsec;
+	res->mtime = a->mtime.tv_sec;
+	res->mtime_ns = (uint32_t)a->mtime.tv_nsec;
+	res->ctime = a->ctime.tv_sec;
+	res->ctime_ns = (uint32_t)a->ctime.tv_nsec;
+	res->btime = a->btime.tv_sec;
+	res->btime_ns = (uint32_t)a->btime.tv_nsec;
+	res->xattrs = a->xattrs;
+}
+
+static int set_attr(const struct datafs_metad_attr *a, Metad__Attr **res)
+{
+	*res = malloc(sizeof(**res));
+	if (!*res)
+		return -ENOMEM;
+	datafs_metad_tell(a, *res);
 	return 0;
 }
 
-static int do_getattr(struct making *k, const Metad__Query *q)
+static int getattr(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
 {
 	struct datafs_metad_attr attr;
-	int err = datafs_metad_getattr(k->m, q->getattr->ino, &attr);
+	int err = datafs_metad_getattr(m, q->getattr->ino, &attr);
 
-	return tell_attr(k, err, &attr);
+	return err ? err : set_attr(&attr, &a->attr);
 }
 
-static int do_lookup(struct making *k, const Metad__Query *q)
+static int lookup(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
 {
+	const Metad__Name *n = q->lookup;
 	struct datafs_metad_attr attr;
-	int err = datafs_metad_lookup(k->m, q->lookup->parent, (char *)q->lookup->name.data,
-				      q->lookup->name.len, &attr);
+	int err = datafs_metad_lookup(m, n->parent, (const char *)n->name.data,
+				      n->name.len, &attr);
 
-	return tell_attr(k, err, &attr);
+	return err ? err : set_attr(&attr, &a->attr);
 }
 
-static int do_parent(struct making *k, const Metad__Query *q)
+static int parent(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
 {
 	struct datafs_metad_attr attr;
 	uint64_t ino;
-	int err = datafs_metad_parent(k->m, q->parent->ino, &ino);
+	int err = datafs_metad_parent(m, q->parent->ino, &ino);
 
 	if (!err)
-		err = datafs_metad_getattr(k->m, ino, &attr);
-	return tell_attr(k, err, &attr);
+		err = datafs_metad_getattr(m, ino, &attr);
+	return err ? err : set_attr(&attr, &a->attr);
 }
 
-static struct entry *entry_new(uint64_t cookie, const char *name, size_t len,
-			       const struct datafs_metad_attr *attr)
-{
-	struct entry *e = malloc(sizeof(*e) + len);
+struct listing {
+	Metad__Answer *a;
+	size_t room, left;
+	int err;
+};
 
-	if (!e)
+static Metad__Dirent *entry_new(uint64_t cookie, const char *name, size_t len,
+				const struct datafs_metad_attr *attr)
+{
+	Metad__Dirent *d = malloc(sizeof(*d));
+
+	if (!d)
 		return NULL;
-	metad__dirent__init(&e->d);
-	e->attr = metad_attr_message(attr);
-	memcpy(e->name, name, len);
-	e->d.has_cookie = e->d.has_name = true;
-	e->d.cookie = cookie;
-	e->d.name = (ProtobufCBinaryData) { len, e->name };
-	e->d.attr = &e->attr;
-	return e;
+	metad__dirent__init(d);
+	d->has_cookie = d->has_name = true;
+	d->cookie = cookie;
+	d->name.len = len;
+	d->name.data = malloc(len);
+	if (d->name.data && !set_attr(attr, &d->attr)) {
+		memcpy(d->name.data, name, len);
+		return d;
+	}
+	metad__dirent__free_unpacked(d, NULL);
+	return NULL;
 }
 
-static bool entry_room(struct making *k)
+static int add_entry(void *arg, uint64_t cookie, const char *name, size_t len,
+		     const struct datafs_metad_attr *attr)
 {
-	size_t room = k->room ? 2 * k->room : 64;
-	struct entry **more;
+	struct listing *l = arg;
+	Metad__Dirent *d, **more;
+	size_t size;
 
-	if (k->n < k->room)
-		return true;
-	more = realloc(k->entries, room * sizeof(*more));
-	if (!more)
-		return false;
-	k->entries = more;
-	k->room = room;
-	return true;
-}
-
-static int take_entry(void *arg, uint64_t cookie, const char *name, size_t len,
-		      const struct datafs_metad_attr *attr)
-{
-	struct making *k = arg;
-	struct entry *e = entry_room(k) ? entry_new(cookie, name, len, attr) : NULL;
-	size_t bytes;
-
-	if (!e) {
-		k->no_memory = true;
+	d = entry_new(cookie, name, len, attr);
+	if (!d) {
+		l->err = -ENOMEM;
 		return 1;
 	}
-	bytes = metad__dirent__get_packed_size(&e->d);
-	if (k->n && k->bytes + bytes > k->max) {
-		free(e);
+	/* With its tag and length. */
+	size = metad__dirent__get_packed_size(d) + 4;
+	if (l->a->n_entries && size > l->left) {
+		metad__dirent__free_unpacked(d, NULL);
 		return 1;
 	}
-	k->bytes += bytes;
-	k->entries[k->n++] = e;
+	l->left -= DATAFS_MIN(size, l->left);
+	if (l->a->n_entries == l->room) {
+		l->room = DATAFS_MAX(2 * l->room, (size_t)64);
+		more = realloc(l->a->entries, l->room * sizeof(*more));
+		if (!more) {
+			metad__dirent__free_unpacked(d, NULL);
+			l->err = -ENOMEM;
+			return 1;
+		}
+		l->a->entries = more;
+	}
+	l->a->entries[l->a->n_entries++] = d;
 	return 0;
 }
 
-static int do_readdir(struct making *k, const Metad__Query *q)
+static int readdir(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
 {
-	const Metad__Readdir *r = q->readdir;
-	bool eof = false;
+	struct listing l = { .a = a, .left = q->readdir->max };
+	bool eof;
 	int err;
 
-	if (!r->max || r->max > DATAFS_READDIR_MAX)
+	if (!l.left || l.left > DATAFS_READDIR_MAX)
 		return -EINVAL;
-	k->max = r->max;
-	err = datafs_metad_readdir(k->m, r->ino, r->cookie, take_entry, k, &eof);
-	if (err)
-		return err;
-	k->a.has_eof = true;
-	k->a.eof = eof;
-	k->a.n_entries = k->n;
-	/* an entry begins with its message */
-	k->a.entries = (Metad__Dirent **)k->entries;
-	return 0;
+	err = datafs_metad_readdir(m, q->readdir->ino, q->readdir->cookie, add_entry, &l,
+				   &eof);
+	if (!err)
+		err = l.err;
+	a->has_eof = true;
+	a->eof = !err && eof;
+	return err;
 }
 
-static int tell_data(struct making *k, ssize_t n)
+static int set_data(Metad__Answer *a, void *buf, ssize_t n)
 {
-	if (n < 0)
+	if (n < 0) {
+		free(buf);
 		return (int)n;
-	k->a.has_data = true;
-	k->a.data = (ProtobufCBinaryData) { (size_t)n, k->data };
+	}
+	a->has_data = true;
+	a->data.data = buf;
+	a->data.len = (size_t)n;
 	return 0;
 }
 
-static int do_readlink(struct making *k, const Metad__Query *q)
+static int readlink(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
 {
-	return tell_data(k, datafs_metad_readlink(k->m, q->readlink->ino, (char *)k->data));
+	char *buf = malloc(DATAFS_SYMLINK_MAX);
+
+	if (!buf)
+		return -ENOMEM;
+	return set_data(a, buf, datafs_metad_readlink(m, q->readlink->ino, buf));
 }
 
-static int do_getxattr(struct making *k, const Metad__Query *q)
+static int getxattr(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
 {
-	const Metad__Name *x = q->getxattr;
+	const Metad__Name *n = q->getxattr;
+	char *buf = malloc(DATAFS_XATTR_MAX);
 
-	return tell_data(k, datafs_metad_getxattr(k->m, x->parent, (char *)x->name.data,
-						  x->name.len, k->data, VALUE_MAX));
+	if (!buf)
+		return -ENOMEM;
+	return set_data(a, buf, datafs_metad_getxattr(m, n->parent,
+						      (const char *)n->name.data,
+						      n->name.len, buf, DATAFS_XATTR_MAX));
 }
 
-static int do_listxattr(struct making *k, const Metad__Query *q)
+static int listxattr(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
 {
-	return tell_data(k, datafs_metad_listxattr(k->m, q->listxattr->ino, (char *)k->data,
-						   VALUE_MAX));
+	char *buf = malloc(DATAFS_METAD_LIST_MAX);
+
+	if (!buf)
+		return -ENOMEM;
+	return set_data(a, buf, datafs_metad_listxattr(m, q->listxattr->ino, buf,
+						       DATAFS_METAD_LIST_MAX));
 }
 
-static int do_counts(struct making *k, const Metad__Query *q)
+static int counts(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
 {
 	struct datafs_metad_counts c;
-	int err = datafs_metad_counts(k->m, &c);
+	int err = datafs_metad_counts(m, &c);
 
 	(void)q;
 	if (err)
 		return err;
-	k->a.has_inodes = k->a.has_bytes = k->a.has_session_ended = true;
-	k->a.inodes = c.inodes;
-	k->a.bytes = c.bytes;
-	k->a.session_ended = c.session_ended;
+	a->has_inodes = a->has_bytes = a->has_session_ended = true;
+	a->inodes = c.inodes;
+	a->bytes = c.bytes;
+	a->session_ended = c.session_ended;
 	return 0;
 }
 
-static const struct {
-	int (*fn)(struct making *k, const Metad__Query *q);
-	bool data;
-} questions[] = {
-	[METAD__QUERY__OF_GETATTR] = { do_getattr, false },
-	[METAD__QUERY__OF_LOOKUP] = { do_lookup, false },
-	[METAD__QUERY__OF_READDIR] = { do_readdir, false },
-	[METAD__QUERY__OF_READLINK] = { do_readlink, true },
-	[METAD__QUERY__OF_GETXATTR] = { do_getxattr, true },
-	[METAD__QUERY__OF_LISTXATTR] = { do_listxattr, true },
-	[METAD__QUERY__OF_PARENT] = { do_parent, false },
-	[METAD__QUERY__OF_COUNTS] = { do_counts, false },
+static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,
+			      Metad__Answer *a) = {
+	[METAD__QUERY__OF_GETATTR]	= getattr,
+	[METAD__QUERY__OF_LOOKUP]	= lookup,
+	[METAD__QUERY__OF_READDIR]	= readdir,
+	[METAD__QUERY__OF_READLINK]	= readlink,
+	[METAD__QUERY__OF_GETXATTR]	= getxattr,
+	[METAD__QUERY__OF_LISTXATTR]	= listxattr,
+	[METAD__QUERY__OF_PARENT]	= parent,
+	[METAD__QUERY__OF_COUNTS]	= counts,
 };
 
-#define NQUESTIONS	(sizeof(questions) / sizeof(questions[0]))
-
-static int make(struct making *k, const Metad__Query *q)
+int datafs_metad_answer(struct datafs_metad *m, const Metad__Query *q,
+			Metad__Answer **res)
 {
+	size_t of = (size_t)q->of_case;
+	Metad__Answer *a = malloc(sizeof(*a));
 	int err;
 
-	if ((size_t)q->of_case >= NQUESTIONS || !questions[q->of_case].fn)
-		return -ENOSYS;
-	if (questions[q->of_case].data) {
-		k->data = malloc(VALUE_MAX);
-		if (!k->data)
-			return -ENOMEM;
+	if (!a)
+		return -ENOMEM;
+	metad__answer__init(a);
+	err = of < sizeof(answers) / sizeof(*answers) && answers[of] ?
+	      answers[of](m, q, a) : -EINVAL;
+	if (err == -ENOMEM) {
+		metad__answer__free_unpacked(a, NULL);
+		return err;
 	}
-	err = questions[q->of_case].fn(k, q);
-	return k->no_memory ? -ENOMEM : err;
-}
-
-static long pack(const Metad__Reply *r, uint8_t **res)
-{
-	*res = malloc(metad__reply__get_packed_size(r) + 1);
-	return *res ? (long)metad__reply__pack(r, *res) : -ENOMEM;
-}
-
-long datafs_answer(struct datafs_metad *m, const Metad__Query *query, uint8_t **res)
-{
-	struct making k = { .m = m, .a = METAD__ANSWER__INIT };
-	Metad__Reply r = METAD__REPLY__INIT;
-	int err = make(&k, query);
-	long len = -ENOMEM;
-
-	if (err != -ENOMEM) {
-		k.a.has_error = true;
-		/* a damaged record has its line in the log */
-		k.a.error = (uint32_t)(err == -EUCLEAN ? EIO : -err);
-		r.answer = &k.a;
-		len = pack(&r, res);
-	}
-	for (size_t i = 0; i < k.n; i++)
-		free(k.entries[i]);
-	free(k.entries);
-	free(k.data);
-	return len;
+	a->has_error = true;
+	a->error = (uint32_t)-err;
+	*res = a;
+	return 0;
 }

@@ -6,8 +6,8 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "answer.h"
 #include "decode.h"
-#include "metad/attr.h"
 #include "ns_internal.h"
 #include "op.h"
 
@@ -38,7 +38,8 @@ static void pack(struct op *o, const Metad__Command *c, int err,
 	for (int i = 0; !err && i < TOLD_NR; i++) {
 		if (!o->told[i])
 			continue;
-		attr[i] = metad_attr_message(&o->told[i]->r.a);
+		o->told[i]->r.a.xattrs = o->told[i]->r.xattrs;
+		datafs_metad_tell(&o->told[i]->r.a, &attr[i]);
 		*field[i] = &attr[i];
 	}
 	r.has_more = o->more && !err;

@@ -16,9 +16,6 @@
 /* Bytes of an Ask; a command's are a little fewer. */
 #define DATAFS_ASK_MAX		(DATAFS_MEMBER_OP_MAX + 64u)
 
-/* Enough for a readdir's answer to stay below the longest frame. */
-#define DATAFS_READDIR_MAX	(512u << 10)
-
 struct datafs_ask {
 	Metad__Ask *what;		/* a command is in @command, too */
 	Metad__Command *command;	/* NULL: it is no command */

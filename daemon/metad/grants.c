@@ -63,21 +63,21 @@ struct object *grants_object_get(struct datafs_grants *g,
 				 const struct datafs_grant_object *what)
 {
 	uint64_t name = name_sum(what);
-	struct object **p = slot(g, what->ino, name, what->kind);
+	struct object **p = slot(g, what->ino, name, what->kind), *o = *p;
 
-	if (*p)
-		return *p;
-	*p = calloc(1, sizeof(**p));
-	if (!*p)
+	if (o)
+		return o;
+	o = calloc(1, sizeof(*o));
+	if (!o)
 		return NULL;
-	(*p)->ino = what->ino;
-	(*p)->name = name;
-	(*p)->kind = what->kind;
-	LIST_INIT(&(*p)->holders);
-	if (++g->objects <= g->mask)
-		return *p;
-	grow(g);
-	return *slot(g, what->ino, name, what->kind);
+	o->ino = what->ino;
+	o->name = name;
+	o->kind = what->kind;
+	LIST_INIT(&o->holders);
+	*p = o;
+	if (++g->objects > g->mask)
+		grow(g);
+	return o;
 }
 
 /* Nobody has it and nobody changes it: forgotten. */

@@ -108,6 +108,7 @@ struct datafs_metad_attr {
 	uint64_t version;	/* grows with every change, a directory's names included */
 	uint64_t size;
 	uint32_t mode, nlink, uid, gid, rdev_major, rdev_minor;
+	bool xattrs;		/* it has some, perhaps ACLs */
 	struct timespec atime, mtime, ctime, btime;
 };
 

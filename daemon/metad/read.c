@@ -11,6 +11,8 @@ static int get(struct txn *t, uint64_t ino, struct rec_inode *in)
 {
 	int ret = rec_inode_get(t, ino, in);
 
+	if (ret == 1)
+		in->a.xattrs = in->xattrs;
 	return ret < 0 ? ret : ret ? 0 : -ESTALE;
 }
 
@@ -19,6 +21,8 @@ static int get_named(struct txn *t, uint64_t ino, struct rec_inode *in)
 	struct key k = key_make('I', ino);
 	int ret = rec_inode_get(t, ino, in);
 
+	if (ret == 1)
+		in->a.xattrs = in->xattrs;
 	return ret < 0 ? ret : ret ? 0 :
 		txn_damaged(t, key_bytes(&k), "named, and missing");
 }

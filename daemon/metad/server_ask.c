@@ -116,7 +116,6 @@ void server_ask_end(struct ask *a, int error)
 {
 	Metad__Reply r = METAD__REPLY__INIT;
 
-	/* it is not of the member that something waits already */
 	if (error == ENOMEM || error == ENOBUFS)
 		error = EAGAIN;
 	a->error = error;
@@ -193,14 +192,19 @@ static void answer(struct datafs_job *job)
 {
 	struct ask *a = (void *)((char *)job - offsetof(struct ask, job));
 	struct datafs_metad *m = server_read_begin(a->s);
-	long len = datafs_answer(m, a->what.what->query, &a->reply);
+	Metad__Reply r = METAD__REPLY__INIT;
+	int err = datafs_metad_answer(m, a->what.what->query, &r.answer);
 
 	server_read_end(a->s);
-	if (len < 0)
-		a->error = EAGAIN;
-	else
-		a->reply_len = (size_t)len;
-	ask_give_back(a);
+	if (err) {
+		server_ask_end(a, -err);
+		return;
+	}
+	/* a damaged record has its line in the log here; there it is an error as any */
+	if (r.answer->error == EUCLEAN)
+		r.answer->error = EIO;
+	server_ask_reply(a, &r);
+	metad__answer__free_unpacked(r.answer, NULL);
 }
 
 static void read_done(struct datafs_member_read *read, int err)

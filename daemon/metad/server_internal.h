@@ -186,7 +186,10 @@ void server_call(void *arg, struct datafs_conn *conn, uint64_t id, const void *b
 /* There is room for replies again; or the connection is down. */
 void server_ask_ready(struct datafs_server *s, struct datafs_conn *conn);
 void server_ask_down(struct datafs_server *s, struct datafs_conn *conn);
-/* Back to the client with an error (positive, 0: none), from the raft thread. */
+/*
+ * Back to the client with an error (positive, 0: none). Any thread; EREMOTE from the
+ * raft thread only.
+ */
 void server_ask_end(struct ask *a, int error);
 /* ... with this. */
 void server_ask_reply(struct ask *a, const Metad__Reply *reply);

@@ -22,7 +22,7 @@ static int none(void *arg, uint64_t cookie, const char *name,
  * Looks at the one inode in the under-store. What is gone is no error: the kernel
  * learns it when it asks.
  */
-static int look_again(struct vfs_mount *mnt, uint64_t ino)
+static int look_at(struct vfs_mount *mnt, uint64_t ino)
 {
 	int64_t now = datafs_now();
 	struct datafs_meta_inode in;
@@ -33,6 +33,15 @@ static int look_again(struct vfs_mount *mnt, uint64_t ino)
 	return ret == -ESTALE ? 0 : ret;
 }
 
+int vfs_look_again(struct vfs_mount *mnt, uint64_t ino)
+{
+	if (ino)
+		return look_at(mnt, ino);
+	/* First here, so that nothing older is told to whom the kernel asks for. */
+	atomic_store(&mnt->not_before, datafs_now());
+	return datafs_meta_doubt(mnt->v->meta, mnt->root);
+}
+
 int datafs_vfs_invalidate(struct datafs_vfs *v, uint32_t mount, uint64_t ino)
 {
 	const struct datafs_invalid item = {
@@ -40,17 +49,11 @@ int datafs_vfs_invalidate(struct datafs_vfs *v, uint32_t mount, uint64_t ino)
 		.what = DATAFS_INVALID_ATTR | DATAFS_INVALID_NAMES,
 	};
 	struct vfs_mount *mnt = vfs_mount_get(v, mount);
-	int ret = 0;
+	int ret;
 
 	if (!mnt)
 		return -ENOENT;
-	if (ino) {
-		ret = look_again(mnt, ino);
-	} else {
-		/* First here, so that nothing older is told to whom the kernel asks for. */
-		atomic_store(&mnt->not_before, datafs_now());
-		ret = datafs_meta_doubt(v->meta, mnt->root);
-	}
+	ret = mnt->tree->look_again(mnt, ino);
 	if (!ret)
 		ret = v->invalidate(v->arg, &item, sizeof(item));
 	if (ret)

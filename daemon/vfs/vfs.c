@@ -9,9 +9,6 @@
 #include "base/log.h"
 #include "base/util.h"
 
-/* How soon a store that was away is looked for again. */
-#define OPEN_AGAIN	(5 * DATAFS_SEC)
-
 static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 
 static const char *const under_names[UNDER_NR] = {
@@ -25,10 +22,7 @@ static const char *const under_names[UNDER_NR] = {
 
 static void mount_free(struct vfs_mount *mnt)
 {
-	struct datafs_under *u = atomic_load(&mnt->under);
-
-	if (u)
-		datafs_under_close(u);
+	mnt->tree->close(mnt);
 	free(mnt->source);
 	free(mnt->options_text);
 	free(mnt);
@@ -78,112 +72,10 @@ static struct vfs_mount *mount_take(struct datafs_vfs *v, uint32_t id)
 	return mnt;
 }
 
-/*
- * Opens the source of an adopted mount. Where it was mounted itself and is not
- * now, there is another directory, and all it has not would seem deleted.
- */
-static int reopen(struct vfs_mount *mnt, struct datafs_under **res)
-{
-	struct datafs_meta_inode root;
-	struct datafs_under_stat st;
-	struct datafs_under *u;
-	int ret;
-
-	ret = datafs_meta_peek(mnt->v->meta, mnt->root, &root);
-	if (!ret)
-		ret = datafs_under_open(mnt->source, &u);
-	if (ret)
-		return ret;
-	vfs_count_under(mnt->v, UNDER_STAT);
-	ret = u->ops->stat(u, "", &st);
-	if (!ret && (st.file_id != root.st.file_id ||
-		     (st.has_btime && root.st.has_btime &&
-		      (st.btime.tv_sec != root.st.btime.tv_sec ||
-		       st.btime.tv_nsec != root.st.btime.tv_nsec))))
-		ret = -ESTALE;
-	if (ret)
-		datafs_under_close(u);
-	else
-		*res = u;
-	return ret;
-}
-
-int vfs_under(struct vfs_mount *mnt, struct datafs_under **res)
-{
-	struct datafs_under *u = atomic_load(&mnt->under), *none = NULL;
-	int64_t now, failed;
-	int ret;
-
-	if (u) {
-		*res = u;
-		return 0;
-	}
-	now = datafs_now();
-	failed = atomic_load(&mnt->failed);
-	if (failed && now - failed < OPEN_AGAIN)
-		return -EIO;
-	ret = reopen(mnt, &u);
-	if (ret) {
-		atomic_store(&mnt->failed, now);
-		datafs_log(LOG_ERR, "mount %u: %s is not there: %s; what is not cached is EIO until it is",
-			   mnt->id, mnt->source, strerror(-ret));
-		return -EIO;
-	}
-	if (!atomic_compare_exchange_strong(&mnt->under, &none, u)) {
-		datafs_under_close(u);
-		u = none;
-	}
-	*res = u;
-	return 0;
-}
-
-/*
- * When each single thing was looked at is not known from before a restart: all is
- * looked at once more. Likewise if the mark cannot be read.
- */
-static void mount_doubts(struct vfs_mount *mnt)
-{
-	if (datafs_meta_doubted(mnt->v->meta, mnt->root))
-		atomic_store(&mnt->not_before, datafs_now());
-}
-
-/* Opens the source and finds its root. */
-static int mount_open(struct vfs_mount *mnt, struct datafs_meta_inode *root)
-{
-	struct datafs_under *u = NULL;
-	struct datafs_under_stat st;
-	int64_t looked;
-	int ret;
-
-	ret = datafs_options_parse(mnt->source, mnt->options_text,
-				   &mnt->options);
-	if (ret)
-		return ret;
-	ret = datafs_under_open(mnt->source, &u);
-	if (!ret) {
-		atomic_store(&mnt->under, u);
-		looked = datafs_now();
-		vfs_count_under(mnt->v, UNDER_STAT);
-		ret = u->ops->stat(u, "", &st);
-	}
-	if (!ret && !S_ISDIR(st.mode))
-		ret = -ENOTDIR;
-	if (!ret)
-		ret = datafs_meta_root(mnt->v->meta, mnt->source, &st, looked,
-				       root);
-	if (ret)
-		datafs_log(LOG_ERR, "mount %u of %s refused: %s", mnt->id,
-			   mnt->source, strerror(-ret));
-	if (ret)
-		return ret;
-	mnt->root = root->ino;
-	mount_doubts(mnt);
-	return 0;
-}
-
 static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
-				   const char *source, size_t source_len,
-				   const char *options, size_t options_len)
+				   const uint8_t incarnation[16], const char *source,
+				   size_t source_len, const char *options,
+				   size_t options_len)
 {
 	struct vfs_mount *mnt = calloc(1, sizeof(*mnt));
 
@@ -194,8 +86,13 @@ static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
 	mnt->refs = 1;
 	mnt->source = strndup(source, source_len);
 	mnt->options_text = strndup(options, options_len);
-	if (mnt->source && mnt->options_text)
+	mnt->tree = &vfs_tree_under;
+	memcpy(mnt->incarnation, incarnation, sizeof(mnt->incarnation));
+	if (mnt->source && mnt->options_text) {
+		if (vfs_quorum_source(mnt->source))
+			mnt->tree = &vfs_tree_quorum;
 		return mnt;
+	}
 	mount_free(mnt);
 	return NULL;
 }
@@ -211,18 +108,19 @@ static void mount_add(struct vfs_mount *mnt)
 }
 
 int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
-			   const char *source, const char *options)
+			   const uint8_t incarnation[16], const char *source,
+			   const char *options)
 {
 	struct vfs_mount *mnt;
 	int ret;
 
-	mnt = mount_new(v, id, source, strlen(source), options,
+	mnt = mount_new(v, id, incarnation, source, strlen(source), options,
 			strlen(options));
 	if (!mnt)
 		return -ENOMEM;
 	ret = datafs_options_parse(source, options, &mnt->options);
 	if (!ret)
-		ret = datafs_meta_find_root(v->meta, source, &mnt->root);
+		ret = mnt->tree->adopt(mnt);
 	if (ret && ret != -EINVAL && ret != -ENOENT) {
 		mount_free(mnt);
 		return ret;
@@ -232,8 +130,6 @@ int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
 			   id, source, strerror(-ret));
 	else
 		datafs_log(LOG_INFO, "mount %u: %s: taken over", id, source);
-	if (!ret)
-		mount_doubts(mnt);
 	mount_add(mnt);
 	return 0;
 }
@@ -243,25 +139,28 @@ static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 	const struct datafs_mount_req *req = call->body;
 	struct datafs_mount_rep *rep = call->out;
 	const char *text = (const char *)(req + 1);
-	struct datafs_meta_inode root;
-	struct vfs_mount *mnt;
+	struct vfs_mount *mnt, *old;
 	int ret;
 
-	mnt = mount_new(v, call->req->mount_id, text, req->source_len,
+	mnt = mount_new(v, call->req->mount_id, req->incarnation, text, req->source_len,
 			text + req->source_len, req->options_len);
 	if (!mnt)
 		return -ENOMEM;
-	ret = mount_open(mnt, &root);
+	ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
+	if (!ret) {
+		ret = mnt->tree->open(mnt, &rep->root);
+		if (ret)
+			datafs_log(LOG_ERR, "mount %u of %s refused: %s", mnt->id,
+				   mnt->source, strerror(-ret));
+	}
 	if (ret) {
 		mount_free(mnt);
 		return ret;
 	}
-	vfs_attr(mnt, &root, &rep->root);
 	call->out_len = sizeof(*rep);
 
 	/* Asked a second time: a predecessor had begun it. */
-	struct vfs_mount *old = mount_take(v, mnt->id);
-
+	old = mount_take(v, mnt->id);
 	if (old)
 		vfs_mount_put(old);
 	mount_add(mnt);
@@ -278,6 +177,7 @@ static int vfs_umount(struct datafs_vfs *v, struct datafs_call *call)
 	if (mnt) {
 		datafs_log(LOG_INFO, "mount %u: %s: unmounted", mnt->id,
 			   mnt->source);
+		mnt->tree->gone(mnt);
 		vfs_mount_put(mnt);
 	}
 	return 0;
@@ -291,24 +191,12 @@ static int vfs_revoke_done(struct datafs_vfs *v, struct datafs_call *call)
 	return 0;
 }
 
-/* One of the two, or the opcode is unknown. */
-static const struct {
-	int (*global)(struct datafs_vfs *v, struct datafs_call *call);
-	vfs_call_fn of_mount;
-} ops[DATAFS_OP_NR] = {
-	[DATAFS_OP_MOUNT]	= { .global = vfs_mount },
-	[DATAFS_OP_UMOUNT]	= { .global = vfs_umount },
-	[DATAFS_OP_REVOKE_DONE]	= { .global = vfs_revoke_done },
-	[DATAFS_OP_LOOKUP]	= { .of_mount = vfs_lookup },
-	[DATAFS_OP_GETATTR]	= { .of_mount = vfs_op_getattr },
-	[DATAFS_OP_READDIR]	= { .of_mount = vfs_readdir },
-	[DATAFS_OP_READLINK]	= { .of_mount = vfs_readlink },
-	[DATAFS_OP_EXTENT]	= { .of_mount = vfs_extent },
-	[DATAFS_OP_BAD_EXTENT]	= { .of_mount = vfs_bad_extent },
-	[DATAFS_OP_GETXATTR]	= { .of_mount = vfs_getxattr },
-	[DATAFS_OP_LISTXATTR]	= { .of_mount = vfs_listxattr },
-	[DATAFS_OP_STATFS]	= { .of_mount = vfs_statfs },
-	[DATAFS_OP_PARENT]	= { .of_mount = vfs_parent },
+/* Of no mount's tree. */
+static int (*const global_calls[DATAFS_OP_NR])(struct datafs_vfs *v,
+					       struct datafs_call *call) = {
+	[DATAFS_OP_MOUNT]	= vfs_mount,
+	[DATAFS_OP_UMOUNT]	= vfs_umount,
+	[DATAFS_OP_REVOKE_DONE]	= vfs_revoke_done,
 };
 
 int datafs_vfs_call(struct datafs_vfs *v, struct datafs_call *call)
@@ -317,18 +205,21 @@ int datafs_vfs_call(struct datafs_vfs *v, struct datafs_call *call)
 	struct vfs_mount *mnt;
 	int ret;
 
-	if (op >= DATAFS_OP_NR || (!ops[op].global && !ops[op].of_mount))
+	if (op >= DATAFS_OP_NR)
 		return -ENOSYS;
 	atomic_fetch_add_explicit(&v->upcalls[op], 1, memory_order_relaxed);
-	if (ops[op].global)
-		return ops[op].global(v, call);
+	if (global_calls[op])
+		return global_calls[op](v, call);
 	mnt = vfs_mount_get(v, call->req->mount_id);
+	/* Its session has ended with it, and let everything go. */
+	if (!mnt && op == DATAFS_OP_RELEASE)
+		return 0;
 	if (!mnt) {
 		datafs_log(LOG_WARNING, "%s for mount %u, which is not served here",
 			   op_names[op], call->req->mount_id);
 		return -EIO;
 	}
-	ret = ops[op].of_mount(mnt, call);
+	ret = mnt->tree->calls[op] ? mnt->tree->calls[op](mnt, call) : -ENOSYS;
 	vfs_mount_put(mnt);
 	return ret;
 }
@@ -356,10 +247,11 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 		return ret;
 	pthread_mutex_init(&v->lock, NULL);
 	v->pool = cfg->pool;
+	v->dir = strdup(cfg->dir);
 	v->invalidate = cfg->invalidate;
 	v->arg = cfg->arg;
 	v->streams = datafs_streams_new();
-	if (v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)
+	if (v->dir && v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)
 		ret = datafs_meta_open(dir, &v->meta);
 	free(dir);
 	if (!ret) {
@@ -370,6 +262,7 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 	if (ret) {
 		datafs_meta_close(v->meta);
 		datafs_streams_free(v->streams);
+		free(v->dir);
 		free(v);
 		return ret;
 	}
@@ -390,6 +283,7 @@ int datafs_vfs_adopt_extent(struct datafs_vfs *v,
 
 int datafs_vfs_start(struct datafs_vfs *v)
 {
+	vfs_sessions_clean(v);
 	return datafs_cache_start(v->cache);
 }
 
@@ -397,6 +291,8 @@ void datafs_vfs_stop(struct datafs_vfs *v)
 {
 	atomic_store(&v->stopping, true);
 	datafs_cache_stop(v->cache);
+	if (v->quorum)
+		datafs_quorum_stop(v->quorum);
 }
 
 void datafs_vfs_close(struct datafs_vfs *v)
@@ -411,8 +307,10 @@ void datafs_vfs_close(struct datafs_vfs *v)
 	}
 	datafs_cache_close(v->cache);
 	datafs_meta_close(v->meta);
+	datafs_quorum_close(v->quorum);
 	datafs_streams_free(v->streams);
 	pthread_mutex_destroy(&v->lock);
+	free(v->dir);
 	free(v);
 }
 

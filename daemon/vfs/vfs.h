@@ -43,7 +43,8 @@ const uint8_t *datafs_vfs_id(const struct datafs_vfs *v);
  * is no error: it is a mount, but all that is asked of it is ESTALE.
  */
 int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
-			   const char *source, const char *options);
+			   const uint8_t incarnation[16], const char *source,
+			   const char *options);
 int datafs_vfs_adopt_extent(struct datafs_vfs *v,
 			    const struct datafs_held *held);
 /* From here on it may be called. Logged. */

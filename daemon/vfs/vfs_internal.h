@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *   vfs.c      mounts, the table of upcalls, counters
+ *   vfs.c      mounts, calls, counters
+ *   tree_under.c   a mount of an under-store
+ *   tree_quorum.c  a mount of a quorum's namespace, and its session
+ *   quorum_names.c, quorum_change.c   what is asked of it, and what changes it
  *   names.c    lookup, attributes, directories
  *   misc.c     links' targets, extended attributes, statfs
  *   data.c     extents
@@ -15,6 +18,7 @@
 #include <stdatomic.h>
 
 #include "meta/meta.h"
+#include "meta/quorum.h"
 #include "options.h"
 #include "stream.h"
 #include "under/under.h"
@@ -31,6 +35,24 @@ enum under_method {
 	UNDER_NR
 };
 
+struct vfs_mount;
+typedef int (*vfs_call_fn)(struct vfs_mount *mnt, struct datafs_call *call);
+
+/* What a mount shows. */
+struct vfs_tree {
+	/* A new mount, whose options are parsed. Errors are logged by the caller. */
+	int (*open)(struct vfs_mount *mnt, struct datafs_attr *root);
+	/* A predecessor's. -ENOENT, -EINVAL: all that is asked of it is ESTALE. */
+	int (*adopt)(struct vfs_mount *mnt);
+	/* It was unmounted; calls may still be under way. */
+	void (*gone)(struct vfs_mount *mnt);
+	/* Nothing is under way; also one that was not opened. */
+	void (*close)(struct vfs_mount *mnt);
+	/* Something was changed behind our back; @ino 0: everything may have been. */
+	int (*look_again)(struct vfs_mount *mnt, uint64_t ino);
+	vfs_call_fn calls[DATAFS_OP_NR];	/* NULL: -ENOSYS */
+};
+
 struct vfs_mount {
 	struct vfs_mount *next;
 	uint32_t id;
@@ -38,9 +60,17 @@ struct vfs_mount {
 	struct datafs_vfs *v;
 	char *source, *options_text;
 	struct datafs_options options;
+	uint8_t incarnation[16];
+	const struct vfs_tree *tree;
+	uint64_t root;
+
+	/* of vfs_tree_quorum */
+	struct datafs_quorum *quorum;	/* the instance's; NULL: cannot be served */
+	uint64_t session;
+
+	/* of vfs_tree_under */
 	_Atomic(struct datafs_under *) under;	/* NULL: not open yet */
 	atomic_llong failed;	/* when it could not be opened; datafs_now() */
-	uint64_t root;
 	atomic_llong not_before;	/* older looks answer nothing; datafs_now() */
 };
 
@@ -53,7 +83,11 @@ struct datafs_vfs {
 	void *arg;	/* of @invalidate */
 	atomic_bool stopping;
 
-	pthread_mutex_t lock;	/* protects the list of mounts, their refs */
+	char *dir;
+	struct datafs_quorum *quorum;	/* of one, in @dir; NULL: not needed yet */
+
+	/* protects the list of mounts, their refs, and the making of @quorum */
+	pthread_mutex_t lock;
 	struct vfs_mount *mounts;
 
 	atomic_ullong upcalls[DATAFS_OP_NR];
@@ -99,8 +133,7 @@ void vfs_attr(const struct vfs_mount *mnt, const struct datafs_meta_inode *in,
  */
 int vfs_lost(struct vfs_mount *mnt, uint64_t ino, int err);
 
-/* Upcalls of a mount. */
-typedef int (*vfs_call_fn)(struct vfs_mount *mnt, struct datafs_call *call);
+/* Upcalls of a mount of an under-store. */
 int vfs_lookup(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_op_getattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_readdir(struct vfs_mount *mnt, struct datafs_call *call);
@@ -111,5 +144,34 @@ int vfs_listxattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_statfs(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_extent(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_bad_extent(struct vfs_mount *mnt, struct datafs_call *call);
+
+/* ---- trees ---- */
+
+extern const struct vfs_tree vfs_tree_under, vfs_tree_quorum;
+
+/* invalidate.c */
+int vfs_look_again(struct vfs_mount *mnt, uint64_t ino);
+
+/* tree_quorum.c: is it one of vfs_tree_quorum ("HOST,...:/DIR")? */
+bool vfs_quorum_source(const char *source);
+/* Ends the sessions of mounts that are none any more. After all are adopted. */
+void vfs_sessions_clean(struct datafs_vfs *v);
+
+/* quorum_names.c */
+void vfs_quorum_attr(const Metad__Attr *a, struct datafs_attr *attr);
+int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_quorum_getattr(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_quorum_parent(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_quorum_readlink(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_quorum_getxattr(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_quorum_listxattr(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_quorum_statfs(struct vfs_mount *mnt, struct datafs_call *call);
+
+/* quorum_change.c: all of CREATE to RELEASE */
+int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call);
+/* @cmd, of the mount's session. 0 and @res, or an error of the way or of it. */
+int vfs_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
+		uint64_t lowest, Metad__Result **res);
 
 #endif

@@ -67,9 +67,10 @@ void datafs_handshake_begin(struct datafs_handshake *hs,
 			    struct datafs_handshake_msg *out)
 {
 	const struct datafs_keys *keys = conf->keys;
-	uint8_t *p = hs->mine;
+	uint8_t *p;
 
 	memset(hs, 0, sizeof(*hs));
+	p = hs->mine;
 	hs->conf = conf;
 	hs->expect = expect;
 	datafs_put_be16(p + AT_MAJOR, DATAFS_WIRE_MAJOR);

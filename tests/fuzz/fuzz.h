@@ -27,9 +27,15 @@ enum {
 	REPLY_STATFS,
 	REPLY_READDIR,
 	REPLY_EXTENTS,
+	REPLY_CHANGE,
 	REPLY_KINDS
 };
-#define REPLY_HEAD	8	/* bytes before the body, for its alignment */
+/*
+ * Bytes before the body, for its alignment. Of REPLY_CHANGE the others tell what was
+ * asked: the opcode; 1 exchange, 2 removed; the type, as S_IFMT >> 12; then the inodes
+ * node, parent, new_parent, other.
+ */
+#define REPLY_HEAD	8
 
 /* seeds.c: one of @n bytes for fuzz_@target. seeds_entry.c has those of entries. */
 void seed_save(const char *target, const char *name, const void *p, size_t n);

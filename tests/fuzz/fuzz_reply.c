@@ -8,18 +8,27 @@
 #include "fuzz.h"
 #include "reply_shim.h"
 
-static void attr_holds(const struct datafs_attr *a)
+static const uint8_t *head;		/* of the input */
+
+/* But that it has a name. */
+static void known_holds(const struct datafs_attr *a)
 {
 	MUST(a->ino && !(a->ino >> 63));
-	MUST(a->content && a->nlink);
+	MUST(a->content);
 	MUST(!(a->size >> 63));
 	MUST(a->atime_ns <= 999999999 && a->mtime_ns <= 999999999);
 	MUST(a->ctime_ns <= 999999999 && a->btime_ns <= 999999999);
-	MUST(a->flags <= 7);
+	MUST(a->flags <= 15);
 	MUST(S_ISREG(a->mode) || S_ISDIR(a->mode) || S_ISLNK(a->mode) ||
 	     S_ISCHR(a->mode) || S_ISBLK(a->mode) || S_ISFIFO(a->mode) ||
 	     S_ISSOCK(a->mode));
 	MUST(a->mode <= 0177777);
+}
+
+static void attr_holds(const struct datafs_attr *a)
+{
+	known_holds(a);
+	MUST(a->nlink);
 }
 
 static void fuzz_attr(const void *body, u32 len)
@@ -112,12 +121,70 @@ static void fuzz_extents(const void *body, u32 len)
 	__asm__ volatile("" : : "r"(sum));
 }
 
+static void other_holds(const struct datafs_attr *a, uint64_t ino)
+{
+	static const struct datafs_attr none;
+
+	if (!ino) {
+		MUST(!memcmp(a, &none, sizeof(none)));
+		return;
+	}
+	MUST(a->ino == ino);
+	known_holds(a);
+}
+
+static void dir_holds(const struct datafs_attr *a, uint64_t ino)
+{
+	other_holds(a, ino);
+	MUST(!ino || (S_ISDIR(a->mode) && a->nlink));
+}
+
+static void fuzz_change(const void *body, u32 len)
+{
+	struct datafs_change_want want = {
+		.opcode = head[1] % DATAFS_OP_NR, .exchange = head[2] & 1,
+		.removed = head[2] & 2, .type = (u32)(head[3] & 15) << 12,
+		.node = head[4], .parent = head[5], .new_parent = head[6],
+		.other = head[7],
+	};
+	const struct datafs_attr *node;
+	struct datafs_change_rep rep;
+
+	if (datafs_reply_change(body, len, &want, &rep))
+		return;
+	node = &rep.node.attr;
+	MUST(len == sizeof(rep) && !rep.node.reserved);
+	known_holds(node);
+	dir_holds(&rep.parent, want.parent);
+	dir_holds(&rep.new_parent, want.new_parent);
+	other_holds(&rep.other, want.other);
+	switch (want.opcode) {
+	case DATAFS_OP_CREATE:
+	case DATAFS_OP_MKDIR:
+	case DATAFS_OP_MKNOD:
+	case DATAFS_OP_SYMLINK:
+		MUST((node->mode & S_IFMT) == want.type);
+		MUST(!node->rdev_major && !node->rdev_minor);
+		MUST(node->ino != want.parent);
+		break;
+	default:
+		MUST(node->ino == want.node);
+	}
+	if (want.opcode == DATAFS_OP_RMDIR)
+		MUST(!node->nlink);
+	else if (want.opcode != DATAFS_OP_UNLINK)
+		MUST(want.removed ? !node->nlink : node->nlink);
+	if (want.other && S_ISDIR(rep.other.mode))
+		MUST(want.exchange ? rep.other.nlink : !rep.other.nlink);
+}
+
 static void (*const kinds[REPLY_KINDS])(const void *body, u32 len) = {
 	[REPLY_ATTR] = fuzz_attr,
 	[REPLY_ENTRY] = fuzz_entry,
 	[REPLY_STATFS] = fuzz_statfs,
 	[REPLY_READDIR] = fuzz_readdir,
 	[REPLY_EXTENTS] = fuzz_extents,
+	[REPLY_CHANGE] = fuzz_change,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -132,6 +199,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(body || !len);
 	if (len)
 		memcpy(body, data + REPLY_HEAD, len);
+	head = data;
 	kinds[data[0] % REPLY_KINDS](body, (u32)len);
 	free(body);
 	return 0;

@@ -4,6 +4,7 @@
  * for the fuzzers to begin with. Made from the structs, so they follow the ABI.
  */
 #include <err.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,6 +117,46 @@ static void reply_wrapped(void)
 	save("reply", "wrapped");
 }
 
+/* Of inode 9, in directory 7, or from there to 8, where 6 was. */
+static void reply_change(uint8_t op, uint32_t mode, uint8_t flags)
+{
+	bool is_rename = op == DATAFS_OP_RENAME, named = op < DATAFS_OP_SETATTR;
+	uint8_t head[REPLY_HEAD] = {
+		REPLY_CHANGE, op, flags, (uint8_t)(mode >> 12), 9, named ? 7 : 0,
+		is_rename ? 8 : 0, is_rename ? 6 : 0,
+	};
+	struct datafs_change_rep rep = {
+		.node = { .attr = an_attr(9, mode), .valid_ms = 1000 },
+	};
+	char name[20];
+
+	rep.node.attr.rdev_major = 0;
+	if (op == DATAFS_OP_RMDIR || flags & 2)
+		rep.node.attr.nlink = 0;
+	if (named)
+		rep.parent = an_attr(7, S_IFDIR | 0755);
+	if (is_rename) {
+		rep.new_parent = an_attr(8, S_IFDIR | 0755);
+		rep.other = an_attr(6, S_IFREG | 0644);
+	}
+	put(head, sizeof(head));
+	put(&rep, sizeof(rep));
+	snprintf(name, sizeof(name), "change%u-%u", op, flags);
+	save("reply", name);
+}
+
+static void changes(void)
+{
+	uint8_t op;
+
+	for (op = DATAFS_OP_CREATE; op < DATAFS_OP_RELEASE; op++)
+		reply_change(op, op == DATAFS_OP_SYMLINK ? S_IFLNK | 0777 :
+			     op == DATAFS_OP_MKDIR || op == DATAFS_OP_RMDIR ?
+			     S_IFDIR | 0755 : S_IFREG | 0644, 0);
+	reply_change(DATAFS_OP_RENAME, S_IFDIR | 0755, 1);
+	reply_change(DATAFS_OP_SETATTR, S_IFREG | 0600, 2);
+}
+
 static void replies(void)
 {
 	static const uint32_t modes[] = {
@@ -156,6 +197,7 @@ static void replies(void)
 	reply_extents(DATAFS_EXTENTS_MAX, 2);
 	save("reply", "extents64");
 	reply_wrapped();
+	changes();
 }
 
 static void request(uint16_t op, const void *body, size_t n, uint16_t namelen)

@@ -15,6 +15,7 @@
 #include "datafs_abi.h"
 
 typedef uint8_t u8;
+typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 
@@ -27,6 +28,24 @@ int datafs_reply_readdir(const void *body, u32 len,
 			 struct datafs_readdir_rep *rep);
 int datafs_reply_dirent(const void *body, u32 len, u32 *pos, u64 prev_cookie,
 			struct datafs_dirent *ent, const char **name);
+
+/* kmod/datafs.h says what they are. */
+struct datafs_change_want {
+	u16	opcode;
+	bool	exchange;
+	bool	removed;
+	u32	type;
+	u32	rdev_major;
+	u32	rdev_minor;
+	u64	node;
+	u64	parent;
+	u64	new_parent;
+	u64	other;
+};
+
+int datafs_reply_change(const void *body, u32 len,
+			const struct datafs_change_want *want,
+			struct datafs_change_rep *rep);
 int datafs_reply_extents(const void *body, u32 len,
 			 struct datafs_extent_rep *rep,
 			 const struct datafs_extent **ext, const __u32 **crc);

@@ -367,7 +367,7 @@ static void test_malformed(void **state)
 		int error;
 	} cases[] = {
 		{ 0, 0, 0, NULL, -ENOSYS },
-		{ 14, 0, 0, NULL, -ENOSYS },
+		{ DATAFS_OP_NR, 0, 0, NULL, -ENOSYS },
 		{ 65535, 8, 0, "12345678", -ENOSYS },
 		{ DATAFS_OP_LOOKUP, 0, 0, NULL, -EIO },
 		{ DATAFS_OP_LOOKUP, 8, 9, "12345678", -EIO },

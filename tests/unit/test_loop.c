@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "loop_wrap.h"
 
 static struct datafs_loop *loop;
 static unsigned int happened;
@@ -254,8 +255,6 @@ static void cancel_twice(void **state)
 /* What a full ring does: nothing of what is asked for gets out of it. */
 static bool full;
 
-int __real_io_uring_submit(struct io_uring *ring);
-int __wrap_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring)
 {
 	return full ? -EAGAIN : __real_io_uring_submit(ring);

@@ -58,7 +58,7 @@ static void attributes(void **state)
 	ATTR(0, a.mode = S_IFBLK | 07777; a.rdev_major = 4095;
 	     a.rdev_minor = (1 << 20) - 1);
 	ATTR(0, a.flags = DATAFS_ATTR_XATTR | DATAFS_ATTR_ACL |
-	     DATAFS_ATTR_BTIME);
+	     DATAFS_ATTR_BTIME | DATAFS_ATTR_CHANGES);
 	ATTR(-EIO, a.ino = 0);
 	ATTR(-EIO, a.ino = 1ull << 63);
 	ATTR(-EIO, a.content = 0);
@@ -72,7 +72,7 @@ static void attributes(void **state)
 	ATTR(-EIO, a.rdev_minor = 1);
 	ATTR(-EIO, a.mode = S_IFCHR; a.rdev_major = 4096);
 	ATTR(-EIO, a.mode = S_IFCHR; a.rdev_minor = 1 << 20);
-	ATTR(-EIO, a.flags = 8);
+	ATTR(-EIO, a.flags = 16);
 	for (i = 0; i < 16; i++) {
 		u32 j, mode = i << 12, valid = 0;
 
@@ -352,6 +352,164 @@ static void extents(void **state)
 	}
 }
 
+/* ----------------------------------------------------------------- changes */
+
+/* Inode 9 in directory 7; of a rename it goes to 8, where 6 was. */
+static struct datafs_change_rep change_rep;
+static struct datafs_change_want change_want;
+
+static struct datafs_attr attr_of(u64 ino, u32 mode)
+{
+	struct datafs_attr a = good_attr;
+
+	a.ino = ino;
+	a.mode = mode;
+	return a;
+}
+
+static void change_of(u16 op)
+{
+	bool is_dir = op == DATAFS_OP_MKDIR || op == DATAFS_OP_RMDIR;
+	u32 mode = is_dir ? S_IFDIR | 0755 : S_IFREG | 0644;
+
+	change_rep = (struct datafs_change_rep) {
+		.node = { .attr = attr_of(9, mode), .valid_ms = 1 },
+	};
+	change_want = (struct datafs_change_want) {
+		.opcode = op, .type = mode & S_IFMT, .node = 9,
+	};
+	if (op < DATAFS_OP_SETATTR) {
+		change_rep.parent = attr_of(7, S_IFDIR | 0755);
+		change_want.parent = 7;
+	}
+	if (op == DATAFS_OP_RMDIR)
+		change_rep.node.attr.nlink = 0;
+	if (op == DATAFS_OP_RENAME) {
+		change_rep.new_parent = attr_of(8, S_IFDIR | 0755);
+		change_rep.other = attr_of(6, S_IFREG | 0644);
+		change_want.new_parent = 8;
+		change_want.other = 6;
+	}
+}
+
+static int check_change(u32 len)
+{
+	void *body = tight(&change_rep, len);
+	struct datafs_change_rep out;
+	int ret = datafs_reply_change(body, len, &change_want, &out);
+
+	if (!ret)
+		assert_memory_equal(&out, &change_rep, sizeof(out));
+	free(body);
+	return ret;
+}
+
+#define CHANGE(expect, op, ...) do {					\
+	struct datafs_attr *node = &change_rep.node.attr;		\
+									\
+	change_of(op);							\
+	__VA_ARGS__;							\
+	(void)node;							\
+	assert_int_equal(check_change(sizeof(change_rep)), expect);	\
+} while (0)
+
+/* What is so for all of them. */
+static void any_change(u16 op)
+{
+	bool named = op < DATAFS_OP_SETATTR;
+	u32 i;
+
+	CHANGE(0, op, (void)0);
+	CHANGE(-EIO, op, change_rep.node.reserved = 1);
+	CHANGE(-EIO, op, node->ino = 0);
+	CHANGE(-EIO, op, node->ino = 1ull << 63);
+	CHANGE(-EIO, op, node->content = 0);
+	CHANGE(-EIO, op, node->mode = 0);
+	CHANGE(-EIO, op, node->flags = 16);
+	CHANGE(-EIO, op, change_rep.node = (struct datafs_entry){ 0 });
+	CHANGE(-EIO, op, change_rep.parent = attr_of(named ? 10 : 7, S_IFDIR | 0755));
+	CHANGE(named ? -EIO : 0, op,
+	       memset(&change_rep.parent, 0, sizeof(struct datafs_attr)));
+	CHANGE(-EIO, op, change_rep.parent.ino ^= 1);
+	CHANGE(-EIO, op, change_rep.parent.mode = S_IFREG | 0755);
+	CHANGE(-EIO, op, change_rep.parent.valid_ms = 1; change_rep.parent.nlink = 0);
+	if (op != DATAFS_OP_RENAME) {
+		CHANGE(-EIO, op, change_rep.new_parent = attr_of(8, S_IFDIR | 0755));
+		CHANGE(-EIO, op, change_rep.other = attr_of(6, S_IFREG | 0644));
+		CHANGE(-EIO, op, change_rep.other.valid_ms = 1);
+	}
+	change_of(op);
+	for (i = 0; i < sizeof(change_rep); i++)
+		assert_int_equal(check_change(i), -EIO);
+}
+
+static void changes(void **state)
+{
+	static const u16 makes[] = {
+		DATAFS_OP_CREATE, DATAFS_OP_MKDIR, DATAFS_OP_MKNOD,
+		DATAFS_OP_SYMLINK,
+	};
+	static const u16 sets[] = {
+		DATAFS_OP_SETATTR, DATAFS_OP_SETXATTR, DATAFS_OP_REMOVEXATTR,
+	};
+	u16 op;
+	u32 i;
+
+	(void)state;
+	for (op = DATAFS_OP_CREATE; op < DATAFS_OP_RELEASE; op++)
+		any_change(op);
+	for (i = 0; i < 4; i++) {
+		op = makes[i];
+		CHANGE(0, op, node->ino = 10);
+		CHANGE(-EIO, op, node->ino = 7);
+		CHANGE(-EIO, op, node->nlink = 0);
+		CHANGE(-EIO, op, node->mode = S_IFSOCK | 0644);
+		CHANGE(-EIO, op, node->mode = S_IFCHR; node->rdev_major = 1);
+	}
+	CHANGE(0, DATAFS_OP_MKNOD, node->mode = S_IFCHR; node->rdev_major = 1;
+	       node->rdev_minor = 3; change_want.type = S_IFCHR;
+	       change_want.rdev_major = 1; change_want.rdev_minor = 3);
+	CHANGE(-EIO, DATAFS_OP_MKNOD, node->mode = S_IFCHR; node->rdev_major = 1;
+	       change_want.type = S_IFCHR; change_want.rdev_major = 2);
+	CHANGE(-EIO, DATAFS_OP_MKNOD, node->mode = S_IFCHR; node->rdev_minor = 1;
+	       change_want.type = S_IFCHR; change_want.rdev_minor = 2);
+
+	for (op = DATAFS_OP_LINK; op < DATAFS_OP_RELEASE; op++)
+		CHANGE(-EIO, op, node->ino = 10);
+	CHANGE(-EIO, DATAFS_OP_LINK, node->nlink = 0);
+	CHANGE(0, DATAFS_OP_UNLINK, node->nlink = 0);
+	CHANGE(-EIO, DATAFS_OP_RMDIR, node->nlink = 1);
+
+	CHANGE(-EIO, DATAFS_OP_RENAME, node->nlink = 0);
+	CHANGE(-EIO, DATAFS_OP_RENAME, change_rep.new_parent.ino = 7);
+	CHANGE(-EIO, DATAFS_OP_RENAME, change_rep.new_parent.nlink = 0);
+	CHANGE(-EIO, DATAFS_OP_RENAME, change_rep.new_parent.mode = S_IFLNK);
+	CHANGE(-EIO, DATAFS_OP_RENAME, change_want.new_parent = 0);
+	CHANGE(0, DATAFS_OP_RENAME, change_want.new_parent = 0;
+	       change_rep.new_parent = (struct datafs_attr){ 0 });
+	CHANGE(-EIO, DATAFS_OP_RENAME, change_rep.other.ino = 5);
+	CHANGE(-EIO, DATAFS_OP_RENAME, change_rep.other.content = 0);
+	CHANGE(-EIO, DATAFS_OP_RENAME, change_want.other = 0);
+	CHANGE(-EIO, DATAFS_OP_RENAME,
+	       change_rep.other = (struct datafs_attr){ 0 });
+	CHANGE(0, DATAFS_OP_RENAME, change_want.other = 0;
+	       change_rep.other = (struct datafs_attr){ 0 });
+	CHANGE(0, DATAFS_OP_RENAME, change_rep.other.nlink = 0);
+	CHANGE(-EIO, DATAFS_OP_RENAME, change_rep.other.mode = S_IFDIR);
+	CHANGE(0, DATAFS_OP_RENAME, change_rep.other.mode = S_IFDIR;
+	       change_rep.other.nlink = 0);
+	CHANGE(0, DATAFS_OP_RENAME, change_want.exchange = true);
+	CHANGE(-EIO, DATAFS_OP_RENAME, change_want.exchange = true;
+	       change_rep.other.nlink = 0);
+
+	/* what is held without a name, and only that, is told without one */
+	for (i = 0; i < 3; i++) {
+		CHANGE(-EIO, sets[i], node->nlink = 0);
+		CHANGE(0, sets[i], node->nlink = 0; change_want.removed = true);
+		CHANGE(-EIO, sets[i], change_want.removed = true);
+	}
+}
+
 /* Whatever comes, no check reads beyond its body or does not end. */
 static void noise(void **state)
 {
@@ -392,6 +550,7 @@ int main(void)
 		cmocka_unit_test(filesystems),
 		cmocka_unit_test(listings),
 		cmocka_unit_test(extents),
+		cmocka_unit_test(changes),
 		cmocka_unit_test(noise),
 	};
 

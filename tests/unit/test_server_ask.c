@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/util.h"
+#include "metad/answer.h"
 #include "metad/ask.h"
 #include "wire/address.h"
 #include "wire/messenger_internal.h"

@@ -68,6 +68,7 @@ static void test_file(void **state)
 	assert_int_equal(invalidated.what,
 			 DATAFS_INVALID_ATTR | DATAFS_INVALID_NAMES);
 	assert_int_equal(invalidated.namelen, 0);
+	assert_int_equal(invalid_bytes, sizeof(invalidated));
 
 	/* What is gone: the kernel is told, and asks. */
 	unlink(in_src("a"));

@@ -18,6 +18,9 @@ int slabs[SLABS_MAX];
 uint64_t root;
 struct datafs_invalid invalidated;
 unsigned int invalidations;
+size_t invalid_bytes;
+int invalidate_error;
+void (*before_start)(void);
 
 static char cache_dir[4200];
 static _Atomic uint64_t next_id = 1;
@@ -91,6 +94,7 @@ int mount_as(uint32_t id, const char *source, const char *options,
 	struct answer a;
 
 	m = calloc(1, sizeof(*m) + strlen(source) + strlen(options) + 8);
+	m->incarnation[0] = id;
 	m->source_len = strlen(source);
 	m->options_len = strlen(options);
 	memcpy(m + 1, source, m->source_len);
@@ -176,10 +180,11 @@ void put_file(const char *name, uint64_t size, unsigned int seed)
 static int send_invalidate(void *arg, const void *items, size_t bytes)
 {
 	(void)arg;
-	assert_int_equal(bytes, sizeof(invalidated));
-	memcpy(&invalidated, items, bytes);
+	assert_true(bytes >= sizeof(invalidated));
+	memcpy(&invalidated, items, sizeof(invalidated));
+	invalid_bytes = bytes;
 	invalidations++;
-	return 0;
+	return invalidate_error;
 }
 
 void start(const char *options)
@@ -194,6 +199,8 @@ void start(const char *options)
 	assert_int_equal(datafs_pool_new(8, &pool), 0);
 	cfg.pool = pool;
 	assert_int_equal(datafs_vfs_open(&cfg, &v), 0);
+	if (before_start)
+		before_start();
 	assert_int_equal(datafs_vfs_start(v), 0);
 	assert_int_equal(mount_as(1, src, options, &attr), 0);
 	root = attr.ino;

@@ -30,9 +30,14 @@ extern struct datafs_vfs *v;
 extern struct datafs_pool *pool;
 extern int slabs[SLABS_MAX];
 extern uint64_t root;
-/* What the kernel was told last, and how often. */
+/* What the kernel was told last (the first item of so many bytes), and how often. */
 extern struct datafs_invalid invalidated;
 extern unsigned int invalidations;
+extern size_t invalid_bytes;
+/* What telling it comes to. */
+extern int invalidate_error;
+/* Called by start(), where mounts are taken over; or NULL. */
+extern void (*before_start)(void);
 
 /* As after start("sync_interval=always"). */
 int vfs_setup(void **state);
@@ -54,6 +59,7 @@ struct answer up_flags(enum datafs_opcode op, uint32_t mount, uint64_t ino,
 		       const void *body, const char *name, int flags);
 struct answer up(enum datafs_opcode op, uint64_t ino, const void *body,
 		 const char *name);
+/* Its incarnation has @id as the first byte, and zeros. */
 int mount_as(uint32_t id, const char *source, const char *options,
 	     struct datafs_attr *attr);
 void umount_id(uint32_t id);

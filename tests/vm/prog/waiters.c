@@ -79,13 +79,14 @@ static void find_sysfs(void)
 	snprintf(sysfs, sizeof(sysfs), "/sys/fs/datafs/%u", control.mount);
 }
 
+/* Who unmounts waits for nobody, and may just not have come to its end. */
 static void kill_them(void)
 {
 	size_t k;
 	int i;
 
 	for (k = 0; k < KINDS; k++)
-		for (i = 0; kinds[k].act && i < callers; i++)
+		for (i = 0; kinds[k].act && kinds[k].op != DATAFS_OP_UMOUNT && i < callers; i++)
 			kill(pids[k][i], SIGKILL);
 }
 

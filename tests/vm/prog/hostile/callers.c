@@ -276,6 +276,99 @@ static void do_mount(void)
 	umount2(mount_point, rnd(&rng) % 4 ? 0 : MNT_DETACH);
 }
 
+/* In some directory: a name that is there when the daemon behaves well, or is not. */
+static char *some_name(char *out)
+{
+	static const unsigned int dirs[] = { 0, 1, 2, 3, 4 };
+	size_t n;
+
+	if (rnd(&rng) % 2) {
+		tree_path(1 + rnd(&rng) % 20, out);
+		return out;
+	}
+	n = strlen(tree_path(dirs[rnd(&rng) % 5], out));
+	snprintf(out + n, PATHS - n, "/made%u", (unsigned int)(rnd(&rng) % 8));
+	return out;
+}
+
+static void do_make(void)
+{
+	int fd;
+
+	some_name(path);
+	switch (rnd(&rng) % 5) {
+	case 0:
+		fd = open(path, O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640);
+		/* Without a name it lives on, and is released. */
+		if (rnd(&rng) % 4)
+			unlink(path);
+		if (fd >= 0)
+			close(fd);
+		break;
+	case 1:
+		mkdir(path, 0750);
+		break;
+	case 2:
+		mknod(path, S_IFIFO | 0600, 0);
+		break;
+	case 3:
+		if (symlink("made0", path))
+			return;
+		break;
+	default:
+		if (link(tree_path(FILE_NODE, (char *)room), path))
+			return;
+	}
+}
+
+/* What the daemon has forgotten is there again when it is looked for. */
+static void do_remove(void)
+{
+	char to[PATHS];
+	int fd = -1;
+
+	some_name(path);
+	if (rnd(&rng) % 4)
+		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	switch (rnd(&rng) % 6) {
+	case 0:
+		rmdir(path);
+		break;
+	case 1:
+		rename(path, some_name(to));
+		break;
+	case 2:
+		renameat2(AT_FDCWD, path, AT_FDCWD, some_name(to),
+			  rnd(&rng) % 2 ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+		break;
+	default:
+		unlink(path);
+	}
+	if (fd >= 0) {
+		fchmod(fd, 0600);
+		close(fd);
+	}
+}
+
+static void do_set(void)
+{
+	some_name(path);
+	switch (rnd(&rng) % 4) {
+	case 0:
+		if (lchown(path, rnd(&rng) % 3, 7))
+			return;
+		break;
+	case 1:
+		lsetxattr(path, "user.new", room, rnd(&rng) % 500, 0);
+		break;
+	case 2:
+		lremovexattr(path, rnd(&rng) % 2 ? "user.small" : "system.posix_acl_access");
+		break;
+	default:
+		chmod(path, 0600);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
@@ -286,6 +379,7 @@ static const struct {
 	{ "mmap", do_map, 8 }, { "readdir", do_list, 6 }, { "readlink", do_link, 6 },
 	{ "getxattr", do_getxattr, 6 }, { "listxattr", do_listxattr, 4 },
 	{ "statfs", do_statfs, 4 }, { "open_by_handle_at", do_handle, 10 },
+	{ "create", do_make, 10 }, { "remove", do_remove, 12 }, { "set", do_set, 8 },
 	{ "drop_caches", do_drop, 1 }, { "mount", do_mount, 0 },
 };
 

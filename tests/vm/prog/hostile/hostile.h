@@ -32,6 +32,7 @@
 
 /* Of inode numbers that no name leads to when the daemon behaves well. */
 #define UNKNOWN_GENERATION	(1ull << 30)
+#define MADE_GENERATION		(1ull << 40)	/* of what was made on request */
 
 /* What callers must know too: it lies in shared memory. */
 enum order { RUN, REST, CHECK, END };
@@ -79,6 +80,9 @@ struct node {
 	const char *target;
 };
 
+/* Some of them, whose inodes are new where nobody else asks for them. */
+enum { DIR_NODE = 1, SUB_NODE = 2, EMPTY_NODE = 4, FILE_NODE = 10, LINK_NODE = 13, FIFO_NODE = 17 };
+
 extern struct node nodes[NODES];
 extern unsigned int n_nodes;
 
@@ -88,6 +92,8 @@ bool tree_register(int fd);
 uint64_t tree_ino(unsigned int node, uint64_t generation);
 unsigned int tree_node(uint64_t ino);
 struct datafs_attr tree_attr(uint64_t ino);
+/* Where a name of @dir leads, or NO_NODE. */
+unsigned int tree_child(unsigned int dir, const char *name, size_t len);
 uint64_t tree_size(unsigned int node, uint64_t content);
 const unsigned char *tree_bytes(unsigned int node, uint64_t content);
 #define PATHS	2048

@@ -23,7 +23,8 @@ static bool rdev_right(const struct datafs_attr *a)
 	return !a->rdev_major && !a->rdev_minor;
 }
 
-static enum verdict law_attr(const struct datafs_attr *a)
+/* But its count of links. */
+static enum verdict law_inode(const struct datafs_attr *a)
 {
 	unsigned int node = tree_node(a->ino);
 
@@ -35,12 +36,16 @@ static enum verdict law_attr(const struct datafs_attr *a)
 	      HOLDS(!(a->mode & ~(S_IFMT | 07777))) &&
 	      HOLDS(type_known(a->mode)) &&
 	      HOLDS(rdev_right(a)) &&
-	      HOLDS(a->nlink >= 1) &&
-	      HOLDS(!(a->flags >> 3))))
+	      HOLDS(!(a->flags >> 4))))
 		return BREACH;
 	/* Whether the kernel has the inode, to see that its type changes, is its affair. */
 	return HOLDS(node == NO_NODE || (a->mode & S_IFMT) == (nodes[node].mode & S_IFMT)) ?
 	       LAWFUL : UNSAID;
+}
+
+static enum verdict law_attr(const struct datafs_attr *a)
+{
+	return HOLDS(a->nlink >= 1) ? law_inode(a) : BREACH;
 }
 
 static enum verdict law_entry(const struct datafs_req *r, const struct datafs_entry *e)
@@ -137,6 +142,90 @@ static enum verdict law_extents(const struct datafs_req *r, const unsigned char 
 	return HOLDS(rep->content == want->content) && HOLDS(!shrunk) ? LAWFUL : UNSAID;
 }
 
+/* ---------------------------------------------------------------- changes */
+
+static enum verdict worse(enum verdict a, enum verdict b)
+{
+	return a == BREACH || b == BREACH ? BREACH : a == UNSAID ? a : b;
+}
+
+/* @ino 0: there must be nothing. */
+static enum verdict law_named(const struct datafs_attr *a, uint64_t ino)
+{
+	static const struct datafs_attr none;
+
+	if (!ino)
+		return HOLDS(!memcmp(a, &none, sizeof(none))) ? LAWFUL : BREACH;
+	return HOLDS(a->ino == ino) ? law_inode(a) : BREACH;
+}
+
+static enum verdict law_dir(const struct datafs_attr *a, uint64_t ino)
+{
+	if (ino && !(HOLDS(S_ISDIR(a->mode)) && HOLDS(a->nlink >= 1)))
+		return BREACH;
+	return law_named(a, ino);
+}
+
+static enum verdict law_made(const struct datafs_req *r, const struct datafs_attr *a)
+{
+	const struct datafs_make_req *m = (const void *)(r + 1);
+	uint32_t type = r->opcode == DATAFS_OP_CREATE ? S_IFREG :
+			r->opcode == DATAFS_OP_MKDIR ? S_IFDIR :
+			r->opcode == DATAFS_OP_SYMLINK ? S_IFLNK : m->mode & S_IFMT;
+
+	if (!(HOLDS((a->mode & S_IFMT) == type) && HOLDS(a->ino != r->ino) &&
+	      HOLDS(a->rdev_major == m->rdev_major) && HOLDS(a->rdev_minor == m->rdev_minor)))
+		return BREACH;
+	return law_attr(a);
+}
+
+static enum verdict law_renamed(const struct datafs_req *r, const struct datafs_change_rep *c)
+{
+	const struct datafs_rename_req *m = (const void *)(r + 1);
+	unsigned int node = tree_child(tree_node(r->ino), (const char *)(m + 1), r->namelen);
+	bool exchange = m->flags & DATAFS_RENAME_EXCHANGE;
+
+	if (!HOLDS(c->node.attr.ino == tree_ino(node, shared->generation)))
+		return BREACH;
+	if (m->ino && exchange && !HOLDS(c->other.nlink >= 1))
+		return BREACH;
+	if (m->ino && !exchange && S_ISDIR(c->other.mode) && !HOLDS(!c->other.nlink))
+		return BREACH;
+	return worse(law_attr(&c->node.attr),
+		     worse(law_dir(&c->new_parent, m->new_parent == r->ino ? 0 : m->new_parent),
+			   law_named(&c->other, m->ino)));
+}
+
+static enum verdict law_change(const struct datafs_req *r, const struct datafs_change_rep *c)
+{
+	const struct datafs_attr *a = &c->node.attr;
+	enum verdict v;
+
+	if (!HOLDS(!c->node.reserved))
+		return BREACH;
+	v = law_dir(&c->parent, r->opcode < DATAFS_OP_SETATTR ? r->ino : 0);
+	if (r->opcode == DATAFS_OP_RENAME)
+		return worse(v, law_renamed(r, c));
+	v = worse(v, worse(law_named(&c->new_parent, 0), law_named(&c->other, 0)));
+	switch (r->opcode) {
+	case DATAFS_OP_LINK:
+		return worse(v, HOLDS(a->ino == ((const struct datafs_link_req *)(r + 1))->ino) ?
+				law_attr(a) : BREACH);
+	case DATAFS_OP_RMDIR:
+		if (!HOLDS(!a->nlink))
+			return BREACH;
+		/* fallthrough */
+	case DATAFS_OP_UNLINK:
+		return worse(v, law_named(a, ((const struct datafs_remove_req *)(r + 1))->ino));
+	case DATAFS_OP_SETATTR:
+	case DATAFS_OP_SETXATTR:
+	case DATAFS_OP_REMOVEXATTR:
+		return worse(v, HOLDS(a->ino == r->ino) ? law_attr(a) : BREACH);
+	default:
+		return worse(v, law_made(r, a));
+	}
+}
+
 /* Each of 1 to 255 bytes, and a NUL. */
 static bool names_right(const unsigned char *p, size_t len)
 {
@@ -189,6 +278,11 @@ static enum verdict law_body(const struct datafs_req *r, const unsigned char *p,
 	case DATAFS_OP_STATFS:
 		return HOLDS(len == sizeof(struct datafs_statfs)) &&
 		       statfs_right((const void *)p) ? LAWFUL : BREACH;
+	case DATAFS_OP_CREATE ... DATAFS_OP_REMOVEXATTR:
+		return HOLDS(len == sizeof(struct datafs_change_rep)) ?
+		       law_change(r, (const void *)p) : BREACH;
+	case DATAFS_OP_RELEASE:
+		return HOLDS(!len) ? LAWFUL : BREACH;
 	}
 	return UNSAID;
 }

@@ -25,7 +25,7 @@ static const unsigned char bad_share[DATAFS_OP_NR] = {
 	[DATAFS_OP_GETATTR] = 45, [DATAFS_OP_READDIR] = 60, [DATAFS_OP_READLINK] = 70,
 	[DATAFS_OP_EXTENT] = 60, [DATAFS_OP_BAD_EXTENT] = 60, [DATAFS_OP_GETXATTR] = 70,
 	[DATAFS_OP_LISTXATTR] = 80, [DATAFS_OP_STATFS] = 70, [DATAFS_OP_REVOKE_DONE] = 80,
-	[DATAFS_OP_PARENT] = 60,
+	[DATAFS_OP_PARENT] = 60, [DATAFS_OP_CREATE ... DATAFS_OP_RELEASE] = 70,
 };
 
 /* ------------------------------------------------------------ what is known */

@@ -26,6 +26,10 @@ static const struct field of_attr[] = {
 static const struct field of_entry[] = {
 	F(datafs_entry, valid_ms), F(datafs_entry, reserved),
 };
+/* What a change decides; the others are looked at in the same way wherever they are. */
+static const struct field of_inode[] = {
+	F(datafs_attr, ino), F(datafs_attr, mode), F(datafs_attr, nlink),
+};
 static const struct field of_readdir[] = {
 	F(datafs_readdir_rep, count), F(datafs_readdir_rep, flags),
 };
@@ -94,6 +98,29 @@ long at_crc(const struct draft *d, uint64_t *choice)
 	       rnd(choice) % rep->crcs * 4;
 }
 
+static long at_part(const struct draft *d, size_t offset)
+{
+	return d->len == sizeof(struct datafs_change_rep) ? (long)offset : -1;
+}
+
+static long at_parent(const struct draft *d, uint64_t *choice)
+{
+	(void)choice;
+	return at_part(d, offsetof(struct datafs_change_rep, parent));
+}
+
+static long at_new_parent(const struct draft *d, uint64_t *choice)
+{
+	(void)choice;
+	return at_part(d, offsetof(struct datafs_change_rep, new_parent));
+}
+
+static long at_other(const struct draft *d, uint64_t *choice)
+{
+	(void)choice;
+	return at_part(d, offsetof(struct datafs_change_rep, other));
+}
+
 struct part {
 	const struct field *fields;
 	unsigned int n;
@@ -101,7 +128,15 @@ struct part {
 };
 
 #define PART(fields, at) { fields, sizeof(fields) / sizeof(fields[0]), at }
-#define PARTS		4
+#define PARTS		5
+/* Of a change that is not looked at in all of its fields. */
+#define CHANGE_PARTS	{ PART(of_inode, at_start), PART(of_entry, at_start), \
+			  PART(of_inode, at_parent), PART(of_inode, at_new_parent), \
+			  PART(of_inode, at_other) }
+/* And of one that is. */
+#define CHANGE_ALL	{ PART(of_attr, at_start), PART(of_entry, at_start), \
+			  PART(of_attr, at_parent), PART(of_inode, at_new_parent), \
+			  PART(of_attr, at_other) }
 
 static const struct part parts[DATAFS_OP_NR][PARTS] = {
 	[DATAFS_OP_MOUNT] = { PART(of_attr, at_start) },
@@ -115,6 +150,12 @@ static const struct part parts[DATAFS_OP_NR][PARTS] = {
 	[DATAFS_OP_BAD_EXTENT] = { PART(of_extents, at_start), PART(of_extent, at_extent),
 				   PART(of_crc, at_crc) },
 	[DATAFS_OP_STATFS] = { PART(of_statfs, at_start) },
+	[DATAFS_OP_CREATE] = CHANGE_ALL, [DATAFS_OP_MKDIR] = CHANGE_PARTS,
+	[DATAFS_OP_MKNOD] = CHANGE_PARTS, [DATAFS_OP_SYMLINK] = CHANGE_PARTS,
+	[DATAFS_OP_LINK] = CHANGE_PARTS, [DATAFS_OP_UNLINK] = CHANGE_PARTS,
+	[DATAFS_OP_RMDIR] = CHANGE_PARTS, [DATAFS_OP_RENAME] = CHANGE_ALL,
+	[DATAFS_OP_SETATTR] = CHANGE_PARTS, [DATAFS_OP_SETXATTR] = CHANGE_PARTS,
+	[DATAFS_OP_REMOVEXATTR] = CHANGE_PARTS,
 };
 
 /* ------------------------------------------------------------ a field's value */

@@ -241,7 +241,7 @@ struct datafs_attr tree_attr(uint64_t ino)
 		.blocks = 8 * (node + 1), .atime = 1700000000 + node, .mtime = 1600000000 + content,
 		.ctime = -5 - (int64_t)node, .btime = node, .mtime_ns = 999999999, .ctime_ns = node,
 		.mode = n->mode, .nlink = 1 + node % 3, .uid = node, .gid = 7,
-		.flags = DATAFS_ATTR_BTIME | (n->xattrs || n->acl ? DATAFS_ATTR_XATTR : 0) |
+		.flags = DATAFS_ATTR_BTIME | DATAFS_ATTR_CHANGES | (n->xattrs || n->acl ? DATAFS_ATTR_XATTR : 0) |
 			 (n->acl ? DATAFS_ATTR_ACL : 0),
 		.valid_ms = DATAFS_FOREVER,
 	};
@@ -307,6 +307,17 @@ struct datafs_statfs tree_statfs(void)
 	};
 }
 
+unsigned int tree_child(unsigned int dir, const char *name, size_t len)
+{
+	unsigned int i;
+
+	for (i = 1; i < n_nodes; i++)
+		if (nodes[i].parent == dir && strlen(nodes[i].name) == len &&
+		    !memcmp(nodes[i].name, name, len))
+			return i;
+	return NO_NODE;
+}
+
 /* ----------------------------------------------------------------- answers */
 
 static void put(struct draft *d, const void *what, size_t len)
@@ -324,13 +335,10 @@ static uint64_t current(unsigned int node)
 static void lookup(const struct datafs_req *r, unsigned int dir, struct draft *d)
 {
 	struct datafs_entry e = { .valid_ms = DATAFS_FOREVER };
-	const char *name = (const char *)(r + 1);
-	unsigned int i;
+	unsigned int i = tree_child(dir, (const char *)(r + 1), r->namelen);
 
-	for (i = 1; i < n_nodes; i++)
-		if (nodes[i].parent == dir && strlen(nodes[i].name) == r->namelen &&
-		    !memcmp(nodes[i].name, name, r->namelen))
-			e.attr = tree_attr(current(i));
+	if (i != NO_NODE)
+		e.attr = tree_attr(current(i));
 	put(d, &e, sizeof(e));
 }
 
@@ -418,6 +426,83 @@ static void extents(const struct datafs_req *r, unsigned int node, struct draft 
 	memcpy(d->body, &rep, sizeof(rep));
 }
 
+/* A node of the type that is asked for stands for what is made, as a new inode. */
+static struct datafs_attr made(const struct datafs_req *r)
+{
+	static const unsigned int like[DATAFS_OP_NR] = {
+		[DATAFS_OP_CREATE] = FILE_NODE, [DATAFS_OP_MKDIR] = SUB_NODE,
+		[DATAFS_OP_MKNOD] = FIFO_NODE, [DATAFS_OP_SYMLINK] = LINK_NODE,
+	};
+	static uint64_t n;
+
+	return tree_attr(tree_ino(like[r->opcode], MADE_GENERATION + ++n));
+}
+
+/* What the request names, as it is afterwards. */
+static struct datafs_attr changed(uint64_t ino, bool gone)
+{
+	struct datafs_attr a = tree_attr(ino);
+
+	if (gone)
+		a.nlink = 0;
+	return a;
+}
+
+static bool known(uint64_t ino)
+{
+	return tree_node(ino) != NO_NODE;
+}
+
+/*
+ * A change is answered as if it had been made, and forgotten: the names are those they
+ * have always been when they are asked for again.
+ */
+static void change(const struct datafs_req *r, struct draft *d)
+{
+	struct datafs_change_rep rep = { .node.valid_ms = DATAFS_FOREVER };
+	const struct datafs_rename_req *move = (const void *)(r + 1);
+	const struct datafs_remove_req *gone = (const void *)(r + 1);
+	const struct datafs_link_req *link = (const void *)(r + 1);
+	unsigned int node;
+
+	if (r->opcode < DATAFS_OP_SETATTR)
+		rep.parent = tree_attr(r->ino);
+	d->head.error = -ENOENT;
+	switch (r->opcode) {
+	case DATAFS_OP_LINK:
+		if (!known(link->ino))
+			return;
+		rep.node.attr = tree_attr(link->ino);
+		break;
+	case DATAFS_OP_UNLINK:
+	case DATAFS_OP_RMDIR:
+		if (!known(gone->ino))
+			return;
+		rep.node.attr = changed(gone->ino, true);
+		break;
+	case DATAFS_OP_RENAME:
+		node = tree_child(tree_node(r->ino), (const char *)(move + 1), r->namelen);
+		if (node == NO_NODE || !known(move->new_parent) ||
+		    (move->ino && !known(move->ino)))
+			return;
+		rep.node.attr = tree_attr(current(node));
+		if (move->new_parent != r->ino)
+			rep.new_parent = tree_attr(move->new_parent);
+		if (move->ino)
+			rep.other = changed(move->ino, !(move->flags & DATAFS_RENAME_EXCHANGE));
+		break;
+	case DATAFS_OP_SETATTR:
+	case DATAFS_OP_SETXATTR:
+	case DATAFS_OP_REMOVEXATTR:
+		rep.node.attr = tree_attr(r->ino);
+		break;
+	default:
+		rep.node.attr = made(r);
+	}
+	d->head.error = 0;
+	put(d, &rep, sizeof(rep));
+}
+
 void tree_answer(const struct datafs_req *r, struct draft *d, uint64_t *choice)
 {
 	unsigned int node = tree_node(r->ino);
@@ -439,6 +524,7 @@ void tree_answer(const struct datafs_req *r, struct draft *d, uint64_t *choice)
 		break;
 	case DATAFS_OP_UMOUNT:
 	case DATAFS_OP_REVOKE_DONE:
+	case DATAFS_OP_RELEASE:
 		break;
 	case DATAFS_OP_LOOKUP:
 		lookup(r, node, d);
@@ -475,6 +561,9 @@ void tree_answer(const struct datafs_req *r, struct draft *d, uint64_t *choice)
 		break;
 	case DATAFS_OP_PARENT:
 		parent(node, d);
+		break;
+	case DATAFS_OP_CREATE ... DATAFS_OP_REMOVEXATTR:
+		change(r, d);
 		break;
 	default:
 		d->head.error = -ENOSYS;

@@ -24,9 +24,6 @@ static int errno_of(bool failed)
 	return failed ? errno : 0;
 }
 
-/* In nodes that have what is asked for, and whose inodes are new. */
-enum { DIR_NODE = 1, SUB_NODE = 2, FILE_NODE = 10 };
-
 static int provoke_getattr(void)
 {
 	char path[PATHS];
@@ -130,6 +127,109 @@ static int provoke_mount(void)
 	return errno_of(umount(other));
 }
 
+/* A name that is not there. */
+static const char *fresh(char *path)
+{
+	size_t n = strlen(tree_path(DIR_NODE, path));
+
+	snprintf(path + n, PATHS - n, "/new");
+	return path;
+}
+
+static int provoke_create(void)
+{
+	char path[PATHS];
+	int fd = open(fresh(path), O_RDONLY | O_CREAT | O_EXCL, 0600), e = errno_of(fd < 0);
+
+	if (fd >= 0)
+		close(fd);
+	return e;
+}
+
+static int provoke_mkdir(void)
+{
+	char path[PATHS];
+
+	return errno_of(mkdir(fresh(path), 0700));
+}
+
+static int provoke_mknod(void)
+{
+	char path[PATHS];
+
+	return errno_of(mknod(fresh(path), S_IFIFO | 0600, 0));
+}
+
+static int provoke_symlink(void)
+{
+	char path[PATHS];
+
+	return errno_of(symlink("to", fresh(path)));
+}
+
+static int provoke_link(void)
+{
+	char path[PATHS], old[PATHS];
+
+	return errno_of(link(tree_path(FILE_NODE, old), fresh(path)));
+}
+
+static int provoke_unlink(void)
+{
+	char path[PATHS];
+
+	return errno_of(unlink(tree_path(FILE_NODE, path)));
+}
+
+static int provoke_rmdir(void)
+{
+	char path[PATHS];
+
+	return errno_of(rmdir(tree_path(EMPTY_NODE, path)));
+}
+
+/* Over another file, in another directory. */
+static int provoke_rename(void)
+{
+	char path[PATHS], old[PATHS];
+
+	return errno_of(rename(tree_path(FILE_NODE, old), tree_path(FILE_NODE + 1, path)));
+}
+
+static int provoke_setattr(void)
+{
+	char path[PATHS];
+
+	return errno_of(chmod(tree_path(FILE_NODE, path), 0640));
+}
+
+static int provoke_setxattr(void)
+{
+	char path[PATHS];
+
+	return errno_of(setxattr(tree_path(FILE_NODE, path), "user.new", "value", 5, 0));
+}
+
+static int provoke_removexattr(void)
+{
+	char path[PATHS];
+
+	return errno_of(removexattr(tree_path(DIR_NODE, path), "user.small"));
+}
+
+/* Is removed while it is open. */
+static int provoke_release(void)
+{
+	char path[PATHS];
+	int fd = open(tree_path(FILE_NODE, path), O_RDONLY), e;
+
+	if (fd < 0)
+		return errno;
+	e = errno_of(unlink(path));
+	close(fd);
+	return e;
+}
+
 static int (*const provoke[DATAFS_OP_NR])(void) = {
 	[DATAFS_OP_MOUNT] = provoke_mount, [DATAFS_OP_UMOUNT] = provoke_mount,
 	[DATAFS_OP_LOOKUP] = provoke_lookup, [DATAFS_OP_GETATTR] = provoke_getattr,
@@ -137,6 +237,12 @@ static int (*const provoke[DATAFS_OP_NR])(void) = {
 	[DATAFS_OP_EXTENT] = provoke_read, [DATAFS_OP_BAD_EXTENT] = provoke_read,
 	[DATAFS_OP_GETXATTR] = provoke_getxattr, [DATAFS_OP_LISTXATTR] = provoke_listxattr,
 	[DATAFS_OP_STATFS] = provoke_statfs, [DATAFS_OP_PARENT] = provoke_parent,
+	[DATAFS_OP_CREATE] = provoke_create, [DATAFS_OP_MKDIR] = provoke_mkdir,
+	[DATAFS_OP_MKNOD] = provoke_mknod, [DATAFS_OP_SYMLINK] = provoke_symlink,
+	[DATAFS_OP_LINK] = provoke_link, [DATAFS_OP_UNLINK] = provoke_unlink,
+	[DATAFS_OP_RMDIR] = provoke_rmdir, [DATAFS_OP_RENAME] = provoke_rename,
+	[DATAFS_OP_SETATTR] = provoke_setattr, [DATAFS_OP_SETXATTR] = provoke_setxattr,
+	[DATAFS_OP_REMOVEXATTR] = provoke_removexattr, [DATAFS_OP_RELEASE] = provoke_release,
 };
 
 /* Where the number of the inode is in a handle the page does not say: it is looked for. */
@@ -301,7 +407,8 @@ static bool one_way(unsigned int opcode, unsigned int way)
 	/* Of a mount that is not there, or not any more, nothing is counted. */
 	if (opcode == DATAFS_OP_MOUNT)
 		counted = verdict == BREACH;
-	if (opcode == DATAFS_OP_UMOUNT || verdict == UNSAID)
+	/* Nor of what is over with any answer. */
+	if (opcode == DATAFS_OP_UMOUNT || opcode == DATAFS_OP_RELEASE || verdict == UNSAID)
 		return true;
 	if (counted == (verdict == BREACH) && (verdict != BREACH || as_said(opcode, e)))
 		return true;

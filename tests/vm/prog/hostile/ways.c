@@ -394,6 +394,36 @@ static const struct way of_names[] = {
 	{ "65,537 bytes", value_large }, { "65,536 bytes", value_most }, {}
 };
 
+/* Another inode, of any type, in place of the one that was changed; or all of one row. */
+static struct datafs_change_rep *change_in(struct draft *d)
+{
+	return d->len == sizeof(struct datafs_change_rep) ? (void *)d->body : NULL;
+}
+
+WAY(node_of_any, change_in(d), change_in(d)->node.attr =
+	tree_attr(tree_ino(rnd(choice) % n_nodes, shared->generation)))
+WAY(node_of_parent, change_in(d), change_in(d)->node.attr = change_in(d)->parent)
+WAY(node_of_root, change_in(d), change_in(d)->node.attr = tree_attr(tree_ino(0, 0)))
+WAY(no_parent, change_in(d), memset(&change_in(d)->parent, 0, sizeof(struct datafs_attr)))
+WAY(parent_twice, change_in(d), change_in(d)->new_parent = change_in(d)->parent)
+WAY(parent_of_any, change_in(d), change_in(d)->parent =
+	tree_attr(tree_ino(rnd(choice) % n_nodes, shared->generation)))
+WAY(no_other, change_in(d), memset(&change_in(d)->other, 0, sizeof(struct datafs_attr)))
+WAY(other_of_any, change_in(d), change_in(d)->other =
+	tree_attr(tree_ino(rnd(choice) % n_nodes, shared->generation)))
+WAY(no_name_left, change_in(d), change_in(d)->node.attr.nlink = 0)
+WAY(names_left, change_in(d), change_in(d)->node.attr.nlink = 2)
+
+static const struct way of_change[] = {
+	{ "another type", type }, { "another size of the same content", same_content_other_size },
+	{ "a content that was", forgetful }, { "any inode", node_of_any },
+	{ "the directory itself", node_of_parent }, { "the root", node_of_root },
+	{ "no directory", no_parent }, { "two directories", parent_twice },
+	{ "any directory", parent_of_any }, { "nothing replaced", no_other },
+	{ "anything replaced", other_of_any }, { "no name left", no_name_left },
+	{ "names left", names_left }, {}
+};
+
 static const struct way none[] = { {} };
 
 const struct way *const own_ways[DATAFS_OP_NR] = {
@@ -403,4 +433,5 @@ const struct way *const own_ways[DATAFS_OP_NR] = {
 	[DATAFS_OP_READDIR] = of_listing, [DATAFS_OP_READLINK] = of_link,
 	[DATAFS_OP_EXTENT] = of_data, [DATAFS_OP_BAD_EXTENT] = of_data,
 	[DATAFS_OP_GETXATTR] = of_value, [DATAFS_OP_LISTXATTR] = of_names,
+	[DATAFS_OP_CREATE ... DATAFS_OP_REMOVEXATTR] = of_change, [DATAFS_OP_RELEASE] = none,
 };
