@@ -101,6 +101,19 @@ static const struct datafs_wire_ops ops = {
 	.up = on_up, .down = on_down, .frame = on_frame, .call = on_call,
 };
 
+/*
+ * On the thread that has run the loop, if one has: what a thread waits for is
+ * cancelled when it ends.
+ */
+static void remote_shut(struct datafs_remote *r)
+{
+	datafs_wire_free(r->wire);
+	if (r->deadlines)
+		datafs_deadlines_free(r->deadlines);
+	r->wire = NULL;
+	r->deadlines = NULL;
+}
+
 static void *network(void *arg)
 {
 	struct datafs_remote *r = arg;
@@ -108,6 +121,7 @@ static void *network(void *arg)
 
 	if (err)
 		datafs_log(LOG_ERR, "event loop: %s", strerror(-err));
+	remote_shut(r);
 	return NULL;
 }
 
@@ -176,9 +190,7 @@ static int open_wire(struct datafs_remote *r, const struct datafs_remote_config 
 
 static void remote_free(struct datafs_remote *r)
 {
-	datafs_wire_free(r->wire);
-	if (r->deadlines)
-		datafs_deadlines_free(r->deadlines);
+	remote_shut(r);
 	datafs_loop_free(r->loop);
 	datafs_keys_wipe(&r->keys);
 	pthread_mutex_destroy(&r->lock);

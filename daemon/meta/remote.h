@@ -58,7 +58,8 @@ const char *datafs_remote_member(const struct datafs_remote *r, unsigned int i);
  * @ask:	a packed Ask
  * @member:	number of one that the configuration named, which alone is asked;
  *		or DATAFS_REMOTE_LEADER
- * @ms:		then it is given up (-ETIMEDOUT; it may be done); 0: never
+ * @ms:		then it is given up (-ETIMEDOUT; it may be done), and it is not sent
+ *		again for want of an answer before; 0: never
  * @res:	for metad__reply__free_unpacked(, NULL); its error may be one that
  *		asking again does not mend
  *

@@ -14,10 +14,12 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/util.h"
 
 #define ANSWER_MS	1000	/* to wait for one; doubled each time */
 #define ANSWER_MAX_MS	8000
 #define AGAIN_MS	20	/* as long as an election may take a part of */
+#define SILENT_MS	1000	/* about as long as others take to elect another */
 #define ROOM_MS		500	/* for a disk that is full */
 #define HOPS		3	/* from one to the next without a pause */
 
@@ -53,22 +55,35 @@ static void on_end(struct datafs_deadline *d)
 	request_end(q, q->idle && !q->unsure ? -EHOSTUNREACH : -ETIMEDOUT);
 }
 
-/* Who leads; else the next one that is up. */
+static bool is_silent(const struct remote_target *t)
+{
+	return t->silent && datafs_now() < t->silent;
+}
+
+/* The next one that is up, and answers as far as is known; else one that is up. */
+static struct remote_target *next_up(struct remote_request *q)
+{
+	struct datafs_remote *r = q->r;
+	struct remote_target *silent = NULL;
+
+	for (unsigned int i = 0; i < r->n; i++) {
+		struct remote_target *t = &r->targets[q->next++ % r->n];
+
+		if (t->conn && !is_silent(t))
+			return t;
+		if (t->conn)
+			silent = t;
+	}
+	return silent;
+}
+
 static struct remote_target *choose(struct remote_request *q)
 {
 	struct datafs_remote *r = q->r;
-	struct remote_target *t;
 
 	if (q->member >= 0)
 		return r->targets[q->member].conn ? &r->targets[q->member] : NULL;
-	if (r->leader && r->leader->conn)
-		return r->leader;
-	for (unsigned int i = 0; i < r->n; i++) {
-		t = &r->targets[q->next++ % r->n];
-		if (t->conn)
-			return t;
-	}
-	return NULL;
+	return r->leader && r->leader->conn ? r->leader : next_up(q);
 }
 
 static void not_leading(struct remote_request *q)
@@ -82,8 +97,10 @@ static void lost(struct remote_request *q, int err)
 {
 	q->unsure = true;
 	not_leading(q);
-	if (err == -ETIMEDOUT && q->wait < ANSWER_MAX_MS)
-		q->wait *= 2;
+	if (err == -ETIMEDOUT) {
+		q->asked->silent = datafs_now() + SILENT_MS * DATAFS_MSEC;
+		q->wait = DATAFS_MIN(2 * q->wait, ANSWER_MAX_MS);
+	}
 	request_later(q, err == -ETIMEDOUT ? 0 : AGAIN_MS);
 }
 
@@ -95,6 +112,9 @@ static void sent_on(struct remote_request *q, const Metad__Reply *reply)
 	not_leading(q);
 	if (reply->has_leader)
 		t = remote_target_of(r, reply->leader, reply->leader_address);
+	/* who says so may not have noticed yet that it is gone */
+	if (t && is_silent(t))
+		t = NULL;
 	if (t && t != q->asked)
 		r->leader = t;
 	if (t && t != q->asked && t->conn && q->hops++ < HOPS)
@@ -145,6 +165,7 @@ static void on_reply(struct datafs_call *call, int err, const void *body, uint32
 		lost(q, err);
 		return;
 	}
+	q->asked->silent = 0;
 	reply = metad__reply__unpack(NULL, len, body);
 	if (reply) {
 		settle(q, reply);
@@ -221,7 +242,8 @@ int remote_call(struct datafs_remote *r, const void *ask, size_t len, int member
 {
 	struct remote_request q = {
 		.task.fn = begin, .r = r, .ask = ask, .len = (uint32_t)len, .ms = ms,
-		.member = member, .over = over, .wait = ANSWER_MS, .again.fn = on_again, .end.fn = on_end,
+		.member = member, .over = over, .wait = ms && member >= 0 ? ms : ANSWER_MS,
+		.again.fn = on_again, .end.fn = on_end,
 	};
 
 	sem_init(&q.done, 0, 0);

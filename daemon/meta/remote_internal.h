@@ -22,6 +22,7 @@ struct remote_target {
 	uint64_t node;			/* 0: it was never up */
 	struct datafs_peer *peer;
 	struct datafs_conn *conn;	/* while it is up */
+	int64_t silent;			/* it gave no answer in time: others first, until then */
 };
 
 /* A call, in its caller's memory until done. */

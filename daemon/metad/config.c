@@ -42,6 +42,9 @@ static int set_dir(void *arg, const char *v)
 	if (v[0] != '/' || strlen(v) >= sizeof(cfg->dir))
 		return -EINVAL;
 	strcpy(cfg->dir, v);
+	/* another one is made beside it, with a name of its own */
+	for (size_t n = strlen(cfg->dir); n > 1 && cfg->dir[n - 1] == '/'; n--)
+		cfg->dir[n - 1] = 0;
 	return 0;
 }
 

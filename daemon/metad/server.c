@@ -126,7 +126,8 @@ int datafs_server_open(const struct datafs_server_config *cfg, struct datafs_ser
 	if (!err)
 		err = start(s);
 	if (err) {
-		datafs_log(LOG_ERR, "member %llu in %s: not started: %s",
+		/* why has a line of its own, which is the one to be told */
+		datafs_log(LOG_NOTICE, "member %llu in %s: not started: %s",
 			   (unsigned long long)cfg->id, cfg->dir, strerror(-err));
 		server_free(s);
 		return err;

@@ -16,7 +16,7 @@
  * All that waits is bounded: frames that find no room are lost, which the protocol
  * of the log expects; questions and commands are told to come again (EAGAIN).
  *
- * A directory of a member has raft/ (the log), snapshots/, and what fsm.h makes.
+ * A directory of a member has raft/ (the log), snapshots/, and db/ (fsm.h).
  *
  * A full disk. While less than DATAFS_SERVER_RESERVE bytes are free the leader
  * refuses commands that make something (ENOSPC: nothing was done), below a quarter

@@ -116,7 +116,6 @@ void server_ask_end(struct ask *a, int error)
 {
 	Metad__Reply r = METAD__REPLY__INIT;
 
-	/* it is not of the member that something waits already */
 	if (error == ENOMEM || error == ENOBUFS)
 		error = EAGAIN;
 	a->error = error;
@@ -194,17 +193,15 @@ static void answer(struct datafs_job *job)
 	struct ask *a = (void *)((char *)job - offsetof(struct ask, job));
 	struct datafs_metad *m = server_read_begin(a->s);
 	Metad__Reply r = METAD__REPLY__INIT;
+	int err = datafs_metad_answer(m, a->what.what->query, &r.answer);
 
-	if (!datafs_metad_answer(m, a->what.what->query, &r.answer))
-		a->reply = malloc(metad__reply__get_packed_size(&r));
 	server_read_end(a->s);
-	if (a->reply)
-		a->reply_len = metad__reply__pack(&r, a->reply);
-	else
-		a->error = EAGAIN;
-	if (r.answer)
-		metad__answer__free_unpacked(r.answer, NULL);
-	ask_give_back(a);
+	if (err) {
+		server_ask_end(a, -err);
+		return;
+	}
+	server_ask_reply(a, &r);
+	metad__answer__free_unpacked(r.answer, NULL);
 }
 
 static void read_done(struct datafs_member_read *read, int err)
@@ -269,6 +266,24 @@ static void say_refused(struct datafs_server *s, const struct datafs_conn *conn,
 	s->unsaid = 0;
 }
 
+/* Bytes that its reply may have. */
+static size_t reply_max(const struct datafs_ask *what)
+{
+	const Metad__Query *q = what->what->query;
+
+	if (what->what->what_case != METAD__ASK__WHAT_QUERY)
+		return 0;
+	switch (q->of_case) {
+	case METAD__QUERY__OF_READDIR:
+		return DATAFS_MIN(q->readdir->max, DATAFS_READDIR_MAX);
+	case METAD__QUERY__OF_GETXATTR:
+	case METAD__QUERY__OF_LISTXATTR:
+		return DATAFS_METAD_LIST_MAX;
+	default:
+		return 0;
+	}
+}
+
 static int admit(struct datafs_server *s, struct datafs_conn *conn, const void *body,
 		 uint32_t len, struct datafs_ask *what)
 {
@@ -276,17 +291,19 @@ static int admit(struct datafs_server *s, struct datafs_conn *conn, const void *
 
 	if (s->net_ends)
 		return -EIO;
-	if (s->asks >= SERVER_ASKS_MAX || s->asks_bytes + len > SERVER_ASKS_BYTES)
+	if (s->asks >= SERVER_ASKS_MAX)
 		return -EAGAIN;
 	err = datafs_ask_decode(body, len, what);
 	if (err == -ENOMEM)
 		return -EAGAIN;
 	if (!err)
 		err = check_rights(conn, what);
-	if (err) {
+	if (err)
 		say_refused(s, conn, err);
+	else if (s->asks_bytes + len + reply_max(what) > SERVER_ASKS_BYTES)
+		err = -EAGAIN;
+	if (err)
 		datafs_ask_free(what);
-	}
 	return err;
 }
 
@@ -309,10 +326,10 @@ void server_call(void *arg, struct datafs_conn *conn, uint64_t id, const void *b
 	a->s = s;
 	a->conn = datafs_conn_get(conn);
 	a->call = id;
-	a->bytes = len;
+	a->bytes = len + reply_max(&what);
 	a->what = what;
 	s->asks++;
-	s->asks_bytes += len;
+	s->asks_bytes += a->bytes;
 	if (!server_mail(s, &a->letter)) {
 		a->error = EIO;
 		send_reply(a);

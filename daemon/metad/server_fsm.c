@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+
 static uint64_t applied(void *ctx)
 {
 	struct datafs_server *s = ctx;
@@ -61,6 +63,9 @@ int server_fsm_open(struct datafs_server *s)
 	opt.dir = dir;
 	memcpy(opt.id, s->keys.cluster, sizeof(opt.id));
 	err = datafs_fsm_open(&opt, &s->fsm);
+	if (err == -EINVAL)
+		datafs_log(LOG_ERR, "%s: is not of this cluster; look at the directory and at the key file",
+			   s->dir);
 	if (err)
 		return err;
 	s->apply = datafs_fsm_ops(s->fsm);

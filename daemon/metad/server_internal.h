@@ -32,7 +32,7 @@
 
 #define SERVER_WORKERS		8
 #define SERVER_ASKS_MAX		4096u		/* calls that are not answered */
-#define SERVER_ASKS_BYTES	(64u << 20)
+#define SERVER_ASKS_BYTES	(128u << 20)	/* ... of them and their replies */
 #define SERVER_FRAMES_BYTES	(64u << 20)	/* that wait for a thread, each way */
 #define SERVER_LINKS		64u		/* members connected to or from */
 
@@ -57,7 +57,7 @@ struct ask {
 	struct datafs_server *s;
 	struct datafs_conn *conn;	/* referenced; the network thread's */
 	uint64_t call;
-	size_t bytes;			/* of the call */
+	size_t bytes;			/* of the call, and that the reply may have */
 	struct datafs_ask what;
 	TAILQ_ENTRY(ask) owed;
 	union {
@@ -188,7 +188,10 @@ void server_call(void *arg, struct datafs_conn *conn, uint64_t id, const void *b
 /* There is room for replies again; or the connection is down. */
 void server_ask_ready(struct datafs_server *s, struct datafs_conn *conn);
 void server_ask_down(struct datafs_server *s, struct datafs_conn *conn);
-/* Back to the client with an error (positive, 0: none), from the raft thread. */
+/*
+ * Back to the client with an error (positive, 0: none). Any thread; EREMOTE from the
+ * raft thread only.
+ */
 void server_ask_end(struct ask *a, int error);
 /* ... with this. */
 void server_ask_reply(struct ask *a, const Metad__Reply *reply);

@@ -53,7 +53,7 @@ static int make_log(const char *dir, uint64_t id, const struct raft_configuratio
 	return err;
 }
 
-/* NULL: cannot be looked at, and errno says why. */
+/* Also if it is not there. @err: it cannot be looked at. */
 static bool is_empty(const char *dir, int *err)
 {
 	struct dirent *e;

@@ -201,16 +201,25 @@ int server_net_open(struct datafs_server *s)
 	return err;
 }
 
-/* Without a thread: who has posted the last task may still be about it when it ends. */
-void server_net_close(struct datafs_server *s)
+/*
+ * On the thread that has run the loop, if one has: what a thread waits for is
+ * cancelled when it ends.
+ */
+static void net_shut(struct datafs_server *s)
 {
 	server_links_end(s);
 	datafs_wire_free(s->wire);
 	if (s->deadlines)
 		datafs_deadlines_free(s->deadlines);
-	datafs_loop_free(s->loop);
 	s->wire = NULL;
 	s->deadlines = NULL;
+}
+
+/* Without a thread: who has posted the last task may still be about it when it ends. */
+void server_net_close(struct datafs_server *s)
+{
+	net_shut(s);
+	datafs_loop_free(s->loop);
 	s->loop = NULL;
 }
 
@@ -282,5 +291,6 @@ void *server_net_main(void *arg)
 
 	if (err)
 		datafs_log(LOG_ERR, "event loop: %s", strerror(-err));
+	net_shut(s);
 	return NULL;
 }

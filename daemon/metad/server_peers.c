@@ -253,7 +253,7 @@ void server_link_down(struct datafs_server *s, struct datafs_conn *conn)
 
 void server_links_end(struct datafs_server *s)
 {
-	for (unsigned int i = 0; i < SERVER_LINKS; i++)
+	for (unsigned int i = 0; s->deadlines && i < SERVER_LINKS; i++)
 		if (s->links[i].id)
 			datafs_deadline_clear(s->deadlines, &s->links[i].again);
 }

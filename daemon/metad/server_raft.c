@@ -14,6 +14,7 @@
 #include "metad/raft_wire.h"
 
 #define LOOK_MS		1000	/* at the room on the disk */
+#define LETTERS_AT_ONCE	256
 
 _Static_assert(DATAFS_RAFT_FRAME_MAX <= DATAFS_FRAME_MAX_BULK, "a frame carries it");
 _Static_assert(DATAFS_PIECE_HEAD + DATAFS_MEMBER_PIECE_MAX <= DATAFS_FRAME_MAX_BULK,
@@ -69,13 +70,21 @@ static struct letter *take_letter(struct datafs_server *s)
 	return l;
 }
 
+/* Not all at once: the disk and the clock have their turn, too. */
 static void on_mail(uv_async_t *h)
 {
 	struct datafs_server *s = h->data;
-	struct letter *l;
+	struct letter *l = NULL;
 
-	while ((l = take_letter(s)))
+	for (unsigned int i = 0; i < LETTERS_AT_ONCE; i++) {
+		l = take_letter(s);
+		if (!l)
+			return;
 		l->fn(s, l);
+	}
+	/* after the last one of all it is closed, and this is nothing */
+	if (!uv_is_closing((uv_handle_t *)h))
+		uv_async_send(h);
 }
 
 static void on_tick(uv_timer_t *h)
@@ -212,10 +221,13 @@ static void begin_close(struct datafs_server *s)
 
 void server_raft_close(struct datafs_server *s)
 {
+	struct letter *l;
+
 	pthread_mutex_lock(&s->lock);
 	s->raft_ends = true;
 	pthread_mutex_unlock(&s->lock);
-	on_mail(&s->mail);
+	while ((l = take_letter(s)))
+		l->fn(s, l);
 	begin_close(s);
 	uv_run(&s->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&s->uv);

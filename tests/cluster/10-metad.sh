@@ -27,7 +27,7 @@ members_start()
 mark()
 {
 	did[$1]=$((${did[$1]:-0} + 1))
-	echo "$1" >&"${load[1]}"
+	[ -z "${load[1]}" ] || echo "$1" >&"${load[1]}"
 }
 
 nap()
@@ -111,7 +111,7 @@ members_start
 check "somebody leads" wait_for 60 eval '[ -n "$(leader)" ]' || exit 1
 
 # Its output goes to a file; its input is the marks.
-coproc load { exec "$PROG/metaload" "$MEMBERS" "$D/key" "$seconds" 8 "$SEED" > "$D/load.out"; }
+coproc load { exec "$PROG/metaload" "$MEMBERS" "$D/key" "$seconds" 8 "$SEED" > "$D/load.out" 2> "$D/load.err"; }
 load_pid=$!
 pid[load]="$load_pid"
 end=$((SECONDS + seconds - 4))
@@ -129,4 +129,5 @@ report
 check "all end on a signal" members_end
 check "all have the same state" same_states
 check "nobody has halted" eval '! grep -l " halts: " "$D"/[123].log'
+check "nobody has an error in its log" eval '! grep -h "^<[0-3]>" "$D"/[123].log "$D/load.err"'
 exit "$FAILED"

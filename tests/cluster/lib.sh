@@ -159,7 +159,7 @@ members_end()
 	for n in 1 2 3; do
 		[ "$n" != "$last" ] || continue
 		member_end "$n" TERM
-		[ $status -eq 0 ] || all=1
+		[ "$status" -eq 0 ] || all=1
 	done
 	[ -z "$last" ] || member_end "$last" TERM
 	[ "$status" -eq 0 ] || all=1
@@ -199,7 +199,7 @@ finish()
 	for n in "${mounts[@]}"; do
 		umount "$n"
 	done
-	if [ $FAILED -eq 0 ]; then
+	if [ "$FAILED" -eq 0 ]; then
 		rm -rf "$D"
 	else
 		note "see $D"

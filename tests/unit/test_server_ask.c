@@ -3,12 +3,14 @@
 #define _GNU_SOURCE
 #include "server_fixture.h"
 
-#include <semaphore.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/util.h"
+#include "metad/answer.h"
 #include "metad/ask.h"
 #include "wire/address.h"
 #include "wire/messenger_internal.h"
@@ -267,6 +269,137 @@ static void test_clients_speak_no_raft(void **state)
 	assert_int_equal(after.leader, id);
 }
 
+/* A client that asks for much more than it reads: all of it comes, when it does. */
+
+#define MAKERS	8u
+#define EACH	190u
+#define LISTS	100u
+
+static void *make_names(void *arg)
+{
+	uint64_t session = 100 + (uintptr_t)arg;
+	char name[251];
+
+	memset(name, 'n', sizeof(name));
+	name[250] = 0;
+	for (unsigned int i = 0; i <= EACH; i++) {
+		Metad__Result *res;
+		struct req r = { OP(CREATE), 1, name, .mode = 0644, .session = session };
+
+		if (!i)
+			r = (struct req){ OP(SESSION_OPEN), .session = session };
+		r.request = i + 1;
+		name[sprintf(name, "%02u-%03u", (unsigned int)(uintptr_t)arg, i)] = 'n';
+		res = do_req(quorum, r);
+		assert_int_equal(res->error, 0);
+		metad__result__free_unpacked(res, NULL);
+	}
+	return NULL;
+}
+
+struct lister {
+	struct datafs_loop *loop;
+	struct datafs_event timer;
+	struct datafs_call calls[LISTS];
+	unsigned int replies, whole;
+};
+
+static struct lister lister;
+
+static void list_replied(struct datafs_call *call, int err, const void *body, uint32_t len)
+{
+	Metad__Reply *r;
+
+	(void)call;
+	assert_int_equal(err, 0);
+	r = metad__reply__unpack(NULL, len, body);
+	assert_non_null(r);
+	if (r->answer && len > DATAFS_READDIR_MAX / 10 * 9)
+		lister.whole++;
+	metad__reply__free_unpacked(r, NULL);
+	if (++lister.replies == LISTS)
+		datafs_loop_stop(lister.loop);
+}
+
+/* Nobody reads meanwhile; others are answered all the same. */
+static void lister_pauses(struct datafs_event *ev, int res)
+{
+	struct timespec pause = { .tv_sec = 3 };
+
+	(void)ev;
+	(void)res;
+	assert_int_equal(lookup(quorum, 1, "none", NULL), ENOENT);
+	nanosleep(&pause, NULL);
+}
+
+static void lister_up(void *arg, struct datafs_conn *conn)
+{
+	Metad__Readdir rd = METAD__READDIR__INIT;
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Ask ask = METAD__ASK__INIT;
+	uint8_t buf[64];
+	size_t len;
+
+	(void)arg;
+	rd.has_ino = rd.has_max = true;
+	rd.ino = 1;
+	rd.max = DATAFS_READDIR_MAX;
+	q.of_case = METAD__QUERY__OF_READDIR;
+	q.readdir = &rd;
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = &q;
+	len = metad__ask__pack(&ask, buf);
+	for (unsigned int i = 0; i < LISTS; i++) {
+		lister.calls[i].fn = list_replied;
+		assert_int_equal(datafs_conn_call(conn, &lister.calls[i], buf, (uint32_t)len,
+						  100000), 0);
+	}
+	lister.timer.fn = lister_pauses;
+	assert_int_equal(datafs_loop_timer(lister.loop, &lister.timer, 20), 0);
+}
+
+static void lister_down(void *arg, struct datafs_conn *conn, int err)
+{
+	(void)arg;
+	(void)conn;
+	(void)err;
+}
+
+static void test_slow_reader(void **state)
+{
+	static const struct datafs_wire_ops ops = {
+		.up = lister_up, .down = lister_down, .frame = liar_frame, .call = liar_call,
+	};
+	struct datafs_wire_conf conf = {
+		.self = { .role = DATAFS_ROLE_CLIENT, .node = CLIENT, .keys = &client_keys,
+			  .peers = 1u << DATAFS_ROLE_MEMBER },
+		.limits = datafs_wire_limits, .ops = &ops,
+	};
+	struct datafs_address at;
+	struct datafs_peer *peer;
+	struct datafs_wire *wire;
+	pthread_t makers[MAKERS];
+	unsigned int id;
+
+	(void)state;
+	for (uintptr_t i = 0; i < MAKERS; i++)
+		assert_int_equal(pthread_create(&makers[i], NULL, make_names, (void *)i), 0);
+	for (unsigned int i = 0; i < MAKERS; i++)
+		pthread_join(makers[i], NULL);
+	lister = (struct lister){ 0 };
+	assert_int_equal(datafs_loop_new(&lister.loop), 0);
+	conf.loop = lister.loop;
+	assert_int_equal(datafs_wire_new(&conf, &wire), 0);
+	id = leader();
+	assert_int_equal(datafs_address_resolve(nodes[id].address, true, &at), 0);
+	assert_int_equal(datafs_wire_connect(wire, (void *)&at.sa, at.len, id, &peer), 0);
+	assert_int_equal(datafs_loop_run(lister.loop), 0);
+	assert_int_equal(lister.replies, LISTS);
+	assert_int_equal(lister.whole, LISTS);
+	datafs_wire_free(wire);
+	datafs_loop_free(lister.loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +408,7 @@ int main(void)
 		SERVER_TEST(test_clients_do_not_administer),
 		SERVER_TEST(test_keys),
 		SERVER_TEST(test_clients_speak_no_raft),
+		SERVER_TEST(test_slow_reader),
 	};
 
 	return cmocka_run_group_tests_name("server_ask", tests, NULL, NULL);

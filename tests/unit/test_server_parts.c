@@ -71,6 +71,10 @@ static void test_pieces(void **state)
 	piece.len = 1;
 	piece.file = "../key";
 	assert_int_equal(datafs_piece_decode(buf, datafs_piece_ask(&piece, buf), &f), -EBADMSG);
+	piece.file = "a.ldb";
+	n = datafs_piece_ask(&piece, buf);
+	buf[n - 2] = 0;
+	assert_int_equal(datafs_piece_decode(buf, n, &f), -EBADMSG);
 	datafs_piece_give(-ENOENT, buf);
 	assert_int_equal(datafs_piece_decode(buf, DATAFS_PIECE_HEAD, &f), 0);
 	assert_int_equal(f.err, -ENOENT);
@@ -104,7 +108,7 @@ static void test_options(void **state)
 		{ GOOD, "--key-file", "/k" },
 		{ GOOD, "--key-file", "/k", "--bootstrap", "--peers", "1=h:1,2=i:1, 3=j:1" },
 		{ GOOD, "--key-file", "/k", "--join" },
-		{ GOOD, "--authentication", "off", "--cluster", CLUSTER },
+		{ GOOD, "--authentication", "off", "--cluster", CLUSTER, "--dir", "/d/e//" },
 	};
 	static const char *const bad[][20] = {
 		/* no key, and not a word of it; and words that contradict themselves */
@@ -136,6 +140,7 @@ static void test_options(void **state)
 		assert_int_equal(parse(&cfg, good[i]), 0);
 	assert_true(cfg.no_authentication);
 	assert_int_equal(cfg.cluster[15], 0xff);
+	assert_string_equal(cfg.dir, "/d/e");
 	assert_int_equal(parse(&cfg, good[1]), 0);
 	assert_int_equal(cfg.n_peers, 3);
 	assert_int_equal(cfg.peers[2].id, 3);

@@ -151,6 +151,31 @@ static void test_leader_goes(void **state)
 	check_same_states();
 }
 
+/* Who does not lead says who does, and where. */
+static void test_hint(void **state)
+{
+	Metad__Counts counts = METAD__COUNTS__INIT;
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Ask ask = METAD__ASK__INIT;
+	unsigned int leads = leader(), other = leads % 3 + 1;
+	Metad__Reply *r;
+	uint8_t buf[64];
+	size_t len;
+
+	(void)state;
+	all_equal();
+	q.of_case = METAD__QUERY__OF_COUNTS;
+	q.counts = &counts;
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = &q;
+	len = metad__ask__pack(&ask, buf);
+	assert_int_equal(datafs_remote_call(admin, buf, len, (int)other - 1, 60000, &r), 0);
+	assert_int_equal(r->error, EREMOTE);
+	assert_int_equal(r->leader, leads);
+	assert_string_equal(r->leader_address, nodes[leads].address);
+	metad__reply__free_unpacked(r, NULL);
+}
+
 static void test_snapshot_is_installed(void **state)
 {
 	unsigned int away = leader() % 3 + 1;
@@ -277,6 +302,7 @@ int main(void)
 		SERVER_TEST(test_names),
 		SERVER_TEST(test_questions),
 		SERVER_TEST(test_leader_goes),
+		SERVER_TEST(test_hint),
 		SERVER_TEST(test_snapshot_is_installed),
 		SERVER_TEST(test_threads_and_failures),
 		SERVER_TEST(test_stop),

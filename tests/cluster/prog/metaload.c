@@ -28,6 +28,7 @@
 
 #define SLOTS	48u
 #define THREADS	64u
+#define DIRECT_MS	100u
 
 struct thread {
 	pthread_t id;
@@ -35,10 +36,11 @@ struct thread {
 	uint64_t random, session, request, dir;
 	uint64_t slot[SLOTS];	/* the inode of that name; 0: not there */
 	unsigned int seen;	/* the last mark that it is past */
-	uint64_t changes, questions;
+	uint64_t changes, questions, direct;
 };
 
 static struct datafs_quorum *quorum;
+static struct datafs_remote *direct;
 static int64_t until;
 static struct thread threads[THREADS];
 static unsigned int nthreads;
@@ -121,9 +123,34 @@ static Metad__Answer *ask(struct thread *t, Metad__Query *q)
 	return a;
 }
 
+/*
+ * Of one member, whichever: one that does not lead, or does not lead any more and has
+ * not heard of it yet, must not answer. NULL: it has not.
+ */
+static Metad__Answer *ask_one(struct thread *t, Metad__Query *q)
+{
+	Metad__Ask ask = METAD__ASK__INIT;
+	Metad__Answer *a = NULL;
+	Metad__Reply *reply;
+	uint8_t buf[256];
+	int member = (int)(rnd(t) % datafs_remote_members(direct));
+
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = q;
+	if (datafs_remote_call(direct, buf, metad__ask__pack(&ask, buf), member, DIRECT_MS, &reply))
+		return NULL;
+	if (!reply->error) {
+		a = reply->answer;
+		reply->answer = NULL;
+		t->direct++;
+	}
+	metad__reply__free_unpacked(reply, NULL);
+	return a;
+}
+
 static ProtobufCBinaryData name_of(unsigned int slot, char *buf)
 {
-	return (ProtobufCBinaryData){ (size_t)sprintf(buf, "name-%u", slot), (uint8_t *)buf };
+	return (ProtobufCBinaryData) { (size_t)sprintf(buf, "name-%u", slot), (uint8_t *)buf };
 }
 
 /* The error, which must be @want; *@ino: of what it tells. */
@@ -216,7 +243,9 @@ static void check_lookup(struct thread *t, unsigned int s)
 	n.name = name_of(s, buf);
 	q.of_case = METAD__QUERY__OF_LOOKUP;
 	q.lookup = &n;
-	a = ask(t, &q);
+	a = rnd(t) % 2 ? ask_one(t, &q) : NULL;
+	if (!a)
+		a = ask(t, &q);
 	if ((int)a->error != (t->slot[s] ? 0 : ENOENT))
 		wrong(t, "lookup", s, (int)a->error, t->slot[s] ? 0 : ENOENT);
 	if (t->slot[s] && a->attr->ino != t->slot[s]) {
@@ -307,7 +336,7 @@ static void *work(void *arg)
 	open_session(t);
 	n = snprintf(buf, sizeof(buf), "dir-%llx", (unsigned long long)t->session);
 	t->dir = make(t, METAD__COMMAND__OP_MKDIR, 1,
-		      (ProtobufCBinaryData){ (size_t)n, (uint8_t *)buf }, 0, 0);
+		      (ProtobufCBinaryData) { (size_t)n, (uint8_t *)buf }, 0, 0);
 	while (datafs_now() < until)
 		what[rnd(t) % (sizeof(what) / sizeof(what[0]))](t);
 	do_list(t);
@@ -341,7 +370,7 @@ static void *read_marks(void *arg)
 int main(int argc, char **argv)
 {
 	struct datafs_remote_config cfg = { 0 };
-	uint64_t changes = 0, questions = 0, seed;
+	uint64_t changes = 0, questions = 0, directly = 0, seed;
 	struct datafs_keys keys;
 	pthread_t reader;
 
@@ -352,7 +381,7 @@ int main(int argc, char **argv)
 		return 1;
 	cfg.members = argv[1];
 	cfg.keys = &keys;
-	if (datafs_quorum_open_remote(&cfg, &quorum))
+	if (datafs_quorum_open_remote(&cfg, &quorum) || datafs_remote_open(&cfg, &direct))
 		return 1;
 	until = datafs_now() + atoll(argv[3]) * DATAFS_SEC;
 	nthreads = (unsigned int)atoi(argv[4]);
@@ -371,11 +400,14 @@ int main(int argc, char **argv)
 		pthread_join(threads[i].id, NULL);
 		changes += threads[i].changes;
 		questions += threads[i].questions;
+		directly += threads[i].direct;
 	}
-	printf("done changes %llu questions %llu\n", (unsigned long long)changes,
-	       (unsigned long long)questions);
+	printf("done changes %llu questions %llu and %llu of one member\n",
+	       (unsigned long long)changes, (unsigned long long)questions,
+	       (unsigned long long)directly);
 	fflush(stdout);
 	datafs_quorum_close(quorum);
+	datafs_remote_close(direct);
 	/* the reader waits for its input, and ends with the process */
 	return 0;
 }
