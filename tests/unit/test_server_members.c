@@ -2,7 +2,6 @@
 /* Members that come and go, directories that are not theirs, and disks that are full. */
 #define _GNU_SOURCE
 #include "server_fixture.h"
-#include "server_wrap.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

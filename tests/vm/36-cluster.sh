@@ -4,12 +4,13 @@
 #
 # A quorum of three members in this guest, and mounts of it: leaders are killed under
 # load and nobody sees an error, the daemon is killed with the mounts in place, all members
-# are, and what waits for them waits without holding up anything else. KILLS in the
-# environment says how many leaders are killed (5).
+# are, and what waits for them waits without holding up anything else. The argument
+# says how many leaders are killed (2); from 5 on each operation is compared with ext4,
+# too, as 35-changes.sh does with a quorum of one.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
-KILLS=${KILLS:-5}
+KILLS=${1:-2}
 NAME=client
 Q=$DISK/quorum
 # Their port is the one that a source need not name.
@@ -195,7 +196,7 @@ at_once()
 {
 	local i
 
-	for i in $(seq 50); do
+	for i in $(seq $((4 * KILLS))); do
 		mkdir "$MNT/d$i" && [ -d "$TWO/d$i" ] && chmod 711 "$TWO/d$i" &&
 		[ "$(stat -c %a "$MNT/d$i")" = 711 ] && mv "$TWO/d$i" "$TWO/e$i" &&
 		[ ! -e "$MNT/d$i" ] && rmdir "$MNT/e$i" && [ ! -e "$TWO/e$i" ] || return 1
@@ -207,8 +208,8 @@ check "each sees what the other changes, at once" at_once
 # --- as elsewhere
 mkdir -p "$DISK/ref/same"
 check "directories" mkdir "$MNT/same" "$MNT/race" "$MNT/once" "$MNT/sub"
-tap changes same "$MNT/same" "$DISK/ref/same"
-tap changes race "$MNT/race" 100
+[ "$KILLS" -lt 5 ] || tap changes same "$MNT/same" "$DISK/ref/same"
+tap changes race "$MNT/race" $((10 * KILLS))
 check "a directory of it is mounted" eval 'umount "$TWO" && mount_of "$HOSTS:/sub" "$TWO" && mkdir "$TWO/x" && [ -d "$MNT/sub/x" ]'
 check "and all of it again" eval 'umount "$TWO" && mount_of "$HOSTS:/" "$TWO"'
 
