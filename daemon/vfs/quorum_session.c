@@ -59,9 +59,9 @@ static int record_read(const char *path, struct record *r)
 	char text[sizeof(*r) + 32], format[40];
 	ssize_t n = datafs_read_small(path, text, sizeof(text));
 
+	*r = (struct record) {};
 	if (n < 0)
 		return (int)n;
-	*r->members = 0;
 	snprintf(format, sizeof(format), "%%llu %%%zus %%%zus", sizeof(r->space) - 1,
 		 sizeof(r->members) - 1);
 	return sscanf(text, format, &r->session, r->space, r->members) >= 2 && r->session ?
