@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "daemon_client.h"
@@ -89,39 +88,27 @@ static bool fits(const struct datafs_mountinfo *mi,
 		       m->instance);
 }
 
-/* How many different superblocks of mountinfo fit @m? */
-static size_t count_fitting(const struct view *v,
-			    const struct datafs_genl_mount *m)
-{
-	size_t i, j, n = 0;
-
-	for (i = 0; i < v->ninfos; i++) {
-		if (!fits(&v->infos[i], m))
-			continue;
-		for (j = 0; j < i; j++)
-			if (fits(&v->infos[j], m) &&
-			    v->infos[j].dev_minor == v->infos[i].dev_minor)
-				break;
-		n += j == i;
-	}
-	return n;
-}
-
 /*
- * Is @mi a place where @m is mounted? If the names leave it open, statfs(2)
- * decides; without a daemon that would wait for one, so it stays open.
+ * Is @mi a place where @m is mounted? The kernel says which device it is; no mounted
+ * file system is asked, which may wait for its daemon, or that one for a quorum. Without
+ * /sys the names decide, which two mounts may have in common.
  */
-static bool belongs(const struct view *v, const struct datafs_mountinfo *mi,
-		    const struct datafs_genl_mount *m)
+static bool belongs(const struct datafs_mountinfo *mi, const struct datafs_genl_mount *m)
 {
-	struct statfs fs;
+	char path[64], dev[32] = "", own[32];
+	FILE *f;
 
-	if (!fits(mi, m))
-		return false;
-	if (count_fitting(v, m) == 1 || m->state != DATAFS_STATE_LIVE)
-		return true;
-	return !statfs(mi->dir, &fs) && fs.f_type == DATAFS_SUPER_MAGIC &&
-	       datafs_genl_is_fsid(m, &fs.f_fsid);
+	snprintf(path, sizeof(path), "/sys/fs/datafs/%" PRIu32 "/dev", m->id);
+	f = fopen(path, "re");
+	if (f) {
+		if (!fgets(dev, sizeof(dev), f))
+			*dev = '\0';
+		fclose(f);
+	}
+	if (!*dev)
+		return fits(mi, m);
+	snprintf(own, sizeof(own), "%u:%u\n", mi->dev_major, mi->dev_minor);
+	return !strcmp(own, dev);
 }
 
 /* ---------------------------------------------------------------- status */
@@ -173,7 +160,7 @@ static void print_mount(const struct view *v, const struct datafs_genl_mount *m)
 	       ret ? "none" : d.has_mount ? "serves" : "unknown", m->instance);
 	datafs_print_path(stdout, m->source);
 	for (i = 0; i < v->ninfos; i++) {
-		if (!belongs(v, &v->infos[i], m))
+		if (!belongs(&v->infos[i], m))
 			continue;
 		putchar(first ? ' ' : ',');
 		datafs_print_path(stdout, v->infos[i].dir);
@@ -333,10 +320,10 @@ static const struct datafs_genl_mount *mount_at(const struct view *v,
 		return NULL;
 	}
 	for (i = 0; i < v->nmounts; i++)
-		if (belongs(v, mi, &v->mounts[i])) {
+		if (belongs(mi, &v->mounts[i])) {
 			if (found) {
-				warnx("%s: %s is mounted several times, and instance %s has no daemon that could tell which this is: use --instance",
-				      dir, mi->source, v->mounts[i].instance);
+				warnx("%s: %s is mounted several times, and /sys/fs/datafs does not tell which this is: use --instance",
+				      dir, mi->source);
 				return NULL;
 			}
 			found = &v->mounts[i];

@@ -251,6 +251,7 @@ still_waiting()
 check "60 wait" still_waiting 1
 check "who waits is killed" eval 'kill -KILL "${waiters[@]:1:30}"; wait "${waiters[@]:1:30}"; true'
 check "a mount is refused in the end" eval 'mkdir -p /mnt/three; ! mount_of "$HOSTS:/" /mnt/three 2> /tmp/err && grep -Eqi "no route to host|timed out" /tmp/err'
+# Two mounts of the same source, which only their devices tell apart.
 check "the daemon is killed meanwhile" eval 'read -r pid < /run/daemon.pid; kill -KILL $pid; until_true 60 eval "[ \$(cat /run/daemon.pid) != $pid ]"; until_true 60 serving "$NAME"'
 check "its successor serves others" eval 'drop_all; [ -d "$LOCAL/sub" ]'
 check "30 wait" still_waiting 31
