@@ -3,12 +3,12 @@
 # vm: kernels=6.12 long=6.1,debug mem=2048 disk=2G timeout=1800
 #
 # Changes of DataFS's own namespace: each does what it does on another filesystem,
-# costs one upcall, and is done once, whoever dies meanwhile. KILLS in the environment
-# says how many daemons do (20).
+# costs one upcall, and is done once, whoever dies meanwhile. The argument says how many
+# daemons do (8).
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
-KILLS=${KILLS:-20}
+KILLS=${1:-8}
 NAME=changed
 REF=$DISK/ref
 
