@@ -427,6 +427,9 @@ static void close_all(struct daemon *d)
 	datafs_socket_stop(d->socket);
 	if (d->frontend)
 		datafs_frontend_stop(d->frontend);
+	else if (d->vfs)
+		/* A job may wait for a quorum elsewhere since the start. */
+		datafs_vfs_stop(d->vfs);
 	datafs_pool_free(d->pool);
 	datafs_frontend_free(d->frontend);
 	datafs_socket_free(d->socket);

@@ -32,16 +32,24 @@ int remote_target_add(struct datafs_remote *r, const char *text,
 struct remote_target *remote_target_of(struct datafs_remote *r, uint64_t node,
 				       const char *address)
 {
+	struct remote_target *before = NULL;
 	struct datafs_address at;
 
-	for (unsigned int i = 0; i < r->n; i++)
-		if (r->targets[i].node == node)
-			return &r->targets[i];
+	/* Where it was is not where it is, if it has been removed and added since. */
+	for (unsigned int i = 0; node && i < r->n; i++) {
+		struct remote_target *t = &r->targets[i];
+
+		if (t->node != node)
+			continue;
+		if (t->conn || !address || !strcmp(t->address, address))
+			return t;
+		before = t;
+	}
 	for (unsigned int i = 0; address && i < r->n; i++)
 		if (!strcmp(r->targets[i].address, address))
 			return &r->targets[i];
 	if (!address || datafs_address_resolve(address, true, &at) || remote_target_add(r, address, &at))
-		return NULL;
+		return before;
 	return &r->targets[r->n - 1];
 }
 

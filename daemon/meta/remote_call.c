@@ -123,6 +123,35 @@ static void sent_on(struct remote_request *q, const Metad__Reply *reply)
 		request_later(q, AGAIN_MS);
 }
 
+/* One that waits for somebody who does not lead to answer. */
+static struct remote_request *astray(struct datafs_remote *r)
+{
+	struct remote_request *q;
+
+	TAILQ_FOREACH(q, &r->requests, link)
+		if (r->leader && q->member < 0 && q->call.conn && q->asked != r->leader)
+			return q;
+	return NULL;
+}
+
+/*
+ * It answers. Who has fallen silent may be waited for for seconds: meanwhile others
+ * would have thousands of changes done, and no more answers be remembered.
+ */
+static void leads(struct datafs_remote *r, struct remote_target *t)
+{
+	struct remote_request *q;
+
+	if (r->leader == t)
+		return;
+	r->leader = t;
+	while ((q = astray(r))) {
+		datafs_call_cancel(&q->call);
+		q->unsure = true;
+		request_later(q, 0);
+	}
+}
+
 static void settle(struct remote_request *q, Metad__Reply *reply)
 {
 	switch (reply->error) {
@@ -151,7 +180,7 @@ static void settle(struct remote_request *q, Metad__Reply *reply)
 		return;
 	}
 	if (!reply->error && q->member < 0)
-		q->r->leader = q->asked;
+		leads(q->r, q->asked);
 	q->reply = reply;
 	request_end(q, 0);
 }

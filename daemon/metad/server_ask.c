@@ -142,13 +142,17 @@ static void command_done(struct datafs_member_op *op, int err, const void *res, 
 	server_ask_reply(a, &r);
 }
 
-/* What needs next to no room, or makes some. */
+/*
+ * What needs next to no room, or makes some; or comes before what does: a session, without
+ * which a mount does not even read, and the hold of what is open and loses its name.
+ */
 static bool is_small(Metad__Command__OpCase op)
 {
 	static const Metad__Command__OpCase small[] = {
-		METAD__COMMAND__OP_NOOP, METAD__COMMAND__OP_SESSION_RENEW,
-		METAD__COMMAND__OP_SESSION_CLOSE, METAD__COMMAND__OP_UNLINK,
-		METAD__COMMAND__OP_RMDIR, METAD__COMMAND__OP_REMOVEXATTR,
+		METAD__COMMAND__OP_NOOP, METAD__COMMAND__OP_SESSION_OPEN,
+		METAD__COMMAND__OP_SESSION_RENEW, METAD__COMMAND__OP_SESSION_CLOSE,
+		METAD__COMMAND__OP_UNLINK, METAD__COMMAND__OP_RMDIR,
+		METAD__COMMAND__OP_REMOVEXATTR, METAD__COMMAND__OP_HOLD,
 		METAD__COMMAND__OP_RELEASE,
 	};
 

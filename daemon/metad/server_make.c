@@ -132,12 +132,20 @@ static int first_conf(uint64_t id, const struct datafs_raft_peer *peers, unsigne
 	return i == n ? -EINVAL : datafs_raft_conf_first(peers, n, res);
 }
 
-int server_make_dir(const char *dir, server_fill fill, void *arg)
+int server_make_dir(const char *arg_dir, server_fill fill, void *arg)
 {
-	char new[4096];
+	char dir[4096 - 8], new[4096];
+	size_t len = strlen(arg_dir);
 	bool empty;
 	int err;
 
+	/* "DIR/": what is beside it is not in it */
+	while (len > 1 && arg_dir[len - 1] == '/')
+		len--;
+	if (len >= sizeof(dir))
+		return -ENAMETOOLONG;
+	memcpy(dir, arg_dir, len);
+	dir[len] = 0;
 	empty = is_empty(dir, &err);
 	if (err || !empty) {
 		err = err ? err : -EEXIST;
@@ -145,8 +153,7 @@ int server_make_dir(const char *dir, server_fill fill, void *arg)
 			   dir, strerror(-err));
 		return err;
 	}
-	if (snprintf(new, sizeof(new), "%s.new", dir) >= (int)sizeof(new))
-		return -ENAMETOOLONG;
+	snprintf(new, sizeof(new), "%s.new", dir);
 	err = make_in(new, dir, fill, arg);
 	if (err)
 		datafs_log(LOG_ERR, "%s: cannot be made: %s", dir, strerror(-err));

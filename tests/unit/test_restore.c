@@ -173,6 +173,22 @@ static void says_what_is_not_so(void **unused)
 	assert_int_equal(restore(&head), 0);
 }
 
+/* As a shell completes it. */
+static void with_a_slash(void **unused)
+{
+	struct datafs_backup_head head;
+	char path[4300];
+
+	(void)unused;
+	make_backup(old_id, INDEX);
+	assert_int_equal(mkdir(to, 0700), 0);
+	strcat(to, "//");
+	assert_int_equal(restore(&head), 0);
+	snprintf(path, sizeof(path), "%ssnapshots", to);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(restore(&head), -EEXIST);
+}
+
 static void no_database(void **unused)
 {
 	struct datafs_backup_head head;
@@ -239,6 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(another_cluster),
 		TEST(says_what_is_not_so),
+		TEST(with_a_slash),
 		TEST(no_database),
 		TEST(old_cluster),
 		TEST(no_member),

@@ -113,11 +113,11 @@ static void test_directories(void **state)
 
 static void test_full_disk(void **state)
 {
-	uint64_t ino, found;
+	uint64_t ino, other, found;
 
 	(void)state;
 	ino = must((struct req){ OP(CREATE), 1, "a", .mode = 0644 });
-	must((struct req){ OP(CREATE), 1, "b", .mode = 0644 });
+	other = must((struct req){ OP(CREATE), 1, "b", .mode = 0644 });
 	atomic_store(&free_bytes, DATAFS_SERVER_RESERVE - 1);
 	/* it looks once a second */
 	pause_ms(1500);
@@ -125,7 +125,9 @@ static void test_full_disk(void **state)
 	assert_int_equal(lookup(quorum, 1, "c", NULL), ENOENT);
 	assert_int_equal(lookup(quorum, 1, "a", &found), 0);
 	assert_int_equal(found, ino);
-	/* what makes room is done */
+	/* what makes room is done, also of what is open, and by who comes now */
+	assert_int_equal(error_of((struct req){ OP(SESSION_OPEN), .session = 200, .request = 1 }), 0);
+	assert_int_equal(error_of((struct req){ OP(HOLD), other }), 0);
 	assert_int_equal(error_of((struct req){ OP(UNLINK), 1, "b" }), 0);
 	atomic_store(&free_bytes, 1ull << 40);
 	pause_ms(1500);
