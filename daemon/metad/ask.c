@@ -8,32 +8,6 @@
 
 #include "metad/decode.h"
 
-/* Where memory ran out, and where the bytes are at fault, unpack() says the same. */
-static void *unpack_alloc(void *failed, size_t size)
-{
-	void *p = malloc(size);
-
-	if (!p)
-		*(bool *)failed = true;
-	return p;
-}
-
-static void unpack_free(void *failed, void *p)
-{
-	(void)failed;
-	free(p);
-}
-
-static int unpack(const ProtobufCMessageDescriptor *of, const void *buf, size_t len, void *res)
-{
-	bool no_memory = false;
-	ProtobufCAllocator mem = { unpack_alloc, unpack_free, &no_memory };
-	ProtobufCMessage *m = protobuf_c_message_unpack(of, &mem, len, buf);
-
-	*(ProtobufCMessage **)res = m;
-	return m ? 0 : no_memory ? -ENOMEM : -EPROTO;
-}
-
 static bool is_known(const ProtobufCMessage *m);
 
 /* The field holds a message that is set, and has something unknown. */
@@ -107,7 +81,7 @@ int datafs_ask_decode(const void *buf, size_t len, struct datafs_ask *res)
 	*res = (struct datafs_ask){ 0 };
 	if (len > DATAFS_ASK_MAX)
 		return -EMSGSIZE;
-	err = unpack(&metad__ask__descriptor, buf, len, &res->what);
+	err = metad_unpack(&metad__ask__descriptor, buf, len, &res->what);
 	if (!err)
 		err = check(res);
 	if (err)

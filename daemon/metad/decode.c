@@ -7,7 +7,7 @@
 
 #include "op.h"
 
-/* Where memory ran out, and where the bytes are at fault, unpack() says the same. */
+/* Where memory ran out, and where the bytes are at fault, protobuf-c says the same. */
 static void *unpack_alloc(void *failed, size_t size)
 {
 	void *p = malloc(size);
@@ -21,6 +21,16 @@ static void unpack_free(void *failed, void *p)
 {
 	(void)failed;
 	free(p);
+}
+
+int metad_unpack(const ProtobufCMessageDescriptor *of, const void *buf, size_t len, void *res)
+{
+	bool no_memory = false;
+	ProtobufCAllocator mem = { unpack_alloc, unpack_free, &no_memory };
+	ProtobufCMessage *m = protobuf_c_message_unpack(of, &mem, len, buf);
+
+	*(ProtobufCMessage **)res = m;
+	return m ? 0 : no_memory ? -ENOMEM : -EPROTO;
 }
 
 const char *metad_check_command(const Metad__Command *c)
@@ -53,31 +63,29 @@ static const char *check_entry(const Metad__Entry *e)
 
 int metad_decode_entry(const void *buf, size_t len, Metad__Entry **res, const char **why)
 {
-	bool no_memory = false;
-	ProtobufCAllocator mem = { unpack_alloc, unpack_free, &no_memory };
-	Metad__Entry *e = metad__entry__unpack(&mem, len, buf);
+	Metad__Entry *e;
+	int ret = metad_unpack(&metad__entry__descriptor, buf, len, &e);
 
 	*why = e ? check_entry(e) : "it cannot be decoded";
 	if (e && !*why) {
 		*res = e;
 		return 0;
 	}
-	metad__entry__free_unpacked(e, &mem);
-	return no_memory ? -ENOMEM : -EPROTO;
+	metad__entry__free_unpacked(e, NULL);
+	return ret ? ret : -EPROTO;
 }
 
 int metad_decode_command(const void *buf, size_t len, Metad__Command **res,
 			 const char **why)
 {
-	bool no_memory = false;
-	ProtobufCAllocator mem = { unpack_alloc, unpack_free, &no_memory };
-	Metad__Command *c = metad__command__unpack(&mem, len, buf);
+	Metad__Command *c;
+	int ret = metad_unpack(&metad__command__descriptor, buf, len, &c);
 
 	*why = c ? metad_check_command(c) : "it cannot be decoded";
 	if (c && !*why) {
 		*res = c;
 		return 0;
 	}
-	metad__command__free_unpacked(c, &mem);
-	return no_memory ? -ENOMEM : -EPROTO;
+	metad__command__free_unpacked(c, NULL);
+	return ret ? ret : -EPROTO;
 }

@@ -19,6 +19,9 @@ int metad_decode_entry(const void *buf, size_t len, struct Metad__Entry **res,
 int metad_decode_command(const void *buf, size_t len, struct Metad__Command **res,
 			 const char **why);
 
+/* A message of @of, *@res being a pointer to such a one. 0, -ENOMEM, -EPROTO: *@res is NULL. */
+int metad_unpack(const ProtobufCMessageDescriptor *of, const void *buf, size_t len, void *res);
+
 /* All of it is known to this version? NULL, or what is not: a static text. */
 const char *metad_check_command(const Metad__Command *c);
 

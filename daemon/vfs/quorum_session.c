@@ -113,25 +113,35 @@ static int session_choose(struct datafs_quorum *q, uint64_t *id)
 	return ret;
 }
 
+/* @c of the session @id, with this number; @more: it is to be asked again. */
+static int session_change(struct datafs_quorum *q, Metad__Command *c, uint64_t id,
+			  uint64_t request, bool *more)
+{
+	Metad__Result *res;
+	int ret;
+
+	c->has_session = c->has_request = c->has_lowest = true;
+	c->session = id;
+	c->request = c->lowest = request;
+	ret = datafs_quorum_change(q, c, &res);
+	if (ret)
+		return ret;
+	ret = -(int)res->error;
+	*more = res->more;
+	metad__result__free_unpacked(res, NULL);
+	return ret;
+}
+
 /* -EALREADY: it is open, and has been used. */
 static int session_open(struct datafs_quorum *q, uint64_t id)
 {
 	Metad__Command c = METAD__COMMAND__INIT;
 	Metad__SessionOpen open = METAD__SESSION_OPEN__INIT;
-	Metad__Result *res;
-	int ret;
+	bool more;
 
 	c.op_case = METAD__COMMAND__OP_SESSION_OPEN;
 	c.session_open = &open;
-	c.has_session = c.has_request = c.has_lowest = true;
-	c.session = id;
-	c.request = c.lowest = REQUEST_OPEN;
-	ret = datafs_quorum_change(q, &c, &res);
-	if (ret)
-		return ret;
-	ret = -(int)res->error;
-	metad__result__free_unpacked(res, NULL);
-	return ret;
+	return session_change(q, &c, id, REQUEST_OPEN, &more);
 }
 
 /* Ends it, however much it holds; also one that there is not. */
@@ -139,22 +149,13 @@ static int session_end(struct datafs_quorum *q, uint64_t id)
 {
 	Metad__Command c = METAD__COMMAND__INIT;
 	Metad__SessionClose close = METAD__SESSION_CLOSE__INIT;
-	Metad__Result *res;
 	bool more;
 	int ret;
 
 	c.op_case = METAD__COMMAND__OP_SESSION_CLOSE;
 	c.session_close = &close;
-	c.has_session = c.has_request = c.has_lowest = true;
-	c.session = id;
-	c.request = c.lowest = UINT64_MAX;
 	do {
-		ret = datafs_quorum_change(q, &c, &res);
-		if (ret)
-			return ret;
-		ret = -(int)res->error;
-		more = res->more;
-		metad__result__free_unpacked(res, NULL);
+		ret = session_change(q, &c, id, UINT64_MAX, &more);
 	} while (!ret && more);
 	return ret;
 }
