@@ -8,7 +8,7 @@
 
 #include "metad/decode.h"
 
-static bool is_known(const ProtobufCMessage *m);
+static bool is_known(const struct ProtobufCMessage *m);
 
 /* The field holds a message that is set, and has something unknown. */
 static bool field_unknown(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)

@@ -67,10 +67,10 @@ make_units()
 	StandardError=append:/run/waiter.log
 	TimeoutStopSec=500
 	END
-	# Stops when the mounts have.
+	# Stops when the mounts have, and is waited for.
 	cat > "$UNITS/witness.service" <<-END
 	[Unit]
-	Before=mnt-m.mount mnt-e.mount mnt-hand.mount
+	Before=mnt-m.mount mnt-e.mount mnt-hand.mount shutdown.target
 	DefaultDependencies=no
 	Conflicts=shutdown.target
 	[Service]
