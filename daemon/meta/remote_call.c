@@ -135,7 +135,7 @@ static struct remote_request *astray(struct datafs_remote *r)
 }
 
 /*
- * It answers. Who has fallen silent may be waited for for seconds: meanwhile others
+ * It answers. Who has fallen silent may not answer for seconds: meanwhile others
  * would have thousands of changes done, and no more answers be remembered.
  */
 static void leads(struct datafs_remote *r, struct remote_target *t)
