@@ -1,34 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * In the new directory: the files of the backup become a database, which is told the
- * new cluster's id; a checkpoint of that is the snapshot with which the log begins, as
- * if it had been fetched from a leader. The member takes its state from there when it
- * starts first.
+ * In the new directory: the files of the backup become a database, and that the state of
+ * the first member of a new quorum (first.h).
  */
 #define _GNU_SOURCE
 #include "metad/restore.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <leveldb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/env.h"
-#include "base/leveldb.h"
 #include "base/log.h"
-#include "base/util.h"
-#include "metad/schema.h"
+#include "metad/first.h"
 #include "metad/server_internal.h"
-
-/* Of the record "N" (Documentation/metadata.rst), behind the version. */
-#define NODE_ID_AT	1u
-#define NODE_INDEX_AT	(NODE_ID_AT + DATAFS_METAD_ID_LEN + 4)
-#define NODE_TERM_AT	(NODE_INDEX_AT + 8)
-#define NODE_MIN	(NODE_TERM_AT + 8)
 
 #define READ_BYTES	(64u << 10)
 
@@ -141,168 +129,21 @@ static int extract(struct job *j, const char *dir)
 	return err;
 }
 
-/* The record of the node, with another id. */
-static int rename_cluster(const struct job *j, leveldb_t *db)
-{
-	leveldb_readoptions_t *ro = leveldb_readoptions_create();
-	leveldb_writeoptions_t *wo = leveldb_writeoptions_create();
-	const struct datafs_backup_head *h = &j->reader.head;
-	char *said = NULL, *val;
-	size_t len;
-	int err = 0;
-
-	leveldb_readoptions_set_verify_checksums(ro, 1);
-	leveldb_writeoptions_set_sync(wo, 1);
-	val = leveldb_get(db, ro, "N", 1, &len, &said);
-	if (!said && (!val || len < NODE_MIN || val[0] != REC_VERSION ||
-		      memcmp(val + NODE_ID_AT, h->cluster, sizeof(h->cluster)) ||
-		      datafs_get_be64(val + NODE_INDEX_AT) != h->index ||
-		      datafs_get_be64(val + NODE_TERM_AT) != h->term))
-		err = -EUCLEAN;
-	if (!said && !err) {
-		memcpy(val + NODE_ID_AT, j->r->cluster, DATAFS_METAD_ID_LEN);
-		leveldb_put(db, wo, "N", 1, val, len, &said);
-	}
-	if (said)
-		err = datafs_leveldb_error(said);
-	leveldb_free(said);
-	leveldb_free(val);
-	leveldb_writeoptions_destroy(wo);
-	leveldb_readoptions_destroy(ro);
-	return err;
-}
-
-/* The database in @db, with the new id, as the directory @to. */
-static int make_snapshot(const struct job *j, const char *db, const char *to)
-{
-	leveldb_options_t *opt = leveldb_options_create();
-	struct datafs_env *env;
-	char *said = NULL;
-	leveldb_t *open;
-	int err = datafs_env_open(&env);
-
-	if (err) {
-		leveldb_options_destroy(opt);
-		return err;
-	}
-	leveldb_options_set_env(opt, datafs_env_leveldb(env));
-	leveldb_options_set_paranoid_checks(opt, 1);
-	open = leveldb_open(opt, db, &said);
-	err = open ? rename_cluster(j, open) : datafs_leveldb_error(said);
-	if (!err)
-		err = datafs_checkpoint(env, db, to);
-	if (open)
-		leveldb_close(open);
-	leveldb_free(said);
-	leveldb_options_destroy(opt);
-	datafs_env_close(env);
-	return err;
-}
-
-struct stored {
-	struct datafs_raft_io io;
-	bool done;
-	int err;
-};
-
-static void on_stored(struct datafs_raft_io *io, int err)
-{
-	struct stored *s = (struct stored *)io;
-
-	s->done = true;
-	s->err = err;
-}
-
-static void on_closed(void *ctx)
-{
-	*(bool *)ctx = true;
-}
-
-static void free_loaded(struct datafs_raft_loaded *l)
-{
-	raft_free(l->entries);
-}
-
-/* A log that begins with @snap, and has nothing else. */
-static int store(uv_loop_t *loop, struct datafs_raft_uv *uv, const struct raft_snapshot *snap)
-{
-	struct datafs_raft_disk disk = datafs_raft_uv_disk(uv);
-	struct datafs_raft_loaded loaded = { 0 };
-	struct stored s = { .io.done = on_stored };
-	int err = disk.load(disk.ctx, &loaded);
-
-	free_loaded(&loaded);
-	if (!err)
-		err = disk.set_term(disk.ctx, snap->term);
-	if (!err)
-		err = disk.snapshot(disk.ctx, snap, 0, &s.io);
-	while (!err && !s.done)
-		uv_run(loop, UV_RUN_ONCE);
-	return err ? err : s.err;
-}
-
-static int make_log(const struct job *j, const char *dir, const void *manifest, size_t len)
-{
-	struct datafs_raft_peer self = { j->r->id, j->r->address };
-	struct raft_buffer buf = { (void *)manifest, len };
-	struct raft_snapshot snap = {
-		.index = j->reader.head.index, .term = j->reader.head.term,
-		.configuration_index = j->reader.head.index, .bufs = &buf, .n_bufs = 1,
-	};
-	struct datafs_raft_uv *uv;
-	bool is_closed = false;
-	uv_loop_t loop;
-	int err = datafs_raft_conf_first(&self, 1, &snap.configuration);
-
-	if (err)
-		return err;
-	if (uv_loop_init(&loop)) {
-		raft_configuration_close(&snap.configuration);
-		return -ENOMEM;
-	}
-	err = datafs_raft_uv_open(&loop, dir, j->r->id, true, &uv);
-	if (!err) {
-		err = store(&loop, uv, &snap);
-		datafs_raft_uv_close(uv, on_closed, &is_closed);
-		while (!is_closed)
-			uv_run(&loop, UV_RUN_DEFAULT);
-	}
-	uv_loop_close(&loop);
-	raft_configuration_close(&snap.configuration);
-	return err;
-}
-
 static int fill(const char *new, void *arg)
 {
 	struct job *j = arg;
 	const struct datafs_backup_head *h = &j->reader.head;
-	char db[4096 + 64], snap[4096 + 64], raft[4096 + 64];
-	struct datafs_manifest manifest;
-	void *encoded = NULL;
-	long len = 0;
+	struct datafs_first first = {
+		.dir = new, .id = j->r->id, .address = j->r->address,
+		.cluster = j->r->cluster, .was = h->cluster, .index = h->index, .term = h->term,
+	};
+	char db[4096 + 64];
 	int err;
 
 	snprintf(db, sizeof(db), "%s/restored", new);
-	snprintf(raft, sizeof(raft), "%s/raft", new);
-	snprintf(snap, sizeof(snap), "%s/snapshots/snap-%llu-%llu", new,
-		 (unsigned long long)h->index, (unsigned long long)h->term);
 	datafs_backup_reader_close(&j->reader);
 	err = extract(j, db);
-	if (!err)
-		err = make_snapshot(j, db, snap);
-	if (!err)
-		err = datafs_manifest_make(snap, h->index, h->term, NULL, &manifest);
-	if (err)
-		return err;
-	len = datafs_manifest_encode(&manifest, &encoded);
-	datafs_manifest_free(&manifest);
-	if (len < 0)
-		return (int)len;
-	err = make_log(j, raft, encoded, (size_t)len);
-	free(encoded);
-	if (!err && server_remove_tree(db))
-		err = -errno;
-	return err;
+	return err ? err : datafs_first_fill(&first, db);
 }
 
 static int check(struct job *j)
@@ -328,11 +169,9 @@ int datafs_restore(const struct datafs_restore *r, struct datafs_backup_head *he
 	struct job j = { .r = r, .dir = -1, .fd = -1 };
 	int err;
 
-	if (!r->id || r->id > SERVER_ID_MAX || datafs_address_check(r->address, false)) {
-		datafs_log(LOG_ERR, "member %llu at \"%s\": no member; it has a number and HOST:PORT",
-			   (unsigned long long)r->id, r->address);
-		return -EINVAL;
-	}
+	err = datafs_first_check(r->id, r->address);
+	if (err)
+		return err;
 	err = check(&j);
 	if (!err) {
 		*head = j.reader.head;
