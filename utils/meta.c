@@ -159,26 +159,31 @@ static int cmd_transfer(struct meta_request *q)
 
 /*
  * What follows the command's name: a letter each, of N (a member's number), A (HOST:PORT),
- * F (a file), D (a directory).
+ * F (a file), S (a stopped member's directory), D (a new one's).
  */
 static const struct command {
 	const char *name, *args, *what, *takes;
-	bool offline;		/* no quorum is asked */
+	enum { ASKS, OFFLINE, KEYLESS } way;	/* no quorum is asked; ... nor is a key needed */
 	int (*run)(struct meta_request *q);
 } commands[] = {
-	{ "status", "", "each member, as it sees the quorum", "", false, cmd_status },
+	{ "status", "", "each member, as it sees the quorum", "", ASKS, cmd_status },
 	{ "add", "N HOST:PORT", "a member that was made with --join: gets the log, has no vote",
-	  "NA", false, cmd_add },
-	{ "promote", "N", "gets a vote, once its log has caught up", "N", false, cmd_promote },
-	{ "demote", "N", "has no vote any more (--spare: gets no log either)", "N", false,
+	  "NA", ASKS, cmd_add },
+	{ "promote", "N", "gets a vote, once its log has caught up", "N", ASKS, cmd_promote },
+	{ "demote", "N", "has no vote any more (--spare: gets no log either)", "N", ASKS,
 	  cmd_demote },
-	{ "remove", "N", "is no member any more; not the leader", "N", false, cmd_remove },
-	{ "transfer", "N", "leads, from now on", "N", false, cmd_transfer },
-	{ "backup", "FILE", "all that was acknowledged by now, in one file", "F", false,
+	{ "remove", "N", "is no member any more; not the leader", "N", ASKS, cmd_remove },
+	{ "transfer", "N", "leads, from now on", "N", ASKS, cmd_transfer },
+	{ "backup", "FILE", "all that was acknowledged by now, in one file", "F", ASKS,
 	  meta_backup },
 	{ "restore", "FILE DIR N HOST:PORT",
-	  "makes of it the first member of a new quorum, with a new key file", "FDNA", true,
+	  "makes of it the first member of a new quorum, with a new key file", "FDNA", OFFLINE,
 	  meta_restore },
+	{ "inspect", "DIR", "what a stopped member has; asks nobody, and needs no key", "S", KEYLESS,
+	  meta_inspect },
+	{ "recover", "DIR NEW N HOST:PORT",
+	  "the last survivor's becomes the first of a new quorum; loses changes", "SDNA", OFFLINE,
+	  meta_recover },
 };
 
 #define NCOMMANDS	(sizeof(commands) / sizeof(*commands))
@@ -189,7 +194,7 @@ static int usage(void)
 
 	fputs("usage: datafs meta COMMAND [ARGUMENT]... --members HOST:PORT,...\n"
 	      "                   --key-file FILE | --no-authentication CLUSTER\n"
-	      "  (restore: without --members)\n", stderr);
+	      "  (restore, recover: without --members; inspect: without both)\n", stderr);
 	for (i = 0; i < NCOMMANDS; i++)
 		fprintf(stderr, "  %-9s%-22s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
@@ -229,6 +234,9 @@ static bool parse_one(struct meta_request *q, char kind, const char *arg)
 	case 'F':
 		q->file = arg;
 		return *arg;
+	case 'S':
+		q->from = arg;
+		return *arg;
 	case 'D':
 		q->dir = arg;
 		return *arg;
@@ -246,6 +254,8 @@ static bool parse(struct meta_request *q, const struct command *c, int argc, cha
 
 		if (!strcmp(argv[i], "--spare")) {
 			q->spare = true;
+		} else if (!strcmp(argv[i], "--accept-loss") && c->run == meta_recover) {
+			q->accept_loss = true;
 		} else if (strncmp(argv[i], "--", 2)) {
 			if (!*next || !parse_one(q, *next++, argv[i]))
 				return false;
@@ -262,7 +272,8 @@ static bool parse(struct meta_request *q, const struct command *c, int argc, cha
 			return false;
 		}
 	}
-	return !*next && !q->members == c->offline && !q->key_file == !!*q->cluster;
+	return !*next && !q->members == (c->way != ASKS) &&
+	       !!q->key_file + !!*q->cluster == (c->way != KEYLESS);
 }
 
 static int run(struct meta_request *q, const struct command *c)
@@ -272,11 +283,13 @@ static int run(struct meta_request *q, const struct command *c)
 	int ret;
 
 	datafs_log_set_level(LOG_ERR);
+	if (c->way == KEYLESS)
+		return c->run(q);
 	if (load_keys(q, &keys))
 		return DATAFS_EXIT_FAIL;
 	memcpy(q->cluster_id, keys.cluster, sizeof(q->cluster_id));
 	cfg.keys = &keys;
-	ret = c->offline ? 0 : datafs_remote_open(&cfg, &q->r);
+	ret = c->way == OFFLINE ? 0 : datafs_remote_open(&cfg, &q->r);
 	datafs_keys_wipe(&keys);
 	if (ret)
 		return DATAFS_EXIT_FAIL;

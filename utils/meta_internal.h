@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Between the files of `datafs meta`: meta.c (arguments; the quorum looked at and
- * changed), meta_backup.c (its state taken away, and brought back).
+ * changed), meta_backup.c (its state taken away, and brought back), meta_recover.c (gone on
+ * with by the last member that is left).
  */
 #ifndef DATAFS_UTIL_META_INTERNAL_H
 #define DATAFS_UTIL_META_INTERNAL_H
@@ -19,9 +20,9 @@ struct meta_request {
 	const char *members, *key_file;
 	char cluster[2 * DATAFS_CLUSTER_LEN + 1];	/* with authentication off; else "" */
 	uint8_t cluster_id[DATAFS_CLUSTER_LEN];		/* of that, or of the key file */
-	bool spare;
+	bool spare, accept_loss;
 	uint64_t id;
-	const char *address, *file, *dir;
+	const char *address, *file, *from, *dir;
 };
 
 /* Asks @member, as datafs_remote_call(). */
@@ -33,5 +34,7 @@ const char *meta_why(uint32_t error);
 /* The commands; an exit status is returned. */
 int meta_backup(struct meta_request *q);
 int meta_restore(struct meta_request *q);
+int meta_inspect(struct meta_request *q);
+int meta_recover(struct meta_request *q);
 
 #endif

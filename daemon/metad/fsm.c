@@ -120,6 +120,15 @@ static void highest(struct datafs_fsm *f, const char *name)
 		f->db.n = DATAFS_MAX(f->db.n, n);
 }
 
+int datafs_fsm_newest(const char *dir, uint64_t *n)
+{
+	struct datafs_fsm f = { .dir = (char *)dir };
+	int err = each_db(&f, highest);
+
+	*n = f.db.n;
+	return err;
+}
+
 static void remove_other(struct datafs_fsm *f, const char *name)
 {
 	uint64_t n;

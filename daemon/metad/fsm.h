@@ -51,6 +51,9 @@ int datafs_fsm_open(const struct datafs_fsm_options *opt, struct datafs_fsm **re
 /* After the member was closed. NULL is nothing. */
 void datafs_fsm_close(struct datafs_fsm *f);
 
+/* Which database of directory @dir counts; 0: it has none. 0, or what the disk said. */
+int datafs_fsm_newest(const char *dir, uint64_t *n);
+
 /* For struct datafs_member_config. */
 struct datafs_raft_fsm datafs_fsm_ops(struct datafs_fsm *f);
 

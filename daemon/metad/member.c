@@ -376,7 +376,7 @@ static void entries_free(struct datafs_raft_loaded *l)
 	l->n = 0;
 }
 
-static void loaded_free(struct datafs_raft_loaded *l)
+void datafs_member_loaded_free(struct datafs_raft_loaded *l)
 {
 	entries_free(l);
 	if (!l->snapshot)
@@ -413,17 +413,16 @@ static int start_step(struct datafs_member *m, struct datafs_raft_loaded *l)
 	return datafs_member_step(m, &event);
 }
 
-/*
- * A crash can leave a snapshot that was being installed and the log that it was to
- * replace. Nothing of that log counts: not even this member knows where it and the
- * log of the others part.
- */
-static bool half_installed(const struct datafs_raft_loaded *l)
+bool datafs_member_half_installed(struct datafs_raft_loaded *l)
 {
 	const struct raft_snapshot *s = l->snapshot;
 
-	return s && s->index >= l->first && s->index - l->first < l->n &&
-	       l->entries[s->index - l->first].term != s->term;
+	if (!s || s->index < l->first || s->index - l->first >= l->n ||
+	    l->entries[s->index - l->first].term == s->term)
+		return false;
+	entries_free(l);
+	l->first = s->index + 1;
+	return true;
 }
 
 int datafs_member_start(struct datafs_member *m)
@@ -436,11 +435,7 @@ int datafs_member_start(struct datafs_member *m)
 		return err;
 	m->busy = true;
 	datafs_member_snap_clean(m);
-	half = half_installed(&l);
-	if (half) {
-		entries_free(&l);
-		l.first = l.snapshot->index + 1;
-	}
+	half = datafs_member_half_installed(&l);
 	if (l.snapshot)
 		err = datafs_member_snap_load(m, l.snapshot);
 	m->log.first = l.first;
@@ -457,7 +452,7 @@ int datafs_member_start(struct datafs_member *m)
 		err = start_step(m, &l);
 	if (!err && half)
 		err = datafs_member_snap_again(m);
-	loaded_free(&l);
+	datafs_member_loaded_free(&l);
 	m->busy = false;
 	if (!err && m->halted)
 		err = m->halted;

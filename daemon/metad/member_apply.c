@@ -15,7 +15,6 @@
 
 #define ENTRY_VERSION	1u
 #define ENTRY_HEAD	8u
-#define ENTRY_CMDS	(1 + DATAFS_MEMBER_ENTRY_OPS)
 
 /* The leader's part of an entry. */
 struct stamp {
@@ -92,41 +91,41 @@ static void hand_out(struct datafs_member *m, uint64_t index,
 	proposal_end(m, p, 0);
 }
 
-/* What of an entry is an operation: their number, or -EBADMSG. */
-static long unpack(const struct log_bytes *b, struct datafs_raft_command *cmds)
+long datafs_member_unpack(const void *entry, size_t size, struct datafs_raft_command *cmds)
 {
+	const uint8_t *buf = entry;
 	size_t pos = ENTRY_HEAD;
 	uint32_t n;
 
-	if (b->len < ENTRY_HEAD || datafs_get_be32(b->data) != ENTRY_VERSION)
+	if (size < ENTRY_HEAD || datafs_get_be32(buf) != ENTRY_VERSION)
 		return -EBADMSG;
-	n = datafs_get_be32(b->data + 4);
-	if (n > ENTRY_CMDS)
+	n = datafs_get_be32(buf + 4);
+	if (n > DATAFS_MEMBER_ENTRY_CMDS)
 		return -EBADMSG;
 	for (uint32_t i = 0; i < n; i++) {
 		size_t len;
 
-		if (b->len - pos < 4)
+		if (size - pos < 4)
 			return -EBADMSG;
-		len = datafs_get_be32(b->data + pos);
+		len = datafs_get_be32(buf + pos);
 		pos += 4;
-		if (b->len - pos < len)
+		if (size - pos < len)
 			return -EBADMSG;
-		cmds[i] = (struct datafs_raft_command) { .buf = b->data + pos, .len = len };
+		cmds[i] = (struct datafs_raft_command) { .buf = buf + pos, .len = len };
 		pos += len;
 	}
-	return b->len - pos < 8 ? (long)n : -EBADMSG;
+	return size - pos < 8 ? (long)n : -EBADMSG;
 }
 
 static int apply_command(struct datafs_member *m, uint64_t index, const struct log_entry *e)
 {
-	struct datafs_raft_command *cmds = calloc(ENTRY_CMDS, sizeof(*cmds));
+	struct datafs_raft_command *cmds = calloc(DATAFS_MEMBER_ENTRY_CMDS, sizeof(*cmds));
 	long n;
 	int err;
 
 	if (!cmds)
 		return -ENOMEM;
-	n = unpack(e->bytes, cmds);
+	n = datafs_member_unpack(e->bytes->data, e->bytes->len, cmds);
 	err = n < 0 ? (int)n :
 		      m->cfg.fsm.apply(m->cfg.fsm.ctx, index, e->term, cmds, (unsigned int)n);
 	if (!err)

@@ -224,7 +224,20 @@ static inline bool datafs_planted(enum datafs_plant what)
 	return datafs_member_plant && datafs_member_plant(what);
 }
 
+/* What disk.load() gave. */
+void datafs_member_loaded_free(struct datafs_raft_loaded *l);
+/*
+ * A crash can leave a snapshot that was being installed and the log that it was to
+ * replace. Nothing of that log counts: not even this member knows where it and the
+ * log of the others part. True: it was so, and its entries are gone from @l.
+ */
+bool datafs_member_half_installed(struct datafs_raft_loaded *l);
+
 /* member_apply.c */
+/* Of an entry: its operations, and the stamp before them. */
+#define DATAFS_MEMBER_ENTRY_CMDS	(1 + DATAFS_MEMBER_ENTRY_OPS)
+/* What is in an entry of type RAFT_COMMAND: their number, or -EBADMSG. */
+long datafs_member_unpack(const void *entry, size_t size, struct datafs_raft_command *cmds);
 void datafs_member_apply(struct datafs_member *m);
 /* There is more to apply, but not all at once. */
 bool datafs_member_lags(const struct datafs_member *m);

@@ -2,6 +2,7 @@
 /*
  * metaseq make MEMBERS KEYFILE: files "/seq/1", "/seq/2"... one after the other, each
  * number printed when it was acknowledged, until a SIGTERM.
+ * metaseq more MEMBERS KEYFILE: the same, behind the last one that is there.
  * metaseq check MEMBERS KEYFILE: these are there, each once, in order, and without a
  * gap; prints the last number.
  */
@@ -106,15 +107,11 @@ static void session_open(void)
 	change(&c);
 }
 
-static void make_all(void)
+static void make_from(uint64_t dir, unsigned long long n)
 {
 	char name[32];
-	uint64_t dir;
 
-	session_open();
-	make(METAD__COMMAND__OP_MKDIR, 1, "seq");
-	dir = find("seq");
-	for (unsigned long long n = 1; !atomic_load(&ends); n++) {
+	for (; !atomic_load(&ends); n++) {
 		snprintf(name, sizeof(name), "%llu", n);
 		make(METAD__COMMAND__OP_CREATE, dir, name);
 		printf("%llu\n", n);
@@ -122,7 +119,15 @@ static void make_all(void)
 	}
 }
 
-static void check_all(void)
+static void make_all(void)
+{
+	session_open();
+	make(METAD__COMMAND__OP_MKDIR, 1, "seq");
+	make_from(find("seq"), 1);
+}
+
+/* The last of them. */
+static unsigned long long count(void)
 {
 	Metad__Readdir rd = METAD__READDIR__INIT;
 	Metad__Query q = METAD__QUERY__INIT;
@@ -150,16 +155,39 @@ static void check_all(void)
 		eof = a->eof;
 		metad__answer__free_unpacked(a, NULL);
 	} while (!eof);
-	printf("%llu\n", n);
+	return n;
 }
+
+static void make_more(void)
+{
+	session_open();
+	make_from(find("seq"), count() + 1);
+}
+
+static void check_all(void)
+{
+	printf("%llu\n", count());
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(void);
+} modes[] = {
+	{ "make", make_all }, { "more", make_more }, { "check", check_all },
+};
+
+#define NMODES	(sizeof(modes) / sizeof(modes[0]))
 
 int main(int argc, char **argv)
 {
 	struct datafs_remote_config cfg = { 0 };
 	struct datafs_keys keys;
+	size_t mode = 0;
 
-	if (argc != 4)
-		errx(2, "usage: metaseq make|check MEMBERS KEYFILE");
+	while (argc == 4 && mode < NMODES && strcmp(argv[1], modes[mode].name))
+		mode++;
+	if (argc != 4 || mode == NMODES)
+		errx(2, "usage: metaseq make|more|check MEMBERS KEYFILE");
 	datafs_log_set_level(LOG_ERR);
 	if (datafs_keys_load(&keys, argv[3]))
 		return 1;
@@ -168,10 +196,7 @@ int main(int argc, char **argv)
 	cfg.keys = &keys;
 	if (datafs_quorum_open_remote(&cfg, &quorum))
 		return 1;
-	if (!strcmp(argv[1], "make"))
-		make_all();
-	else
-		check_all();
+	modes[mode].fn();
 	datafs_quorum_close(quorum);
 	return 0;
 }
