@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ns_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,13 +73,44 @@ static int load(struct datafs_metad *m, const uint8_t *id)
 	return ret < 0 ? ret : 0;
 }
 
+/* Of a database that has been used: a log or a table. */
+static bool is_of_database(const char *name)
+{
+	const char *tail = strrchr(name, '.');
+
+	return tail && (!strcmp(tail, ".log") || !strcmp(tail, ".ldb"));
+}
+
+/*
+ * LevelDB would make a new database where CURRENT is lost, and remove the old one's files.
+ * A crash when it was made first leaves none of these.
+ */
+static int check_current(const char *dir)
+{
+	bool current = false, used = false;
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((e = readdir(d))) {
+		current |= !strcmp(e->d_name, "CURRENT");
+		used |= is_of_database(e->d_name);
+	}
+	closedir(d);
+	return current || !used ? 0 : -EUCLEAN;
+}
+
 static int open_db(struct datafs_metad *m, const uint8_t *id)
 {
 	char *said = NULL;
 	int err = datafs_mkdirs(m->dir, 0700);
 
+	if (!err)
+		err = check_current(m->dir);
 	if (err) {
-		datafs_log(LOG_ERR, "namespace in %s: %s", m->dir, strerror(-err));
+		datafs_log(LOG_ERR, "namespace in %s: %s", m->dir, err == -EUCLEAN ?
+			   "the file CURRENT of its database is lost" : strerror(-err));
 		return err;
 	}
 	m->db = leveldb_open(m->opt, m->dir, &said);
