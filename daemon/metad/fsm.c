@@ -156,6 +156,9 @@ static int open_highest(struct datafs_fsm *f)
 	err = name_db(f, f->db.n ? f->db.n : 1, &f->db);
 	if (!err)
 		err = open_db(f, &f->db, &f->applied);
+	if (err == -EUCLEAN)
+		datafs_log(LOG_ERR, "%s: it is damaged; it is made again of the snapshot and the log if this directory is removed",
+			   f->dir);
 	return err ? err : each_db(f, remove_other);
 }
 

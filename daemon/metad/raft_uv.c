@@ -20,6 +20,7 @@
 struct datafs_raft_uv {
 	struct raft_io io;
 	struct raft_uv_transport transport;
+	char *dir;			/* for the log */
 	struct append *refused;		/* it may still be called, or not */
 	bool closing;
 	void (*closed)(void *ctx);
@@ -156,6 +157,12 @@ static int check_owner(const char *dir, uint64_t id, bool fresh)
 	return strcmp(text, want) ? refuse(dir, id, why) : 0;
 }
 
+static void uv_free(struct datafs_raft_uv *u)
+{
+	free(u->dir);
+	free(u);
+}
+
 int datafs_raft_uv_open(struct uv_loop_s *loop, const char *dir, uint64_t id, bool fresh,
 			struct datafs_raft_uv **res)
 {
@@ -167,6 +174,11 @@ int datafs_raft_uv_open(struct uv_loop_s *loop, const char *dir, uint64_t id, bo
 	u = calloc(1, sizeof(*u));
 	if (!u)
 		return -ENOMEM;
+	u->dir = strdup(dir);
+	if (!u->dir) {
+		free(u);
+		return -ENOMEM;
+	}
 	u->transport = (struct raft_uv_transport) {
 		.version = 1, .init = transport_init, .listen = transport_listen,
 		.connect = transport_connect, .close = transport_close,
@@ -182,7 +194,7 @@ int datafs_raft_uv_open(struct uv_loop_s *loop, const char *dir, uint64_t id, bo
 			raft_uv_close(&u->io);
 	}
 	if (err)
-		free(u);
+		uv_free(u);
 	else
 		*res = u;
 	return err;
@@ -212,6 +224,9 @@ static int load(void *ctx, struct datafs_raft_loaded *res)
 		rv = u->io.load(&u->io, &term, &vote, &res->snapshot, &first,
 				&res->entries, &res->n);
 	err = error_of(u, rv, "load");
+	if (err == -EUCLEAN || err == -EIO)
+		datafs_log(LOG_ERR, "%s: the log is damaged, or cannot be read, and others count on it; replace this member by one with a new number",
+			   u->dir);
 	if (err)
 		return err;
 	res->term = term;
@@ -324,7 +339,7 @@ static void io_closed(struct raft_io *io)
 	raft_uv_close(io);
 	u->closed(u->ctx);
 	free(u->refused);
-	free(u);
+	uv_free(u);
 }
 
 void datafs_raft_uv_close(struct datafs_raft_uv *u, void (*closed)(void *ctx), void *ctx)

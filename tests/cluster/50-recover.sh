@@ -133,7 +133,7 @@ all_crashes()
 	all=$(($(date +%s%3N) - begin))
 	for i in $(seq 1 30); do
 		killed_after $((all * i / 24)) 2> /dev/null
-		if [ $made -eq 0 ]; then
+		if [ "$made" -eq 0 ]; then
 			none=$((none + 1))
 			continue
 		fi
