@@ -51,6 +51,8 @@ int meta_inspect(struct meta_request *q)
 
 static void warn_of_loss(const struct datafs_recovered *r)
 {
+	/* behind what was printed, where both are one file */
+	fflush(stdout);
 	fprintf(stderr,
 		"Only for a quorum that has lost more than half of its voters for good, and has no\n"
 		"backup. This goes on with what member %llu has, up to entry %llu of term %llu. What the\n"
@@ -59,12 +61,12 @@ static void warn_of_loss(const struct datafs_recovered *r)
 		"inspect), and that one only.\n"
 		"The new quorum is another cluster. All others of the old one must never be started\n"
 		"again with their old directories: more than half of them would be the old quorum\n"
-		"again, for all that have its keys. These are:\n",
+		"again, for all that have its keys.\n",
 		(unsigned long long)r->id, (unsigned long long)r->counts.index,
 		(unsigned long long)r->counts.term);
 	for (unsigned int i = 0; i < r->npeers; i++)
 		if (r->peers[i].id != r->id)
-			fprintf(stderr, "  member %llu at %s\n",
+			fprintf(stderr, "  never again: member %llu at %s\n",
 				(unsigned long long)r->peers[i].id, r->peers[i].address);
 }
 
