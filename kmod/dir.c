@@ -47,12 +47,28 @@ void datafs_entry_doubt(struct dentry *dentry)
 }
 
 /*
- * After an answer was taken for @dentry: if a change was under way, as @changed of
- * datafs_names_begin() tells, it may be of before it.
+ *   takes an answer                datafs_invalidate_item()
+ *   confirms the name
+ *                                  raises name_seq
+ *                                  does not find the dentry
+ *   hashes the dentry
+ *   sees name_seq
+ */
+void datafs_entry_hashed(struct dentry *dentry, const struct inode *dir, u64 seq)
+{
+	smp_mb();	/* after it is hashed; pairs with datafs_invalidate_item() */
+	if (seq < READ_ONCE(datafs_i(dir)->name_seq))
+		datafs_entry_doubt(dentry);
+}
+
+/*
+ * After an answer to the request of @seq was taken for @dentry: if a change was under
+ * way, as @changed of datafs_names_begin() tells, it may be of before it.
  */
 static void datafs_entry_settle(struct dentry *dentry, struct inode *dir,
-				int changed)
+				int changed, u64 seq)
 {
+	datafs_entry_hashed(dentry, dir, seq);
 	if (datafs_names_changed(dir, changed))
 		datafs_entry_doubt(dentry);
 }
@@ -163,7 +179,7 @@ struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 	if (!IS_ERR_OR_NULL(alias))
 		datafs_entry_confirm(alias, dir, names, seq, until);
 	if (!IS_ERR(alias))
-		datafs_entry_settle(alias ?: dentry, dir, changed);
+		datafs_entry_settle(alias ?: dentry, dir, changed, seq);
 	return alias;
 }
 
@@ -231,7 +247,7 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 	}
 	datafs_entry_confirm(dentry, dir, names, seq,
 			     datafs_entry_until(dir, entry.valid_ms, seq, now));
-	datafs_entry_settle(dentry, dir, changed);
+	datafs_entry_settle(dentry, dir, changed, seq);
 	return 1;
 }
 
@@ -356,7 +372,7 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 			WRITE_ONCE(dentry->d_time, 0);
 		else if (!datafs_inode_update(inode, &ent->attr, seq, ls->when))
 			datafs_entry_confirm(dentry, dir, ls->names, seq, until);
-		datafs_entry_settle(dentry, dir, ls->changed);
+		datafs_entry_settle(dentry, dir, ls->changed, seq);
 		dput(dentry);
 		return;
 	}
@@ -373,7 +389,7 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 	if (!IS_ERR_OR_NULL(alias))
 		datafs_entry_confirm(alias, dir, ls->names, seq, until);
 	if (!IS_ERR(alias))
-		datafs_entry_settle(alias ?: dentry, dir, ls->changed);
+		datafs_entry_settle(alias ?: dentry, dir, ls->changed, seq);
 	if (!IS_ERR_OR_NULL(alias))
 		dput(alias);
 	dput(dentry);

@@ -218,6 +218,8 @@ void datafs_entry_confirm(struct dentry *dentry, const struct inode *dir, u64 na
 			  u64 seq, u64 until);
 /* Nothing is known of it any more. */
 void datafs_entry_doubt(struct dentry *dentry);
+/* After it is hashed, if it was confirmed before: an INVALIDATE may not have found it. */
+void datafs_entry_hashed(struct dentry *dentry, const struct inode *dir, u64 seq);
 /* As datafs_until(), of a name in @dir. */
 u64 datafs_entry_until(const struct inode *dir, u32 valid_ms, u64 seq, u64 when);
 

@@ -51,6 +51,7 @@ static void datafs_invalidate_item(struct datafs_mount *mnt,
 	if (item->what & DATAFS_INVALID_NAME)
 		WRITE_ONCE(di->name_seq, max(di->name_seq, seq));
 	spin_unlock(&di->attr_lock);
+	smp_mb();	/* before the name is looked for; pairs with datafs_entry_hashed() */
 	if (item->what & DATAFS_INVALID_NAME && S_ISDIR(inode->i_mode))
 		datafs_entry_expire(inode, name, item->namelen);
 	iput(inode);

@@ -33,10 +33,10 @@ static int datafs_name_made(struct dentry *dentry, struct inode *inode,
 	alias = datafs_splice(inode, dentry);
 	if (IS_ERR(alias))
 		return PTR_ERR(alias);
-	if (alias) {
+	if (alias)
 		datafs_entry_confirm(alias, dir, names, seq, until);
-		dput(alias);
-	}
+	datafs_entry_hashed(alias ?: dentry, dir, seq);
+	dput(alias);
 	return 0;
 }
 
