@@ -46,6 +46,9 @@ static void print_member(const char *address, const Metad__Status *s)
 	printf("commit     %llu\n", (unsigned long long)s->commit);
 	printf("applied    %llu\n", (unsigned long long)s->applied);
 	printf("snapshot   %llu\n", (unsigned long long)s->snapshot);
+	/* who tells none is of an older version */
+	printf("level      %u of %u\n", s->has_feature_level ? s->feature_level : 1,
+	       s->has_feature_known ? s->feature_known : 1);
 }
 
 static void print_servers(const Metad__Status *s)
@@ -98,6 +101,10 @@ const char *meta_why(uint32_t error)
 		return "there is no such member, or it has no vote";
 	case EALREADY:
 		return "it is so already";
+	case EPROTONOSUPPORT:
+		return "it does not know the quorum's feature level: it needs a newer version, or another feature_level (`datafs meta status` tells both)";
+	case EHOSTUNREACH:
+		return "nothing answers as that member at that address; it must run before it is added";
 	case ETIMEDOUT:
 		return "its log does not catch up; is it running?";
 	default:

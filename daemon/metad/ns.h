@@ -74,7 +74,13 @@
 #include "datafs_abi.h"
 
 #define DATAFS_METAD_ROOT	1	/* the root's inode number */
-#define DATAFS_METAD_LEVEL	1	/* the feature level of this code */
+/*
+ * The highest feature level of this code. A level has all that those below it have. A
+ * test builds a member of the next level, too.
+ */
+#ifndef DATAFS_METAD_LEVEL
+#define DATAFS_METAD_LEVEL	1
+#endif
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
 #define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
@@ -98,6 +104,11 @@ struct datafs_metad_options {
 	 * database, and an existing one must have it.
 	 */
 	uint8_t id[DATAFS_METAD_ID_LEN];
+	/*
+	 * The highest feature level that it takes part in, as a version of that level
+	 * would. 0: DATAFS_METAD_LEVEL.
+	 */
+	uint32_t level;
 	/* Each entry is on disk when it is applied. Else the Raft log must be. */
 	bool sync;
 	leveldb_env_t *env;	/* NULL: LevelDB's own. Outlives the member. */
@@ -133,8 +144,8 @@ struct datafs_metad_results {
 
 /*
  * Opens the database, or makes it with an empty root (mode 0755, times 0).
- * -EUCLEAN: it is damaged, or not of this format; -EINVAL: of another namespace; else what
- * LevelDB met. Each with a line in the log; nothing is ever thrown away.
+ * -EUCLEAN: it is damaged, or not of this format; -EINVAL: of another namespace; -EPROTO:
+ * of a feature level above @opt->level; else what LevelDB met. Each with a line in the log; nothing is ever thrown away.
  */
 int datafs_metad_open(const struct datafs_metad_options *opt,
 		      struct datafs_metad **res);

@@ -28,6 +28,7 @@ struct node {
 	char dir[4200];
 	char address[64];
 	struct datafs_server *s;	/* NULL: down */
+	uint32_t level;			/* for the next start; 0: as it is */
 };
 
 extern struct node nodes[NODES + 1];	/* by id */
@@ -59,6 +60,8 @@ int lookup(struct datafs_quorum *q, uint64_t parent, const char *name, uint64_t 
 
 /* Of one member; false: it does not answer soon. */
 bool status_of(unsigned int id, struct Metad__Status *res);
+/* As node_start() starts it, perhaps in vain. */
+int node_open(unsigned int id, struct datafs_server **res);
 /* The one that leads and may be asked: waits for it. */
 unsigned int leader(void);
 /* All that run have applied all: waits for it. */
