@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Between the files of `datafs meta`: meta.c (arguments; the quorum looked at and
- * changed), meta_backup.c (its state taken away, and brought back).
+ * changed), meta_backup.c (its state taken away, and brought back), meta_quota.c.
  */
 #ifndef DATAFS_UTIL_META_INTERNAL_H
 #define DATAFS_UTIL_META_INTERNAL_H
@@ -21,7 +21,8 @@ struct meta_request {
 	uint8_t cluster_id[DATAFS_CLUSTER_LEN];		/* of that, or of the key file */
 	bool spare;
 	uint64_t id;
-	const char *address, *file, *dir;
+	const char *address, *file, *dir, *path;
+	uint64_t inodes, bytes;		/* limits of a quota; 0: none */
 };
 
 /* Asks @member, as datafs_remote_call(). */
@@ -33,5 +34,8 @@ const char *meta_why(uint32_t error);
 /* The commands; an exit status is returned. */
 int meta_backup(struct meta_request *q);
 int meta_restore(struct meta_request *q);
+int meta_quota_set(struct meta_request *q);
+int meta_quota_list(struct meta_request *q);
+int meta_quota_remove(struct meta_request *q);
 
 #endif

@@ -152,7 +152,7 @@ static int check(const struct local *l, struct waiter *w)
 	const Metad__Command *c = w->cmd;
 	const char *why = metad_check_command(c, DATAFS_METAD_LEVEL);
 
-	if (!why && (!c->session || c->op_case == METAD__COMMAND__OP_FEATURE))
+	if (!why && metad_is_leaders(c))
 		why = "it is not a client's";
 	w->bytes = why ? 0 : metad__command__get_packed_size(c);
 	if (w->bytes > DATAFS_MEMBER_OP_MAX)

@@ -59,6 +59,8 @@ static int begin(struct op *o, const Metad__Command *c, struct txn_bytes *res)
 	if (!c->session)
 		return c->op_case == METAD__COMMAND__OP_NOOP ||
 		       c->op_case == METAD__COMMAND__OP_FEATURE ||
+		       c->op_case == METAD__COMMAND__OP_SET_QUOTA ||
+		       c->op_case == METAD__COMMAND__OP_REMOVE_QUOTA ||
 		       c->op_case == METAD__COMMAND__OP_SESSION_CLOSE ? 0 : -EINVAL;
 	if (!c->request || c->lowest > c->request)
 		return -EINVAL;

@@ -34,10 +34,19 @@ int metad_unpack(const ProtobufCMessageDescriptor *of, const void *buf, size_t l
 	return m ? 0 : no_memory ? -ENOMEM : -EPROTO;
 }
 
+bool metad_is_leaders(const Metad__Command *c)
+{
+	return !c->session || c->op_case == METAD__COMMAND__OP_FEATURE ||
+	       c->op_case == METAD__COMMAND__OP_SET_QUOTA ||
+	       c->op_case == METAD__COMMAND__OP_REMOVE_QUOTA;
+}
+
 const char *metad_check_command(const Metad__Command *c, uint32_t level)
 {
 	if (!op_find(c->op_case))
 		return "it has a command that this version does not know";
+	if (op_level(c->op_case) > level)
+		return "it has a command of a feature level above this member's";
 	/* All members of the union point to messages. */
 	if (c->base.n_unknown_fields || c->noop->base.n_unknown_fields)
 		return "a command has a field that this version does not know";

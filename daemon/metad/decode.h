@@ -6,6 +6,7 @@
 #ifndef DATAFS_METAD_DECODE_H
 #define DATAFS_METAD_DECODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "meta.pb-c.h"
@@ -22,6 +23,9 @@ int metad_decode_command(const void *buf, size_t len, struct Metad__Command **re
 
 /* A message of @of, *@res being a pointer to such a one. 0, -ENOMEM, -EPROTO: *@res is NULL. */
 int metad_unpack(const ProtobufCMessageDescriptor *of, const void *buf, size_t len, void *res);
+
+/* Only the leader may propose it, not a client. */
+bool metad_is_leaders(const Metad__Command *c);
 
 /* All of it is known, up to this feature level? NULL, or what is not: a static text. */
 const char *metad_check_command(const Metad__Command *c, uint32_t level);

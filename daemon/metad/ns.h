@@ -54,6 +54,7 @@
  *   setattr               ctime; with size also mtime, unless that is given
  *   setxattr, removexattr ctime (*)
  *   hold, release         none
+ *   quotas                none
  *
  * Whoever may do what is checked in the kernels of the clients, with sticky bits,
  * and so is what a change of owner takes from a mode.
@@ -79,8 +80,9 @@
  * test builds a member of the next level, too.
  */
 #ifndef DATAFS_METAD_LEVEL
-#define DATAFS_METAD_LEVEL	1
+#define DATAFS_METAD_LEVEL	2
 #endif
+#define DATAFS_METAD_LEVEL_QUOTA	2	/* from here on there are quotas */
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
 #define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
@@ -131,6 +133,14 @@ struct datafs_metad_counts {
 	uint64_t session_ended;	/* the highest id of one that has ended; 0: none */
 	uint64_t bytes;		/* sizes of all regular files, modulo 2^64 */
 	uint32_t feature_level;
+};
+
+struct datafs_metad_quota {
+	uint64_t id;
+	uint64_t root;		/* the directory that has it, which may be removed */
+	uint64_t inodes_max, bytes_max;	/* 0: no limit */
+	uint64_t inodes;	/* with the directory itself, and orphans */
+	uint64_t bytes;		/* sizes of the regular files among them, modulo 2^64 */
 };
 
 /* The packed Result of each command of an entry, in their order. */
@@ -197,6 +207,11 @@ typedef int (*datafs_metad_entry_fn)(void *arg, uint64_t cookie,
  */
 int datafs_metad_readdir(struct datafs_metad *m, uint64_t dir, uint64_t cookie,
 			 datafs_metad_entry_fn fn, void *arg, bool *eof);
+/* Return non-zero to stop before this one. */
+typedef int (*datafs_metad_quota_fn)(void *arg, const struct datafs_metad_quota *q);
+/* The quotas with higher ids than @after. *@eof: @fn has taken the last one. */
+int datafs_metad_quotas(struct datafs_metad *m, uint64_t after, datafs_metad_quota_fn fn,
+			void *arg, bool *eof);
 /* The length; @buf has DATAFS_SYMLINK_MAX bytes, no NUL is added. -EINVAL. */
 ssize_t datafs_metad_readlink(struct datafs_metad *m, uint64_t ino, char *buf);
 /* As getxattr(2), listxattr(2): @size 0 asks for the length. -ENODATA, -ERANGE. */

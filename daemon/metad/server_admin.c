@@ -119,6 +119,10 @@ void server_admin(struct ask *a)
 	case METAD__ADMIN__OF_PIECE:
 		server_backup_piece(a);
 		break;
+	case METAD__ADMIN__OF_SET_QUOTA:
+	case METAD__ADMIN__OF_REMOVE_QUOTA:
+		server_quota(a);
+		break;
 	case METAD__ADMIN__OF_TRANSFER:
 		server_ask_end(a, -datafs_member_transfer(a->s->member, admin->transfer->id));
 		break;

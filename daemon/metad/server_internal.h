@@ -10,6 +10,7 @@
  *	server_peers.c	... whom to be connected to
  *	server_ask.c	what clients ask, from the call to the reply
  *	server_admin.c	... who is in the quorum
+ *	server_quota.c	... quotas
  *	server_level.c	the feature level, which rises when all members know the next
  *	server_backup.c	... its state, to take away
  */
@@ -66,6 +67,10 @@ struct ask {
 		struct datafs_member_read read;
 		struct datafs_member_change change;
 		struct datafs_member_backup backup;
+		struct {
+			struct datafs_member_op own;	/* the leader's own command */
+			uint8_t command[64];
+		};
 	};
 	bool asked;			/* of add: the new member was; */
 	uint32_t level;			/* ... it knows this, 0: it did not answer */
@@ -217,6 +222,9 @@ void server_ask_reply(struct ask *a, const Metad__Reply *reply);
 void server_admin(struct ask *a);
 /* A member is added; it knows the feature level. */
 void server_admin_add(struct ask *a);
+
+/* server_quota.c: on the raft thread. */
+void server_quota(struct ask *a);
 
 /* server_level.c: on the raft thread. */
 /* Once a second: who leads has it risen, if all members know more than is in force. */

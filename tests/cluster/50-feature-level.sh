@@ -65,7 +65,7 @@ for n in 1 2 3; do
 	member_start $n
 done
 check "somebody leads" wait_for 60 eval '[ -n "$(leader)" ]' || exit 1
-old=$(meta status | awk '/^level/ { print $2; exit }')
+old=$(meta status | awk '/^level/ { print $4; exit }')
 new=$((old + 1))
 check "all are of one level" wait_for 20 are "1 $old $old;2 $old $old;3 $old $old;" || exit 1
 

@@ -84,12 +84,11 @@ static void make_keys(void)
 					    client_keys.key[0].key), 0);
 }
 
-int server_setup(void **state)
+static int set_up(uint32_t level)
 {
 	struct datafs_remote_config cfg = { .members = addresses, .keys = &client_keys };
 	struct datafs_raft_peer peers[3];
 
-	(void)state;
 	datafs_log_set_level(getenv("DATAFS_TEST_LOG") ? LOG_DEBUG : LOG_CRIT);
 	threshold = 1000;
 	request = 0;
@@ -98,7 +97,7 @@ int server_setup(void **state)
 	addresses[0] = 0;
 	for (unsigned int id = 1; id <= NODES; id++) {
 		find_address(id);
-		nodes[id].level = 0;
+		nodes[id].level = level;
 		snprintf(nodes[id].dir, sizeof(nodes[id].dir), "%s/%u", root, id);
 		sprintf(addresses + strlen(addresses), "%s%s", id > 1 ? "," : "",
 			nodes[id].address);
@@ -114,6 +113,18 @@ int server_setup(void **state)
 	assert_int_equal(datafs_remote_open(&cfg, &admin), 0);
 	must((struct req){ OP(SESSION_OPEN) });
 	return 0;
+}
+
+int server_setup(void **state)
+{
+	(void)state;
+	return set_up(0);
+}
+
+int server_setup_level_1(void **state)
+{
+	(void)state;
+	return set_up(1);
 }
 
 int server_teardown(void **state)
