@@ -188,8 +188,9 @@ static const struct command {
 	{ "restore", "FILE DIR N HOST:PORT",
 	  "makes of it the first member of a new quorum, with a new key file", "FDNA", true,
 	  meta_restore },
-	{ "quota-set", "PATH", "limits for an empty directory of the namespace, or others: "
-	  "--inodes N --bytes N[K|M|G|T]", "P", false, meta_quota_set },
+	{ "quota-set", "PATH",
+	  "an empty directory gets limits, or others: --inodes N, --bytes N[K|M|G|T]",
+	  "P", false, meta_quota_set },
 	{ "quota-list", "", "each quota: used and limit of inodes, of bytes, its directory", "",
 	  false, meta_quota_list },
 	{ "quota-remove", "PATH", "the directory has none any more", "P", false,

@@ -21,7 +21,7 @@
 #include "metad/decode.h"
 
 #define ANSWER_MS	5000	/* for one answer, and to reach who is to be added */
-#define REACH_MS	100	/* is it connected to? */
+#define REACH_MS	100	/* until it is tried again */
 
 struct level_of {
 	struct datafs_call call;
@@ -64,9 +64,16 @@ static void finish(struct level_ask *l)
 	free(l);
 }
 
+/* Who is to be added may be starting: it is not reached yet, or answers with an error. */
+static bool try_again(struct level_ask *l)
+{
+	return l->add && !l->m[0].level && datafs_now() < l->until &&
+	       !datafs_deadline_set(l->s->deadlines, &l->again, REACH_MS);
+}
+
 static void close_one(struct level_ask *l)
 {
-	if (!--l->open)
+	if (!--l->open && !try_again(l))
 		finish(l);
 }
 
@@ -119,10 +126,7 @@ static void ask_all(struct datafs_task *task)
 
 static void ask_new(struct level_ask *l)
 {
-	if (call_one(&l->m[0]))
-		return;
-	if (datafs_now() >= l->until ||
-	    datafs_deadline_set(l->s->deadlines, &l->again, REACH_MS))
+	if (!call_one(&l->m[0]) && !try_again(l))
 		finish(l);
 }
 
