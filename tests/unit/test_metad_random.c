@@ -35,9 +35,10 @@ static uint64_t rnd(uint64_t *x)
 	return *x;
 }
 
-/* Mostly one that is there; what was there lately, too. */
+/* Mostly one that is there; what was there lately, too. Often one that a quota counts. */
 static uint64_t some_inode(uint64_t *x, bool want_dir)
 {
+	bool want_quota = w->quotas && rnd(x) % 2;
 	const struct model_inode *in;
 	uint64_t ino = 1;
 
@@ -46,9 +47,23 @@ static uint64_t some_inode(uint64_t *x, bool want_dir)
 		if (!(rnd(x) % 50))
 			break;
 		in = model_inode(w, ino);
-		if (in && S_ISDIR(in->mode) == want_dir)
+		if (in && S_ISDIR(in->mode) == want_dir && (!want_quota || in->quota))
 			break;
 		ino = 1;
+	}
+	return ino;
+}
+
+/* A file that a quota counts and that has a size, if there is one; else @ino. */
+static uint64_t some_counted(uint64_t *x, uint64_t ino)
+{
+	int from = (int)(rnd(x) % (uint64_t)w->inodes);
+
+	for (int i = 0; i < w->inodes; i++) {
+		const struct model_inode *in = &w->in[(from + i) % w->inodes];
+
+		if (in->quota && in->size && S_ISREG(in->mode))
+			return in->ino;
 	}
 	return ino;
 }
@@ -75,6 +90,8 @@ static struct req some_req(uint64_t *x)
 	r.ino = some_inode(x, r.op < OP(LINK) || (r.op > OP(LINK) && r.op <= OP(RENAME)));
 	if (r.op >= OP(SETATTR) && rnd(x) % 2)
 		r.ino = some_inode(x, true);
+	if ((r.op == OP(SETATTR) || r.op == OP(HOLD)) && rnd(x) % 2)
+		r.ino = some_counted(x, r.ino);
 	r.to = some_inode(x, true);
 	r.name = r.op == OP(SETXATTR) || r.op == OP(REMOVEXATTR) ?
 		xattrs[rnd(x) % MODEL_XATTRS] : names[rnd(x) % 8];
