@@ -47,7 +47,8 @@ util_bin := $(patsubst utils/%_datafs.c,$(B)/%.datafs,$(filter %_datafs.c,$(util
 test_src := $(sort $(wildcard tests/unit/test_*.c))
 test_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(test_src))
 units := $(notdir $(wildcard systemd/*.service))
-cluster_prog := $(patsubst tests/cluster/prog/%.c,$(B)/tests/cluster/%,$(wildcard tests/cluster/prog/*.c))
+cluster_prog := $(patsubst tests/cluster/prog/%.c,$(B)/tests/cluster/%,$(wildcard tests/cluster/prog/*.c)) \
+	$(B)/tests/cluster/metad-next
 bench_prog := $(patsubst tests/bench/prog/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/prog/*.c))
 vm_prog := $(patsubst tests/vm/prog/%.c,$(B)/tests/vm/%,$(wildcard tests/vm/prog/*.c))
 
@@ -159,6 +160,18 @@ fuzz:
 	+$(MAKE) --no-print-directory -C tests/fuzz
 
 tests: $(vm_prog) $(cluster_prog)
+
+# datafs-metad as a version of the next feature level, in which there is nothing new.
+next_level := $(shell awk '$$2 == "DATAFS_METAD_LEVEL" && $$3 { print $$3 + 1 }' daemon/metad/ns.h)
+next_src := daemon/datafs_metad.c $(shell grep -l DATAFS_METAD_LEVEL daemon/metad/*.c)
+next_obj := $(patsubst %.c,$(B)/obj/next/%.o,$(next_src))
+$(next_obj): $(B)/obj/next/%.o: %.c Makefile | $(proto_src)
+	@mkdir -p $(@D)
+	$(CC) $(DATAFS_CFLAGS) -DDATAFS_METAD_LEVEL=$(next_level) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/tests/cluster/metad-next: $(next_obj) $(daemon_lib)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+		$(filter %.a,$^) $(LIBS)
 
 $(B)/tests/cluster/%: $(B)/obj/tests/cluster/prog/%.o $(daemon_lib)
 	@mkdir -p $(@D)

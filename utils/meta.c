@@ -46,6 +46,9 @@ static void print_member(const char *address, const Metad__Status *s)
 	printf("commit     %llu\n", (unsigned long long)s->commit);
 	printf("applied    %llu\n", (unsigned long long)s->applied);
 	printf("snapshot   %llu\n", (unsigned long long)s->snapshot);
+	/* who tells none is of an older version */
+	printf("level      %u of %u\n", s->has_feature_level ? s->feature_level : 1,
+	       s->has_feature_known ? s->feature_known : 1);
 }
 
 static void print_servers(const Metad__Status *s)
@@ -98,6 +101,12 @@ const char *meta_why(uint32_t error)
 		return "there is no such member, or it has no vote";
 	case EALREADY:
 		return "it is so already";
+	case EOPNOTSUPP:
+		return "not before all members know the feature level that has it (`datafs meta status` tells which do not)";
+	case EPROTONOSUPPORT:
+		return "it does not know the quorum's feature level: it needs a newer version, or another feature_level (`datafs meta status` tells both)";
+	case EHOSTUNREACH:
+		return "nothing answers as that member at that address; it must run before it is added";
 	case ETIMEDOUT:
 		return "its log does not catch up; is it running?";
 	default:
@@ -159,7 +168,8 @@ static int cmd_transfer(struct meta_request *q)
 
 /*
  * What follows the command's name: a letter each, of N (a member's number), A (HOST:PORT),
- * F (a file), S (a stopped member's directory), D (a new one's).
+ * F (a file), S (a stopped member's directory), D (a new one's), P (a path in the
+ * namespace).
  */
 static const struct command {
 	const char *name, *args, *what, *takes;
@@ -184,6 +194,13 @@ static const struct command {
 	{ "recover", "DIR NEW N HOST:PORT",
 	  "the last survivor's becomes the first of a new quorum; loses changes", "SDNA", OFFLINE,
 	  meta_recover },
+	{ "quota-set", "PATH",
+	  "an empty directory gets limits, or others: --inodes N, --bytes N[K|M|G|T]",
+	  "P", ASKS, meta_quota_set },
+	{ "quota-list", "", "each quota: used and limit of inodes, of bytes, its directory", "",
+	  ASKS, meta_quota_list },
+	{ "quota-remove", "PATH", "the directory has none any more", "P", ASKS,
+	  meta_quota_remove },
 };
 
 #define NCOMMANDS	(sizeof(commands) / sizeof(*commands))
@@ -196,7 +213,7 @@ static int usage(void)
 	      "                   --key-file FILE | --no-authentication CLUSTER\n"
 	      "  (restore, recover: without --members; inspect: without both)\n", stderr);
 	for (i = 0; i < NCOMMANDS; i++)
-		fprintf(stderr, "  %-9s%-22s%s\n", commands[i].name, commands[i].args,
+		fprintf(stderr, "  %-14s%-22s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
 	return DATAFS_EXIT_USAGE;
 }
@@ -240,9 +257,36 @@ static bool parse_one(struct meta_request *q, char kind, const char *arg)
 	case 'D':
 		q->dir = arg;
 		return *arg;
+	case 'P':
+		q->path = arg;
+		return *arg == '/';
 	default:
 		return false;
 	}
+}
+
+/* A number, perhaps with K, M, G or T, of 1024. */
+static bool parse_limit(const char *arg, uint64_t *res)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	unsigned int shift = 0;
+	char *end;
+
+	errno = 0;
+	*res = strtoull(arg, &end, 10);
+	if (errno || *arg < '0' || *arg > '9')
+		return false;
+	if (*end) {
+		unit = strchr(units, *end++);
+		if (!unit)
+			return false;
+		shift = 10 * (unsigned int)(unit - units + 1);
+	}
+	if (*end || *res > (uint64_t)INT64_MAX >> shift)
+		return false;
+	*res <<= shift;
+	return true;
 }
 
 static bool parse(struct meta_request *q, const struct command *c, int argc, char **argv)
@@ -265,6 +309,12 @@ static bool parse(struct meta_request *q, const struct command *c, int argc, cha
 			q->members = value;
 		} else if (!strcmp(argv[i - 1], "--key-file")) {
 			q->key_file = value;
+		} else if (!strcmp(argv[i - 1], "--inodes")) {
+			if (!parse_limit(value, &q->inodes))
+				return false;
+		} else if (!strcmp(argv[i - 1], "--bytes")) {
+			if (!parse_limit(value, &q->bytes))
+				return false;
 		} else if (!strcmp(argv[i - 1], "--no-authentication") &&
 			   strlen(value) < sizeof(q->cluster)) {
 			strcpy(q->cluster, value);

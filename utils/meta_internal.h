@@ -2,7 +2,7 @@
 /*
  * Between the files of `datafs meta`: meta.c (arguments; the quorum looked at and
  * changed), meta_backup.c (its state taken away, and brought back), meta_recover.c (gone on
- * with by the last member that is left).
+ * with by the last member that is left), meta_quota.c.
  */
 #ifndef DATAFS_UTIL_META_INTERNAL_H
 #define DATAFS_UTIL_META_INTERNAL_H
@@ -22,7 +22,8 @@ struct meta_request {
 	uint8_t cluster_id[DATAFS_CLUSTER_LEN];		/* of that, or of the key file */
 	bool spare, accept_loss;
 	uint64_t id;
-	const char *address, *file, *from, *dir;
+	const char *address, *file, *from, *dir, *path;
+	uint64_t inodes, bytes;		/* limits of a quota; 0: none */
 };
 
 /* Asks @member, as datafs_remote_call(). */
@@ -36,5 +37,8 @@ int meta_backup(struct meta_request *q);
 int meta_restore(struct meta_request *q);
 int meta_inspect(struct meta_request *q);
 int meta_recover(struct meta_request *q);
+int meta_quota_set(struct meta_request *q);
+int meta_quota_list(struct meta_request *q);
+int meta_quota_remove(struct meta_request *q);
 
 #endif

@@ -79,7 +79,7 @@ static int write_entry(struct local *l, struct waiter **w, size_t n,
 		commands[i] = (Metad__Command *)w[i]->cmd;
 	e.has_time = e.has_feature_level = true;
 	e.time = wall_clock();
-	e.feature_level = DATAFS_METAD_LEVEL;
+	e.feature_level = datafs_metad_level(l->m);
 	e.n_commands = n;
 	e.commands = commands;
 	buf = malloc(metad__entry__get_packed_size(&e));
@@ -150,9 +150,9 @@ static void write_some(struct local *l)
 static int check(const struct local *l, struct waiter *w)
 {
 	const Metad__Command *c = w->cmd;
-	const char *why = metad_check_command(c);
+	const char *why = metad_check_command(c, DATAFS_METAD_LEVEL);
 
-	if (!why && (!c->session || c->op_case == METAD__COMMAND__OP_FEATURE))
+	if (!why && metad_is_leaders(c))
 		why = "it is not a client's";
 	w->bytes = why ? 0 : metad__command__get_packed_size(c);
 	if (w->bytes > DATAFS_MEMBER_OP_MAX)

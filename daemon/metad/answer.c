@@ -208,6 +208,50 @@ static int counts(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *
 	return 0;
 }
 
+#define QUOTAS_MAX	512u
+
+static int add_quota(void *arg, const struct datafs_metad_quota *from)
+{
+	struct listing *l = arg;
+	Metad__Quota *q;
+
+	if (l->a->n_quotas == QUOTAS_MAX)
+		return 1;
+	q = malloc(sizeof(*q));
+	if (!q) {
+		l->err = -ENOMEM;
+		return 1;
+	}
+	metad__quota__init(q);
+	q->has_id = q->has_root = q->has_inodes_max = q->has_bytes_max = true;
+	q->has_inodes = q->has_bytes = true;
+	q->id = from->id;
+	q->root = from->root;
+	q->inodes_max = from->inodes_max;
+	q->bytes_max = from->bytes_max;
+	q->inodes = from->inodes;
+	q->bytes = from->bytes;
+	l->a->quotas[l->a->n_quotas++] = q;
+	return 0;
+}
+
+static int quotas(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct listing l = { .a = a };
+	bool eof;
+	int err;
+
+	a->quotas = calloc(QUOTAS_MAX, sizeof(Metad__Quota *));
+	if (!a->quotas)
+		return -ENOMEM;
+	err = datafs_metad_quotas(m, q->quotas->after, add_quota, &l, &eof);
+	if (!err)
+		err = l.err;
+	a->has_eof = true;
+	a->eof = !err && eof;
+	return err;
+}
+
 static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,
 			      Metad__Answer *a) = {
 	[METAD__QUERY__OF_GETATTR]	= getattr,
@@ -218,6 +262,7 @@ static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,
 	[METAD__QUERY__OF_LISTXATTR]	= listxattr,
 	[METAD__QUERY__OF_PARENT]	= parent,
 	[METAD__QUERY__OF_COUNTS]	= counts,
+	[METAD__QUERY__OF_QUOTAS]	= quotas,
 };
 
 int datafs_metad_answer(struct datafs_metad *m, const Metad__Query *q,

@@ -59,6 +59,8 @@ static int begin(struct op *o, const Metad__Command *c, struct txn_bytes *res)
 	if (!c->session)
 		return c->op_case == METAD__COMMAND__OP_NOOP ||
 		       c->op_case == METAD__COMMAND__OP_FEATURE ||
+		       c->op_case == METAD__COMMAND__OP_SET_QUOTA ||
+		       c->op_case == METAD__COMMAND__OP_REMOVE_QUOTA ||
 		       c->op_case == METAD__COMMAND__OP_SESSION_CLOSE ? 0 : -EINVAL;
 	if (!c->request || c->lowest > c->request)
 		return -EINVAL;
@@ -188,7 +190,7 @@ int datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
 		return 1;
 	if (!index || term < n.c.term)
 		return -EINVAL;
-	err = metad_decode_entry(entry, len, &e, &why);
+	err = metad_decode_entry(entry, len, m->level, &e, &why);
 	if (err)
 		return err == -ENOMEM ? err : halt(m, index, err, why);
 	n.c.index = index;
@@ -198,6 +200,9 @@ int datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
 	txn_end(&t);
 	metad__entry__free_unpacked(e, NULL);
 	if (!err) {
+		if (n.c.feature_level != m->n.c.feature_level)
+			datafs_log(LOG_NOTICE, "namespace in %s: feature level %u from entry %llu on",
+				   m->dir, n.c.feature_level, (unsigned long long)index);
 		m->n = n;
 		return 0;
 	}

@@ -44,7 +44,6 @@ static bool is_known(const ProtobufCMessage *m)
 
 static int decode_command(ProtobufCBinaryData b, struct datafs_ask *res)
 {
-	const Metad__Command *c;
 	const char *why;
 	int err;
 
@@ -53,9 +52,7 @@ static int decode_command(ProtobufCBinaryData b, struct datafs_ask *res)
 	err = metad_decode_command(b.data, b.len, &res->command, &why);
 	if (err)
 		return err;
-	c = res->command;
-	/* the leader's own, and a level that other members may not have */
-	return !c->session || c->op_case == METAD__COMMAND__OP_FEATURE ? -EINVAL : 0;
+	return metad_is_leaders(res->command) ? -EINVAL : 0;
 }
 
 static int check(struct datafs_ask *a)

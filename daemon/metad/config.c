@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "base/options.h"
+#include "metad/ns.h"
 #include "metad/server.h"
 
 static int number(const char *v, uint64_t max, uint64_t *res)
@@ -133,6 +134,17 @@ static int set_snapshot_entries(void *arg, const char *v)
 	return 0;
 }
 
+static int set_feature_level(void *arg, const char *v)
+{
+	struct datafs_metad_config *cfg = arg;
+	uint64_t n;
+	int err = number(v, DATAFS_METAD_LEVEL, &n);
+
+	if (!err)
+		cfg->level = (uint32_t)n;
+	return err;
+}
+
 static int set_bootstrap(void *arg, const char *v)
 {
 	struct datafs_metad_config *cfg = arg;
@@ -193,6 +205,8 @@ static const struct datafs_option options[] = {
 	  "all members of a new quorum, itself included; only --bootstrap reads it" },
 	{ "snapshot-entries", "N", true, set_snapshot_entries,
 	  "entries of the log that make a snapshot (default 65536)" },
+	{ "feature-level", "N", true, set_feature_level,
+	  "take part up to this level only, so that the version before can come back" },
 	{ "authentication", "on|off", true, set_authentication,
 	  "off: no keys, and whoever reaches the port is believed" },
 	{ "cluster", "ID", true, set_cluster,

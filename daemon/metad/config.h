@@ -21,6 +21,7 @@ struct datafs_metad_config {
 	uint8_t cluster[DATAFS_CLUSTER_LEN];
 	bool bootstrap, join;		/* make the directory, and end */
 	unsigned int threshold, trailing;
+	uint32_t level;			/* 0: that of this version */
 	int ready_fd;			/* -1: nobody wants to know */
 	bool help, version;
 };

@@ -6,15 +6,17 @@
 #ifndef DATAFS_METAD_DECODE_H
 #define DATAFS_METAD_DECODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "meta.pb-c.h"
 
 /*
+ * @level: the highest feature level that is understood; of a command DATAFS_METAD_LEVEL.
  * 0: to be freed with metad__x__free_unpacked(*res, NULL). -ENOMEM, or -EPROTO with
  * the reason in @why.
  */
-int metad_decode_entry(const void *buf, size_t len, struct Metad__Entry **res,
+int metad_decode_entry(const void *buf, size_t len, uint32_t level, struct Metad__Entry **res,
 		       const char **why);
 int metad_decode_command(const void *buf, size_t len, struct Metad__Command **res,
 			 const char **why);
@@ -22,7 +24,10 @@ int metad_decode_command(const void *buf, size_t len, struct Metad__Command **re
 /* A message of @of, *@res being a pointer to such a one. 0, -ENOMEM, -EPROTO: *@res is NULL. */
 int metad_unpack(const ProtobufCMessageDescriptor *of, const void *buf, size_t len, void *res);
 
-/* All of it is known to this version? NULL, or what is not: a static text. */
-const char *metad_check_command(const Metad__Command *c);
+/* Only the leader may propose it, not a client. */
+bool metad_is_leaders(const Metad__Command *c);
+
+/* All of it is known, up to this feature level? NULL, or what is not: a static text. */
+const char *metad_check_command(const Metad__Command *c, uint32_t level);
 
 #endif

@@ -64,9 +64,11 @@ static int load(struct datafs_metad *m, const uint8_t *id)
 	} else if (ret == 1 && memcmp(m->n.id, id, sizeof(m->n.id))) {
 		datafs_log(LOG_ERR, "namespace in %s: it is another one", m->dir);
 		ret = -EINVAL;
-	} else if (ret == 1 && m->n.c.feature_level > DATAFS_METAD_LEVEL) {
-		datafs_log(LOG_ERR, "namespace in %s: its feature level is %u, this version knows %u",
-			   m->dir, m->n.c.feature_level, DATAFS_METAD_LEVEL);
+	} else if (ret == 1 && m->n.c.feature_level > m->level) {
+		datafs_log(LOG_ERR, "namespace in %s: its feature level is %u, and this %s %u: it never falls",
+			   m->dir, m->n.c.feature_level,
+			   m->level < DATAFS_METAD_LEVEL ? "member is configured for" :
+							   "version knows", m->level);
 		ret = -EPROTO;
 	}
 	txn_end(&t);
@@ -135,6 +137,7 @@ int datafs_metad_open(const struct datafs_metad_options *opt,
 		free(m);
 		return -ENOMEM;
 	}
+	m->level = opt->level ? opt->level : DATAFS_METAD_LEVEL;
 	m->opt = leveldb_options_create();
 	m->filter = leveldb_filterpolicy_create_bloom(10);
 	m->block_cache = leveldb_cache_create_lru(16 << 20);

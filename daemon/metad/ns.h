@@ -54,6 +54,7 @@
  *   setattr               ctime; with size also mtime, unless that is given
  *   setxattr, removexattr ctime (*)
  *   hold, release         none
+ *   quotas                none
  *
  * Whoever may do what is checked in the kernels of the clients, with sticky bits,
  * and so is what a change of owner takes from a mode.
@@ -74,7 +75,14 @@
 #include "datafs_abi.h"
 
 #define DATAFS_METAD_ROOT	1	/* the root's inode number */
-#define DATAFS_METAD_LEVEL	1	/* the feature level of this code */
+/*
+ * The highest feature level of this code. A level has all that those below it have. A
+ * test builds a member of the next level, too.
+ */
+#ifndef DATAFS_METAD_LEVEL
+#define DATAFS_METAD_LEVEL	2
+#endif
+#define DATAFS_METAD_LEVEL_QUOTA	2	/* from here on there are quotas */
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
 #define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
@@ -98,6 +106,11 @@ struct datafs_metad_options {
 	 * database, and an existing one must have it.
 	 */
 	uint8_t id[DATAFS_METAD_ID_LEN];
+	/*
+	 * The highest feature level that it takes part in, as a version of that level
+	 * would. 0: DATAFS_METAD_LEVEL.
+	 */
+	uint32_t level;
 	/* Each entry is on disk when it is applied. Else the Raft log must be. */
 	bool sync;
 	leveldb_env_t *env;	/* NULL: LevelDB's own. Outlives the member. */
@@ -122,6 +135,14 @@ struct datafs_metad_counts {
 	uint32_t feature_level;
 };
 
+struct datafs_metad_quota {
+	uint64_t id;
+	uint64_t root;		/* the directory that has it, which may be removed */
+	uint64_t inodes_max, bytes_max;	/* 0: no limit */
+	uint64_t inodes;	/* with the directory itself, and orphans */
+	uint64_t bytes;		/* sizes of the regular files among them, modulo 2^64 */
+};
+
 /* The packed Result of each command of an entry, in their order. */
 struct datafs_metad_results {
 	size_t n;
@@ -133,8 +154,8 @@ struct datafs_metad_results {
 
 /*
  * Opens the database, or makes it with an empty root (mode 0755, times 0).
- * -EUCLEAN: it is damaged, or not of this format; -EINVAL: of another namespace; else what
- * LevelDB met. Each with a line in the log; nothing is ever thrown away.
+ * -EUCLEAN: it is damaged, or not of this format; -EINVAL: of another namespace; -EPROTO:
+ * of a feature level above @opt->level; else what LevelDB met. Each with a line in the log; nothing is ever thrown away.
  */
 int datafs_metad_open(const struct datafs_metad_options *opt,
 		      struct datafs_metad **res);
@@ -186,6 +207,11 @@ typedef int (*datafs_metad_entry_fn)(void *arg, uint64_t cookie,
  */
 int datafs_metad_readdir(struct datafs_metad *m, uint64_t dir, uint64_t cookie,
 			 datafs_metad_entry_fn fn, void *arg, bool *eof);
+/* Return non-zero to stop before this one. */
+typedef int (*datafs_metad_quota_fn)(void *arg, const struct datafs_metad_quota *q);
+/* The quotas with higher ids than @after. *@eof: @fn has taken the last one. */
+int datafs_metad_quotas(struct datafs_metad *m, uint64_t after, datafs_metad_quota_fn fn,
+			void *arg, bool *eof);
 /* The length; @buf has DATAFS_SYMLINK_MAX bytes, no NUL is added. -EINVAL. */
 ssize_t datafs_metad_readlink(struct datafs_metad *m, uint64_t ino, char *buf);
 /* As getxattr(2), listxattr(2): @size 0 asks for the length. -ENODATA, -ERANGE. */

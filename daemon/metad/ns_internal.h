@@ -27,6 +27,7 @@ enum metad_state { METAD_RUNS, METAD_HALTED };
 
 struct datafs_metad {
 	char *dir;
+	uint32_t level;		/* the highest that it takes part in */
 	leveldb_t *db;
 	leveldb_options_t *opt;
 	leveldb_filterpolicy_t *filter;

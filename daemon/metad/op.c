@@ -5,36 +5,53 @@
 #include <string.h>
 #include <sys/stat.h>
 
-op_fn op_find(Metad__Command__OpCase op)
-{
-	static const struct {
-		Metad__Command__OpCase op;
-		op_fn fn;
-	} table[] = {
-		{ METAD__COMMAND__OP_NOOP, op_noop },
-		{ METAD__COMMAND__OP_FEATURE, op_feature },
-		{ METAD__COMMAND__OP_SESSION_OPEN, op_session_open },
-		{ METAD__COMMAND__OP_SESSION_RENEW, op_session_renew },
-		{ METAD__COMMAND__OP_SESSION_CLOSE, op_session_close },
-		{ METAD__COMMAND__OP_CREATE, op_create },
-		{ METAD__COMMAND__OP_MKDIR, op_mkdir },
-		{ METAD__COMMAND__OP_MKNOD, op_mknod },
-		{ METAD__COMMAND__OP_SYMLINK, op_symlink },
-		{ METAD__COMMAND__OP_LINK, op_link },
-		{ METAD__COMMAND__OP_UNLINK, op_unlink },
-		{ METAD__COMMAND__OP_RMDIR, op_rmdir },
-		{ METAD__COMMAND__OP_RENAME, op_rename },
-		{ METAD__COMMAND__OP_SETATTR, op_setattr },
-		{ METAD__COMMAND__OP_SETXATTR, op_setxattr },
-		{ METAD__COMMAND__OP_REMOVEXATTR, op_removexattr },
-		{ METAD__COMMAND__OP_HOLD, op_hold },
-		{ METAD__COMMAND__OP_RELEASE, op_release },
-	};
+static const struct command {
+	Metad__Command__OpCase op;
+	op_fn fn;
+	uint32_t level;		/* from which on it is there */
+} table[] = {
+	{ METAD__COMMAND__OP_NOOP, op_noop, 1 },
+	{ METAD__COMMAND__OP_FEATURE, op_feature, 1 },
+	{ METAD__COMMAND__OP_SESSION_OPEN, op_session_open, 1 },
+	{ METAD__COMMAND__OP_SESSION_RENEW, op_session_renew, 1 },
+	{ METAD__COMMAND__OP_SESSION_CLOSE, op_session_close, 1 },
+	{ METAD__COMMAND__OP_CREATE, op_create, 1 },
+	{ METAD__COMMAND__OP_MKDIR, op_mkdir, 1 },
+	{ METAD__COMMAND__OP_MKNOD, op_mknod, 1 },
+	{ METAD__COMMAND__OP_SYMLINK, op_symlink, 1 },
+	{ METAD__COMMAND__OP_LINK, op_link, 1 },
+	{ METAD__COMMAND__OP_UNLINK, op_unlink, 1 },
+	{ METAD__COMMAND__OP_RMDIR, op_rmdir, 1 },
+	{ METAD__COMMAND__OP_RENAME, op_rename, 1 },
+	{ METAD__COMMAND__OP_SETATTR, op_setattr, 1 },
+	{ METAD__COMMAND__OP_SETXATTR, op_setxattr, 1 },
+	{ METAD__COMMAND__OP_REMOVEXATTR, op_removexattr, 1 },
+	{ METAD__COMMAND__OP_HOLD, op_hold, 1 },
+	{ METAD__COMMAND__OP_RELEASE, op_release, 1 },
+	{ METAD__COMMAND__OP_SET_QUOTA, op_set_quota, DATAFS_METAD_LEVEL_QUOTA },
+	{ METAD__COMMAND__OP_REMOVE_QUOTA, op_remove_quota, DATAFS_METAD_LEVEL_QUOTA },
+};
 
+static const struct command *find_command(Metad__Command__OpCase op)
+{
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i].op == op)
-			return table[i].fn;
+			return &table[i];
 	return NULL;
+}
+
+op_fn op_find(Metad__Command__OpCase op)
+{
+	const struct command *c = find_command(op);
+
+	return c ? c->fn : NULL;
+}
+
+uint32_t op_level(Metad__Command__OpCase op)
+{
+	const struct command *c = find_command(op);
+
+	return c ? c->level : 1;
 }
 
 int op_get(struct op *o, uint64_t ino, struct op_inode **res)
@@ -229,6 +246,7 @@ static void gone(struct op *o, struct op_inode *in)
 	struct key k = key_make('I', in->r.a.ino);
 
 	del_xattrs(o, in);
+	op_quota_gone(o, in);
 	rec_del(o->t, &k);
 	o->n->c.inodes--;
 	if (S_ISREG(in->r.a.mode))

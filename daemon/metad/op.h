@@ -92,6 +92,8 @@ typedef int (*op_fn)(struct op *o, const struct Metad__Command *c);
 
 /* NULL: no such command. */
 op_fn op_find(Metad__Command__OpCase op);
+/* The feature level that has it. */
+uint32_t op_level(Metad__Command__OpCase op);
 
 /* op_session.c */
 int op_noop(struct op *o, const Metad__Command *c);
@@ -120,6 +122,18 @@ int op_rename(struct op *o, const Metad__Command *c);
 
 /* op_attr.c */
 int op_setattr(struct op *o, const Metad__Command *c);
+
+/* op_quota.c */
+int op_set_quota(struct op *o, const Metad__Command *c);
+int op_remove_quota(struct op *o, const Metad__Command *c);
+/* A new inode comes into the quota of its directory. -EDQUOT. */
+int op_quota_new(struct op *o, const struct op_inode *dir, struct op_inode *in);
+/* It is not there any more. */
+void op_quota_gone(struct op *o, const struct op_inode *in);
+/* A regular file is to have this size. -EDQUOT: it grows, above the limit. */
+int op_quota_resize(struct op *o, const struct op_inode *in, uint64_t size);
+/* Does the same quota, or none, count both? 0, or -EXDEV. */
+int op_quota_same(struct op *o, const struct op_inode *a, const struct op_inode *b);
 
 /* op_xattr.c */
 int op_setxattr(struct op *o, const Metad__Command *c);

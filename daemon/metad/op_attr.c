@@ -37,6 +37,8 @@ int op_setattr(struct op *o, const Metad__Command *c)
 
 	if (!err)
 		err = check(in, s);
+	if (!err && s->has_size)
+		err = op_quota_resize(o, in, s->size);
 	if (err)
 		return err;
 	a = &in->r.a;

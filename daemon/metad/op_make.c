@@ -31,6 +31,9 @@ static int new_in(struct op *o, struct op_inode *dir, uint32_t mode,
 	err = op_new(o, mode & S_IFMT, res);
 	if (err)
 		return err;
+	err = op_quota_new(o, dir, *res);
+	if (err)
+		return err;
 	a = &(*res)->r.a;
 	a->mode = mode;
 	a->uid = uid;
@@ -135,6 +138,9 @@ int op_link(struct op *o, const Metad__Command *c)
 		return -ENOENT;
 	if (in->r.a.nlink >= DATAFS_METAD_LINK_MAX)
 		return -EMLINK;
+	err = op_quota_same(o, in, dir);
+	if (err)
+		return err;
 	in->r.a.nlink++;
 	op_changed(o, in);
 	o->told[TOLD_NODE] = in;

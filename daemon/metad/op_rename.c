@@ -97,7 +97,9 @@ static int exchange(struct op *o, struct move *m)
 		return -ENOENT;
 	if (m->there == m->in)
 		return 0;
-	err = check_below(o, m->in, m->from, m->to);
+	err = op_quota_same(o, m->from, m->to);
+	if (!err)
+		err = check_below(o, m->in, m->from, m->to);
 	if (!err)
 		err = check_below(o, m->there, m->to, m->from);
 	if (err)
@@ -116,7 +118,9 @@ static int move(struct op *o, struct move *m)
 
 	if (m->there == m->in)
 		return 0;
-	err = check_below(o, m->in, m->from, m->to);
+	err = op_quota_same(o, m->from, m->to);
+	if (!err)
+		err = check_below(o, m->in, m->from, m->to);
 	if (!err && m->there)
 		err = check_replaced(o, m);
 	if (err)

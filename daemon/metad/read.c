@@ -230,3 +230,29 @@ ssize_t datafs_metad_listxattr(struct datafs_metad *m, uint64_t ino, char *buf,
 	txn_end(&t);
 	return ret;
 }
+
+int datafs_metad_quotas(struct datafs_metad *m, uint64_t after, datafs_metad_quota_fn fn,
+			void *arg, bool *eof)
+{
+	struct key from = key_make('Q', after + 1);
+	struct txn_bytes key, val, prefix = { from.b, 1 };
+	struct datafs_metad_quota q;
+	struct txn_scan s;
+	struct txn t;
+	int err;
+
+	*eof = !(after + 1);
+	if (*eof)
+		return 0;
+	txn_view(&t, m->db, m->dir);
+	txn_scan_begin(&s, &t, prefix, key_bytes(&from));
+	while (txn_scan_next(&s, &key, &val) == 1)
+		if (rec_quota_decode(&t, key, val, &q) || fn(arg, &q))
+			goto stop;
+	*eof = !txn_error(&t);
+stop:
+	txn_scan_end(&s);
+	err = txn_error(&t);
+	txn_end(&t);
+	return err;
+}

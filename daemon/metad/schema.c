@@ -10,7 +10,8 @@
 #define INODE_FIXED	89
 #define INODE_DIR	24
 #define INODE_DEV	8
-#define INODE_MAX	(INODE_FIXED + DATAFS_SYMLINK_MAX)
+#define INODE_QUOTA	8
+#define INODE_MAX	(INODE_FIXED + INODE_QUOTA + DATAFS_SYMLINK_MAX)
 
 static uint8_t *put32(uint8_t *p, uint32_t v)
 {
@@ -140,9 +141,14 @@ static bool inode_decode(struct txn_bytes val, struct rec_inode *in)
 {
 	struct datafs_metad_attr *a = &in->a;
 	const uint8_t *p = val.p + 1;
+	size_t fixed = INODE_FIXED;
 	ssize_t more;
 
-	if (val.len < INODE_FIXED || *val.p != REC_VERSION)
+	if (val.len && *val.p == REC_VERSION_QUOTA)
+		fixed += INODE_QUOTA;
+	else if (!val.len || *val.p != REC_VERSION)
+		return false;
+	if (val.len < fixed)
 		return false;
 	p = get32(p, &a->mode);
 	p = get32(p, &a->nlink);
@@ -156,8 +162,13 @@ static bool inode_decode(struct txn_bytes val, struct rec_inode *in)
 	p = get_time(p, &a->btime);
 	p = get32(p, &in->holders);
 	p = get32(p, &in->xattrs);
+	if (fixed > INODE_FIXED) {
+		p = get64(p, &in->quota);
+		if (!in->quota)
+			return false;
+	}
 	more = inode_more(a->mode, a->size);
-	if (more < 0 || val.len != INODE_FIXED + (size_t)more)
+	if (more < 0 || val.len != fixed + (size_t)more)
 		return false;
 	if (S_ISDIR(a->mode)) {
 		p = get64(p, &in->parent);
@@ -196,7 +207,7 @@ void rec_inode_put(struct txn *t, const struct rec_inode *in)
 	struct key k = key_make('I', a->ino);
 	uint8_t val[INODE_MAX], *p = val;
 
-	*p++ = REC_VERSION;
+	*p++ = in->quota ? REC_VERSION_QUOTA : REC_VERSION;
 	p = put32(p, a->mode);
 	p = put32(p, a->nlink);
 	p = put32(p, a->uid);
@@ -209,6 +220,8 @@ void rec_inode_put(struct txn *t, const struct rec_inode *in)
 	p = put_time(p, &a->btime);
 	p = put32(p, in->holders);
 	p = put32(p, in->xattrs);
+	if (in->quota)
+		p = put64(p, in->quota);
 	if (S_ISDIR(a->mode)) {
 		p = put64(p, in->parent);
 		p = put64(p, in->children);
@@ -310,6 +323,48 @@ void rec_session_put(struct txn *t, uint64_t id, const struct rec_session *s)
 	p = put64(p, s->opened);
 	p = put64(p, s->renewed);
 	put64(p, s->closing);
+	txn_put(t, key_bytes(&k), (struct txn_bytes){ val, sizeof(val) });
+}
+
+#define QUOTA_LEN	(1 + 5 * 8)
+
+int rec_quota_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		     struct datafs_metad_quota *q)
+{
+	const uint8_t *p;
+
+	if (key.len != 9 || val.len != QUOTA_LEN || *val.p != REC_VERSION)
+		return txn_damaged(t, key, "quota");
+	get64(key.p + 1, &q->id);
+	p = get64(val.p + 1, &q->root);
+	p = get64(p, &q->inodes_max);
+	p = get64(p, &q->bytes_max);
+	p = get64(p, &q->inodes);
+	get64(p, &q->bytes);
+	return q->inodes ? 0 : txn_damaged(t, key, "quota's counts");
+}
+
+int rec_quota_get(struct txn *t, uint64_t id, struct datafs_metad_quota *q)
+{
+	struct key k = key_make('Q', id);
+	struct txn_bytes val;
+	int ret = txn_get(t, key_bytes(&k), &val);
+
+	if (ret == 1)
+		ret = rec_quota_decode(t, key_bytes(&k), val, q) ? txn_error(t) : 1;
+	return ret;
+}
+
+void rec_quota_put(struct txn *t, const struct datafs_metad_quota *q)
+{
+	struct key k = key_make('Q', q->id);
+	uint8_t val[QUOTA_LEN] = { REC_VERSION }, *p;
+
+	p = put64(val + 1, q->root);
+	p = put64(p, q->inodes_max);
+	p = put64(p, q->bytes_max);
+	p = put64(p, q->inodes);
+	put64(p, q->bytes);
 	txn_put(t, key_bytes(&k), (struct txn_bytes){ val, sizeof(val) });
 }
 

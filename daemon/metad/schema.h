@@ -12,6 +12,7 @@
  *   S session              struct rec_session
  *   H session ino          the session holds the inode
  *   R session request      an answered command's Result
+ *   Q id                   struct datafs_metad_quota
  *   N                      struct rec_node: this member
  *
  * What must hold between them (tests/unit/metad_check.c checks it):
@@ -21,6 +22,8 @@
  *   - another inode's nlink is the number of its D records
  *   - holders is the number of H records of an inode; O is there just if nlink
  *     is 0, and then holders is not; who has neither is gone, with its xattrs
+ *   - a quota counts the inodes that have its id, at least one; there is none, and no
+ *     inode has an id, below feature level 2
  *   - a session's counts are those of its R and H records
  *
  * A record that does not decode, or contradicts itself, is damage: one line in
@@ -33,6 +36,7 @@
 #include "txn.h"
 
 #define REC_VERSION	1
+#define REC_VERSION_QUOTA	2	/* of an inode with the id of a quota */
 #define KEY_MAX		(1 + 8 + 8 + DATAFS_NAME_MAX)
 
 struct key {
@@ -54,6 +58,7 @@ struct rec_inode {
 	struct datafs_metad_attr a;
 	uint32_t holders;	/* sessions */
 	uint32_t xattrs;	/* bytes of all names, each with a NUL */
+	uint64_t quota;		/* the id of that which counts it, or did; 0: none */
 	/* of a directory */
 	uint64_t parent, children;
 	uint64_t cookie;	/* of its next name */
@@ -98,6 +103,11 @@ int rec_cookie_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
 		      uint64_t *cookie, uint64_t *ino, struct txn_bytes *name);
 int rec_session_get(struct txn *t, uint64_t id, struct rec_session *s);
 void rec_session_put(struct txn *t, uint64_t id, const struct rec_session *s);
+int rec_quota_get(struct txn *t, uint64_t id, struct datafs_metad_quota *q);
+/* What a scan over Q has found. 0 or the error. */
+int rec_quota_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		     struct datafs_metad_quota *q);
+void rec_quota_put(struct txn *t, const struct datafs_metad_quota *q);
 int rec_node_get(struct txn *t, struct rec_node *n);
 void rec_node_put(struct txn *t, const struct rec_node *n);
 

@@ -43,9 +43,12 @@ static struct datafs_server *server_new(const struct datafs_server_config *cfg)
 	s->cfg = *cfg;
 	s->keys = *cfg->keys;
 	s->cfg.keys = &s->keys;
+	if (!s->cfg.level)
+		s->cfg.level = DATAFS_METAD_LEVEL;
 	STAILQ_INIT(&s->letters);
 	s->raft_ends = true;
 	TAILQ_INIT(&s->owed);
+	TAILQ_INIT(&s->level_asks);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_rwlock_init(&s->ns_lock, NULL);
 	sem_init(&s->is_quiet, 0, 0);

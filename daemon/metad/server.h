@@ -43,6 +43,11 @@ struct datafs_server_config {
 	const struct datafs_keys *keys;
 	unsigned int threshold, trailing;	/* of snapshots */
 	/*
+	 * The highest feature level that it takes part in, and tells the others that it
+	 * knows. 0: DATAFS_METAD_LEVEL.
+	 */
+	uint32_t level;
+	/*
 	 * On the raft thread, once: the member has halted for this reason. It goes
 	 * on telling its status, and nothing else. May be NULL.
 	 */

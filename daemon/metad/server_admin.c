@@ -38,6 +38,9 @@ static void do_status(struct ask *a)
 	status.snapshot = st.snapshot;
 	status.halted = (uint32_t)-st.halted;
 	status.ready = st.ready;
+	status.has_feature_level = status.has_feature_known = true;
+	status.feature_level = datafs_metad_level(datafs_fsm_ns(a->s->fsm));
+	status.feature_known = a->s->cfg.level;
 	status.servers = list;
 	while (status.n_servers < DATAFS_RAFT_SERVERS_MAX &&
 	       datafs_member_server(a->s->member, (unsigned int)status.n_servers, &m)) {
@@ -65,19 +68,29 @@ static void change_done(struct datafs_member_change *change, int err)
 
 static void do_change(struct ask *a, enum datafs_change_kind kind, const Metad__Change *c)
 {
-	int err = 0;
+	int err;
 
-	if (kind == DATAFS_CHANGE_ADD && (c->id > SERVER_ID_MAX || !c->address ||
-					  datafs_address_check(c->address, false)))
-		err = -EINVAL;
 	a->change = (struct datafs_member_change) {
 		.kind = kind, .id = c->id, .role = c->standby ? RAFT_STANDBY : RAFT_SPARE,
 		.address = c->address, .done = change_done,
 	};
-	if (!err)
-		err = datafs_member_change(a->s->member, &a->change);
+	err = datafs_member_change(a->s->member, &a->change);
 	if (err)
 		server_ask_end(a, -err);
+}
+
+static void check_add(struct ask *a, const Metad__Change *c)
+{
+	if (!c->id || c->id > SERVER_ID_MAX || !c->address ||
+	    datafs_address_check(c->address, false))
+		server_ask_end(a, EINVAL);
+	else
+		server_level_add(a);
+}
+
+void server_admin_add(struct ask *a)
+{
+	do_change(a, DATAFS_CHANGE_ADD, a->what.what->admin->add);
 }
 
 void server_admin(struct ask *a)
@@ -89,7 +102,7 @@ void server_admin(struct ask *a)
 		do_status(a);
 		break;
 	case METAD__ADMIN__OF_ADD:
-		do_change(a, DATAFS_CHANGE_ADD, admin->add);
+		check_add(a, admin->add);
 		break;
 	case METAD__ADMIN__OF_PROMOTE:
 		do_change(a, DATAFS_CHANGE_PROMOTE, admin->promote);
@@ -105,6 +118,10 @@ void server_admin(struct ask *a)
 		break;
 	case METAD__ADMIN__OF_PIECE:
 		server_backup_piece(a);
+		break;
+	case METAD__ADMIN__OF_SET_QUOTA:
+	case METAD__ADMIN__OF_REMOVE_QUOTA:
+		server_quota(a);
 		break;
 	case METAD__ADMIN__OF_TRANSFER:
 		server_ask_end(a, -datafs_member_transfer(a->s->member, admin->transfer->id));

@@ -61,6 +61,7 @@ int server_fsm_open(struct datafs_server *s)
 	if (snprintf(dir, sizeof(dir), "%s/db", s->dir) >= (int)sizeof(dir))
 		return -ENAMETOOLONG;
 	opt.dir = dir;
+	opt.level = s->cfg.level;
 	memcpy(opt.id, s->keys.cluster, sizeof(opt.id));
 	err = datafs_fsm_open(&opt, &s->fsm);
 	if (err == -EINVAL)

@@ -10,6 +10,8 @@
  *	server_peers.c	... whom to be connected to
  *	server_ask.c	what clients ask, from the call to the reply
  *	server_admin.c	... who is in the quorum
+ *	server_quota.c	... quotas
+ *	server_level.c	the feature level, which rises when all members know the next
  *	server_backup.c	... its state, to take away
  */
 #ifndef DATAFS_SERVER_INTERNAL_H
@@ -65,7 +67,13 @@ struct ask {
 		struct datafs_member_read read;
 		struct datafs_member_change change;
 		struct datafs_member_backup backup;
+		struct {
+			struct datafs_member_op own;	/* the leader's own command */
+			uint8_t command[64];
+		};
 	};
+	bool asked;			/* of add: the new member was; */
+	uint32_t level;			/* ... it knows this, 0: it did not answer */
 	uint8_t *reply;			/* a packed Reply; NULL: @error is all */
 	size_t reply_len;
 	int error;			/* positive */
@@ -81,6 +89,14 @@ struct server_link {
 	struct datafs_conn *out, *in;	/* that are up */
 	struct datafs_deadline again;
 	struct datafs_server *s;
+};
+
+/* The feature level, of the raft thread. */
+struct server_level {
+	struct datafs_member_op op;	/* that raises it */
+	uint8_t command[16];
+	uint32_t raising;		/* to this; 0: it is not being raised */
+	bool asking;			/* the other members are being asked */
 };
 
 enum disk_room { ROOM_ENOUGH, ROOM_LITTLE, ROOM_NONE };
@@ -114,6 +130,7 @@ struct datafs_server {
 	enum disk_room room;
 	bool told_halted;
 	struct server_who *who;		/* the configuration that the network was told */
+	struct server_level level;
 
 	/* Of the network thread. */
 	pthread_t net_thread;
@@ -121,6 +138,7 @@ struct datafs_server {
 	struct datafs_wire *wire;
 	struct datafs_deadlines *deadlines;
 	struct server_link links[SERVER_LINKS];
+	TAILQ_HEAD(, level_ask) level_asks;
 	unsigned int asks;
 	size_t asks_bytes;
 	TAILQ_HEAD(, ask) owed;		/* replies for which there was no room */
@@ -176,8 +194,12 @@ struct server_who {
 };
 /* The raft thread: tells the network if the configuration is another. */
 void server_peers_look(struct datafs_server *s);
+/* ... which it is told anew: whoever else is connected to is not in it. */
+void server_peers_again(struct datafs_server *s);
 /* The network thread. NULL: not known. */
 struct server_link *server_link_find(struct datafs_server *s, uint64_t id);
+/* To be connected to, until the configuration is told without it. */
+void server_link_want(struct datafs_server *s, uint64_t id, const char *address);
 void server_link_up(struct datafs_server *s, struct datafs_conn *conn);
 void server_link_down(struct datafs_server *s, struct datafs_conn *conn);
 void server_links_end(struct datafs_server *s);
@@ -198,6 +220,19 @@ void server_ask_reply(struct ask *a, const Metad__Reply *reply);
 
 /* server_admin.c: on the raft thread. */
 void server_admin(struct ask *a);
+/* A member is added; it knows the feature level. */
+void server_admin_add(struct ask *a);
+
+/* server_quota.c: on the raft thread. */
+void server_quota(struct ask *a);
+
+/* server_level.c: on the raft thread. */
+/* Once a second: who leads has it risen, if all members know more than is in force. */
+void server_level_look(struct datafs_server *s);
+/* server_admin_add(), if the member is reached and knows the level; else an error. */
+void server_level_add(struct ask *a);
+/* The network thread, when there is no raft thread any more: nobody is asked any more. */
+void server_level_quiet(struct datafs_server *s);
 
 /* server_backup.c: on the raft thread. */
 void server_backup(struct ask *a);

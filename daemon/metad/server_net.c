@@ -259,6 +259,7 @@ static void be_quiet(struct datafs_task *task)
 	struct datafs_server *s = (void *)((char *)task - offsetof(struct datafs_server, quiet));
 
 	s->net_ends = true;
+	server_level_quiet(s);
 	sem_post(&s->is_quiet);
 }
 

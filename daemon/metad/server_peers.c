@@ -70,6 +70,12 @@ void server_peers_look(struct datafs_server *s)
 	datafs_loop_post(s->loop, &tell->task);
 }
 
+void server_peers_again(struct datafs_server *s)
+{
+	free(s->who);
+	s->who = NULL;
+}
+
 struct server_link *server_link_find(struct datafs_server *s, uint64_t id)
 {
 	for (unsigned int i = 0; i < SERVER_LINKS; i++)
@@ -184,7 +190,7 @@ static void link_disconnect(struct server_link *l)
 		datafs_wire_disconnect(peer);
 }
 
-static void link_want(struct datafs_server *s, uint64_t id, const char *address)
+void server_link_want(struct datafs_server *s, uint64_t id, const char *address)
 {
 	struct server_link *l = id == s->cfg.id ? NULL : link_get(s, id);
 
@@ -221,7 +227,7 @@ static void links_set(struct datafs_task *task)
 		link_put(l);
 	}
 	for (unsigned int i = 0; !s->net_ends && i < who->n; i++)
-		link_want(s, who->m[i].id, who->m[i].address);
+		server_link_want(s, who->m[i].id, who->m[i].address);
 	free(who);
 }
 

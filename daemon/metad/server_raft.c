@@ -145,6 +145,7 @@ static void on_look(uv_timer_t *h)
 	if (room != s->room)
 		datafs_log(room ? LOG_ERR : LOG_NOTICE, "%s: %s", s->dir, said[room]);
 	s->room = room;
+	server_level_look(s);
 }
 
 static int member_open(struct datafs_server *s)

@@ -10,7 +10,7 @@ BIN=${DATAFS_BIN:-$TOP/build}
 PROG=$BIN/tests/cluster
 D=$(mktemp -d "${TMPDIR:-$TOP/build}/cluster-XXXXXX") || exit 1
 FAILED=0
-declare -A pid stopped
+declare -A pid stopped metad	# metad: the program of members that run another one
 mounts=()
 declare -a addr dir	# dir: of members that are elsewhere
 
@@ -87,7 +87,7 @@ quorum_make()
 
 member_start()
 {
-	"$BIN/datafs-metad" --config "$D/$1.conf" >> "$D/$1.log" 2>&1 &
+	"${metad[$1]:-$BIN/datafs-metad}" --config "$D/$1.conf" >> "$D/$1.log" 2>&1 &
 	pid[$1]=$!
 }
 

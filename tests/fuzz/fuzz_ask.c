@@ -11,6 +11,7 @@
 #include "fuzz.h"
 #include "metad/ask.h"
 #include "metad/decode.h"
+#include "metad/ns.h"
 #include "metad/piece.h"
 
 static void check_command(const struct datafs_ask *ask)
@@ -27,7 +28,7 @@ static void check_command(const struct datafs_ask *ask)
 		*p++ = (uint8_t)(n | 128);
 	*p++ = (uint8_t)n;
 	memcpy(p, c.data, c.len);
-	MUST(!metad_decode_entry(entry, (size_t)(p - entry) + c.len, &e, &why));
+	MUST(!metad_decode_entry(entry, (size_t)(p - entry) + c.len, DATAFS_METAD_LEVEL, &e, &why));
 	MUST(e->n_commands == 1 && e->commands[0]->op_case == ask->command->op_case &&
 	     e->commands[0]->op_case != METAD__COMMAND__OP_FEATURE);
 	metad__entry__free_unpacked(e, NULL);

@@ -9,6 +9,7 @@
 
 #include "fuzz.h"
 #include "metad/decode.h"
+#include "metad/ns.h"
 
 #define COPIES	3
 #define HEAD	6	/* a tag, and a length up to 2^35 */
@@ -48,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(entry && (!err || (err == -EPROTO && why)));
 	for (int i = 0; i < COPIES; i++)
 		len += put_command(entry + len, data, size);
-	MUST(metad_decode_entry(entry, len, &e, &why) == err);
+	MUST(metad_decode_entry(entry, len, DATAFS_METAD_LEVEL, &e, &why) == err);
 	if (!err) {
 		want = packed(c, &want_len);
 		MUST(e->n_commands == COPIES);

@@ -33,6 +33,8 @@ static const struct req reqs[] = {
 	{ OP(HOLD), 5 },
 	{ OP(RELEASE), 3 },
 	{ OP(SESSION_CLOSE) },
+	{ OP(SET_QUOTA), 4, .inodes = 10, .bytes = 1000 },
+	{ OP(REMOVE_QUOTA), 4 },
 };
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))

@@ -15,6 +15,11 @@ struct seen {
 	bool orphan;
 };
 
+struct seen_quota {
+	struct datafs_metad_quota q;
+	uint64_t inodes, bytes;
+};
+
 struct seen_session {
 	uint64_t id;
 	struct rec_session s;
@@ -26,7 +31,8 @@ static struct {
 	struct rec_node n;
 	struct seen *in;
 	struct seen_session *s;
-	size_t inodes, sessions, names, entries;
+	struct seen_quota *q;
+	size_t inodes, sessions, quotas, names, entries;
 	const char *why;
 } w;
 
@@ -186,6 +192,22 @@ static const char *see_answer(struct txn_bytes key, struct txn_bytes val)
 	return NULL;
 }
 
+static const char *see_quota(struct txn_bytes key, struct txn_bytes val)
+{
+	struct seen_quota *s;
+
+	w.q = more(w.q, w.quotas, sizeof(*w.q));
+	s = &w.q[w.quotas++];
+	*s = (struct seen_quota){ 0 };
+	if (!HOLDS(w.n.c.feature_level >= 2))
+		return w.why;
+	if (!HOLDS(!rec_quota_decode(&w.t, key, val, &s->q)))
+		return w.why;
+	if (!HOLDS(s->q.id < w.n.next_ino && !inode(s->q.id)))
+		return w.why;
+	return NULL;
+}
+
 static const char *see_node(struct txn_bytes key, struct txn_bytes val)
 {
 	(void)val;
@@ -201,7 +223,7 @@ static const struct {
 } kinds[] = {
 	{ 'N', see_node }, { 'I', see_inode }, { 'S', see_session },
 	{ 'D', see_name }, { 'C', see_entry }, { 'X', see_xattr },
-	{ 'O', see_orphan }, { 'H', see_hold }, { 'R', see_answer },
+	{ 'O', see_orphan }, { 'H', see_hold }, { 'R', see_answer }, { 'Q', see_quota },
 };
 
 static const char *scan(int kind)
@@ -226,7 +248,7 @@ static const char *keys_known(void)
 
 	txn_scan_begin(&s, &w.t, none, none);
 	while (known && txn_scan_next(&s, &key, &val) == 1)
-		known = key.len && memchr("NISDCXOHR", key.p[0], 9);
+		known = key.len && memchr("NISDCXOHRQ", key.p[0], 10);
 	txn_scan_end(&s);
 	if (!HOLDS(known))
 		return w.why;
@@ -259,6 +281,33 @@ static const char *sum_inode(const struct seen *s)
 		if (!HOLDS(++steps <= w.inodes && inode(ino)))
 			return w.why;
 		ino = inode(ino)->in.parent;
+	}
+	return NULL;
+}
+
+/* Counted anew: each inode with the id of a quota that is there. */
+static const char *sum_quotas(void)
+{
+	for (size_t i = 0; i < w.inodes; i++) {
+		const struct rec_inode *in = &w.in[i].in;
+
+		if (!HOLDS(!in->quota || w.n.c.feature_level >= 2))
+			return w.why;
+		for (size_t j = 0; j < w.quotas; j++) {
+			if (w.q[j].q.id != in->quota)
+				continue;
+			w.q[j].inodes++;
+			if (S_ISREG(in->a.mode))
+				w.q[j].bytes += in->a.size;
+		}
+	}
+	for (size_t j = 0; j < w.quotas; j++) {
+		const struct seen *root = inode(w.q[j].q.root);
+
+		if (!HOLDS(w.q[j].q.inodes == w.q[j].inodes && w.q[j].q.bytes == w.q[j].bytes))
+			return w.why;
+		if (!HOLDS(!root || root->in.quota == w.q[j].q.id))
+			return w.why;
 	}
 	return NULL;
 }
@@ -302,6 +351,8 @@ static const char *check(void)
 		why = scan((int)i);
 	if (!why)
 		why = sum();
+	if (!why)
+		why = sum_quotas();
 	if (!HOLDS(!txn_error(&w.t)))
 		return w.why;
 	return why;
@@ -317,6 +368,7 @@ const char *metad_check(struct datafs_metad *m)
 	txn_end(&w.t);
 	free(w.in);
 	free(w.s);
+	free(w.q);
 	return why;
 }
 

@@ -20,6 +20,7 @@ void model_init(struct model *w, int inodes_max, int names_max)
 	w->in[0] = (struct model_inode){ .ino = 1, .mode = S_IFDIR | 0755, .version = 1 };
 	w->inodes = 1;
 	w->next = 2;
+	w->level = 1;
 }
 
 static int by_ino(const void *key, const void *in)
@@ -68,6 +69,69 @@ bool model_held(const struct model *w, uint64_t ino)
 		if (model_inode(w, ino)->held[i])
 			return true;
 	return false;
+}
+
+void model_used(const struct model *w, uint64_t id, uint64_t *inodes, uint64_t *bytes)
+{
+	*inodes = *bytes = 0;
+	for (int i = 0; i < w->inodes; i++) {
+		if (w->in[i].quota != id)
+			continue;
+		++*inodes;
+		if (S_ISREG(w->in[i].mode))
+			*bytes += w->in[i].size;
+	}
+}
+
+/* That which counts it; NULL: none. */
+static struct model_quota *quota_of(struct model *w, uint64_t ino)
+{
+	uint64_t id = model_inode(w, ino)->quota;
+
+	for (int i = 0; id && i < w->quotas; i++)
+		if (w->quota[i].id == id)
+			return &w->quota[i];
+	return NULL;
+}
+
+static void del_quota(struct model *w, int i)
+{
+	w->quotas--;
+	memmove(&w->quota[i], &w->quota[i + 1], (size_t)(w->quotas - i) * sizeof(w->quota[0]));
+}
+
+/* Those whose last inode is gone. */
+static void reap_quotas(struct model *w)
+{
+	uint64_t inodes, bytes;
+
+	for (int i = w->quotas - 1; i >= 0; i--) {
+		model_used(w, w->quota[i].id, &inodes, &bytes);
+		if (!inodes)
+			del_quota(w, i);
+	}
+}
+
+static bool inodes_left(struct model *w, uint64_t dir)
+{
+	const struct model_quota *q = quota_of(w, dir);
+	uint64_t inodes, bytes;
+
+	if (!q || !q->inodes_max)
+		return true;
+	model_used(w, q->id, &inodes, &bytes);
+	return inodes < q->inodes_max;
+}
+
+static bool bytes_left(struct model *w, const struct model_inode *in, uint64_t size)
+{
+	const struct model_quota *q = quota_of(w, in->ino);
+	uint64_t inodes, bytes;
+
+	if (!q || !q->bytes_max || size <= in->size)
+		return true;
+	model_used(w, q->id, &inodes, &bytes);
+	return bytes - in->size + size <= q->bytes_max;
 }
 
 static void reap(struct model *w, uint64_t ino)
@@ -136,6 +200,8 @@ static int make(struct model *w, const struct req *r, uint32_t type)
 
 	if (!err && model_find(w, r->ino, r->name))
 		err = -EEXIST;
+	if (!err && !inodes_left(w, r->ino))
+		err = -EDQUOT;
 	if (err)
 		return err;
 	if (++w->inodes > w->inodes_max)
@@ -145,7 +211,7 @@ static int make(struct model *w, const struct req *r, uint32_t type)
 		.mode = type | (type == S_IFLNK ? 0777 : r->mode & 07777 & ~r->umask),
 		.uid = r->uid, .gid = dir->mode & S_ISGID ? dir->gid : r->gid,
 		.atime = w->now, .mtime = w->now, .ctime = w->now, .btime = w->now,
-		.version = 1,
+		.version = 1, .quota = dir->quota,
 	};
 	if (type == S_IFDIR)
 		in->mode |= dir->mode & S_ISGID;
@@ -171,6 +237,8 @@ static int link_to(struct model *w, const struct req *r)
 		err = -EPERM;
 	if (!err && !model_nlink(w, r->ino))
 		err = -ENOENT;
+	if (!err && quota_of(w, r->ino) != quota_of(w, r->to))
+		err = -EXDEV;
 	if (err)
 		return err;
 	add(w, r->to, r->new_name, r->ino);
@@ -232,6 +300,8 @@ static int rename_to(struct model *w, const struct req *r)
 	other = b ? b->ino : 0;
 	if (moved == other)
 		return 0;
+	if (quota_of(w, r->ino) != quota_of(w, r->to))
+		return -EXDEV;
 	if (is_dir(w, moved) && below(w, r->to, moved))
 		return -EINVAL;
 	if (r->replace && is_dir(w, other) && below(w, r->ino, other))
@@ -277,6 +347,8 @@ static int setattr(struct model *w, const struct req *r)
 		return -EOPNOTSUPP;
 	if (s->has_size && !S_ISREG(in->mode))
 		return is_dir(w, r->ino) ? -EISDIR : -EINVAL;
+	if (s->has_size && !bytes_left(w, in, s->size))
+		return -EDQUOT;
 	if (s->has_mode)
 		in->mode = (in->mode & S_IFMT) | s->mode;
 	if (s->has_uid)
@@ -340,7 +412,39 @@ static int end_session(struct model *w, const struct req *r)
 	return 0;
 }
 
-int model_do(struct model *w, const struct req *r)
+static int quota(struct model *w, const struct req *r)
+{
+	struct model_quota *q;
+	int err = w->level < 2 ? -EOPNOTSUPP : usable(w, r->ino);
+
+	if (err)
+		return err;
+	q = quota_of(w, r->ino);
+	if (q && q->root != r->ino)
+		q = NULL;
+	if (r->op == OP(REMOVE_QUOTA)) {
+		if (!q)
+			return -ENOENT;
+		model_inode(w, r->ino)->quota = 0;
+		del_quota(w, (int)(q - w->quota));
+		return 0;
+	}
+	if (!q) {
+		if (children(w, r->ino, false))
+			return -ENOTEMPTY;
+		if (w->quotas == MODEL_QUOTAS)
+			abort();
+		q = &w->quota[w->quotas++];
+		q->id = w->next++;
+		q->root = r->ino;
+		model_inode(w, r->ino)->quota = q->id;
+	}
+	q->inodes_max = r->inodes;
+	q->bytes_max = r->bytes;
+	return 0;
+}
+
+static int run(struct model *w, const struct req *r)
 {
 	switch (r->op) {
 	case OP(CREATE):
@@ -368,7 +472,21 @@ int model_do(struct model *w, const struct req *r)
 		return hold(w, r);
 	case OP(SESSION_CLOSE):
 		return end_session(w, r);
+	case OP(SET_QUOTA):
+	case OP(REMOVE_QUOTA):
+		return quota(w, r);
+	case OP(FEATURE):
+		w->level = (int)r->level;
+		return 0;
 	default:
 		return 0;
 	}
+}
+
+int model_do(struct model *w, const struct req *r)
+{
+	int err = run(w, r);
+
+	reap_quotas(w);
+	return err;
 }

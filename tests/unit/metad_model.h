@@ -13,12 +13,14 @@
 #include "metad_req.h"
 
 #define MODEL_SESSIONS	3	/* 1 to this */
+#define MODEL_QUOTAS	512	/* at once */
 #define MODEL_XATTRS	3	/* user.0 to user.2 */
 
 struct model_inode {
 	uint64_t ino;
 	uint32_t mode, uid, gid;
 	uint64_t size, version;
+	uint64_t quota;		/* the id of one that may be there no more */
 	struct timespec atime, mtime, ctime, btime;
 	bool held[MODEL_SESSIONS + 1];
 	int xattr[MODEL_XATTRS];	/* 0: none, else the value's first byte */
@@ -30,10 +32,18 @@ struct model_name {
 	char name[8];
 };
 
+/* What it has counted is counted when somebody asks. */
+struct model_quota {
+	uint64_t id, root, inodes_max, bytes_max;
+};
+
 struct model {
 	int inodes, names;		/* so many there are */
 	int inodes_max, names_max;	/* more abort the test */
-	uint64_t next;			/* inode number */
+	uint64_t next;			/* inode number, and id of a quota */
+	int level;			/* feature level */
+	int quotas;
+	struct model_quota quota[MODEL_QUOTAS];	/* by their ids */
 	struct timespec now;
 	struct model_inode in[];	/* by their numbers; then the names */
 };
@@ -54,5 +64,7 @@ struct model_name *model_find(const struct model *w, uint64_t dir, const char *n
 int model_do(struct model *w, const struct req *r);
 uint32_t model_nlink(const struct model *w, uint64_t ino);
 bool model_held(const struct model *w, uint64_t ino);
+/* What a quota counts. */
+void model_used(const struct model *w, uint64_t id, uint64_t *inodes, uint64_t *bytes);
 
 #endif

@@ -19,6 +19,8 @@ union op {
 	Metad__Setxattr setxattr;
 	Metad__Removexattr removexattr;
 	Metad__Hold hold;
+	Metad__SetQuota set_quota;
+	Metad__RemoveQuota remove_quota;
 };
 
 static ProtobufCBinaryData bytes(const void *p, size_t len)
@@ -143,6 +145,18 @@ static void op_of(union op *u, const struct req *r)
 		metad__hold__init(&u->hold);
 		u->hold.has_ino = true;
 		u->hold.ino = r->ino;
+		break;
+	case OP(SET_QUOTA):
+		metad__set_quota__init(&u->set_quota);
+		u->set_quota.has_ino = u->set_quota.has_inodes = u->set_quota.has_bytes = true;
+		u->set_quota.ino = r->ino;
+		u->set_quota.inodes = r->inodes;
+		u->set_quota.bytes = r->bytes;
+		break;
+	case OP(REMOVE_QUOTA):
+		metad__remove_quota__init(&u->remove_quota);
+		u->remove_quota.has_ino = true;
+		u->remove_quota.ino = r->ino;
 		break;
 	case OP(FEATURE):
 		metad__feature__init(&u->feature);

@@ -22,6 +22,7 @@ struct req {
 	uint64_t to;		/* the new parent */
 	const char *new_name;
 	uint32_t mode, umask, uid, gid, level;
+	uint64_t inodes, bytes;	/* of a quota */
 	const void *value;	/* of xattrs, links */
 	size_t len;
 	bool create, replace;	/* of rename: noreplace, exchange */

@@ -48,15 +48,21 @@ const char *all_addresses(void)
 	return addresses;
 }
 
-void node_start(unsigned int id)
+int node_open(unsigned int id, struct datafs_server **res)
 {
 	struct datafs_server_config cfg = {
 		.id = id, .dir = nodes[id].dir, .listen = nodes[id].address,
 		.keys = &member_keys, .threshold = threshold, .trailing = threshold / 4 + 1,
+		.level = nodes[id].level,
 	};
 
+	return datafs_server_open(&cfg, res);
+}
+
+void node_start(unsigned int id)
+{
 	assert_null(nodes[id].s);
-	assert_int_equal(datafs_server_open(&cfg, &nodes[id].s), 0);
+	assert_int_equal(node_open(id, &nodes[id].s), 0);
 }
 
 void node_stop(unsigned int id)
@@ -78,12 +84,11 @@ static void make_keys(void)
 					    client_keys.key[0].key), 0);
 }
 
-int server_setup(void **state)
+static int set_up(uint32_t level)
 {
 	struct datafs_remote_config cfg = { .members = addresses, .keys = &client_keys };
 	struct datafs_raft_peer peers[3];
 
-	(void)state;
 	datafs_log_set_level(getenv("DATAFS_TEST_LOG") ? LOG_DEBUG : LOG_CRIT);
 	threshold = 1000;
 	request = 0;
@@ -92,6 +97,7 @@ int server_setup(void **state)
 	addresses[0] = 0;
 	for (unsigned int id = 1; id <= NODES; id++) {
 		find_address(id);
+		nodes[id].level = level;
 		snprintf(nodes[id].dir, sizeof(nodes[id].dir), "%s/%u", root, id);
 		sprintf(addresses + strlen(addresses), "%s%s", id > 1 ? "," : "",
 			nodes[id].address);
@@ -107,6 +113,18 @@ int server_setup(void **state)
 	assert_int_equal(datafs_remote_open(&cfg, &admin), 0);
 	must((struct req){ OP(SESSION_OPEN) });
 	return 0;
+}
+
+int server_setup(void **state)
+{
+	(void)state;
+	return set_up(0);
+}
+
+int server_setup_level_1(void **state)
+{
+	(void)state;
+	return set_up(1);
 }
 
 int server_teardown(void **state)
@@ -282,7 +300,7 @@ void all_equal(void)
 
 static uint8_t *dump_of(unsigned int id, size_t *len)
 {
-	struct datafs_metad_options opt = { 0 };
+	struct datafs_metad_options opt = { .level = UINT32_MAX };
 	struct datafs_metad *m;
 	char pattern[4300];
 	glob_t found;

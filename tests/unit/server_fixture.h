@@ -28,6 +28,7 @@ struct node {
 	char dir[4200];
 	char address[64];
 	struct datafs_server *s;	/* NULL: down */
+	uint32_t level;			/* the highest feature level; 0: this version's */
 };
 
 extern struct node nodes[NODES + 1];	/* by id */
@@ -37,8 +38,9 @@ extern struct datafs_quorum *quorum;	/* a client's, with an open session */
 extern struct datafs_remote *admin;	/* who has the cluster's key */
 extern uint64_t request;		/* the session's last one */
 
-/* Three members that run. */
+/* Three members that run; of the first feature level. */
 int server_setup(void **state);
+int server_setup_level_1(void **state);
 int server_teardown(void **state);
 #define SERVER_TEST(f) \
 	cmocka_unit_test_setup_teardown(f, server_setup, server_teardown)
@@ -59,6 +61,8 @@ int lookup(struct datafs_quorum *q, uint64_t parent, const char *name, uint64_t 
 
 /* Of one member; false: it does not answer soon. */
 bool status_of(unsigned int id, struct Metad__Status *res);
+/* As node_start() starts it, perhaps in vain. */
+int node_open(unsigned int id, struct datafs_server **res);
 /* The one that leads and may be asked: waits for it. */
 unsigned int leader(void);
 /* All that run have applied all: waits for it. */

@@ -35,9 +35,10 @@ static uint64_t rnd(uint64_t *x)
 	return *x;
 }
 
-/* Mostly one that is there; what was there lately, too. */
+/* Mostly one that is there; what was there lately, too. Often one that a quota counts. */
 static uint64_t some_inode(uint64_t *x, bool want_dir)
 {
+	bool want_quota = w->quotas && rnd(x) % 2;
 	const struct model_inode *in;
 	uint64_t ino = 1;
 
@@ -46,9 +47,23 @@ static uint64_t some_inode(uint64_t *x, bool want_dir)
 		if (!(rnd(x) % 50))
 			break;
 		in = model_inode(w, ino);
-		if (in && S_ISDIR(in->mode) == want_dir)
+		if (in && S_ISDIR(in->mode) == want_dir && (!want_quota || in->quota))
 			break;
 		ino = 1;
+	}
+	return ino;
+}
+
+/* A file that a quota counts and that has a size, if there is one; else @ino. */
+static uint64_t some_counted(uint64_t *x, uint64_t ino)
+{
+	int from = (int)(rnd(x) % (uint64_t)w->inodes);
+
+	for (int i = 0; i < w->inodes; i++) {
+		const struct model_inode *in = &w->in[(from + i) % w->inodes];
+
+		if (in->quota && in->size && S_ISREG(in->mode))
+			return in->ino;
 	}
 	return ino;
 }
@@ -63,8 +78,9 @@ static struct req some_req(uint64_t *x)
 		{ OP(LINK), 3 }, { OP(UNLINK), 6 }, { OP(RMDIR), 4 }, { OP(RENAME), 10 },
 		{ OP(SETATTR), 3 }, { OP(SETXATTR), 3 }, { OP(REMOVEXATTR), 2 },
 		{ OP(HOLD), 4 }, { OP(RELEASE), 2 }, { OP(NOOP), 1 },
+		{ OP(SET_QUOTA), 2 }, { OP(REMOVE_QUOTA), 1 },
 	};
-	int at = (int)(rnd(x) % 51), i = 0;
+	int at = (int)(rnd(x) % 54), i = 0;
 	const struct model_inode *in;
 	struct req r = { 0 };
 
@@ -74,6 +90,8 @@ static struct req some_req(uint64_t *x)
 	r.ino = some_inode(x, r.op < OP(LINK) || (r.op > OP(LINK) && r.op <= OP(RENAME)));
 	if (r.op >= OP(SETATTR) && rnd(x) % 2)
 		r.ino = some_inode(x, true);
+	if ((r.op == OP(SETATTR) || r.op == OP(HOLD)) && rnd(x) % 2)
+		r.ino = some_counted(x, r.ino);
 	r.to = some_inode(x, true);
 	r.name = r.op == OP(SETXATTR) || r.op == OP(REMOVEXATTR) ?
 		xattrs[rnd(x) % MODEL_XATTRS] : names[rnd(x) % 8];
@@ -98,6 +116,11 @@ static struct req some_req(uint64_t *x)
 		.guard_ns = in ? (uint32_t)in->ctime.tv_nsec : 0,
 	};
 	r.session = 1 + rnd(x) % MODEL_SESSIONS;
+	if (r.op == OP(SET_QUOTA) || r.op == OP(REMOVE_QUOTA)) {
+		r.session = 0;
+		r.inodes = rnd(x) % 3 ? 1 + rnd(x) % 12 : 0;
+		r.bytes = rnd(x) % 3 ? 1 + rnd(x) % 3000 : 0;
+	}
 	return r;
 }
 
@@ -105,6 +128,9 @@ static void number(struct req *r, uint64_t *x)
 {
 	uint64_t *last = &sent[r->session];
 
+	/* the leader's own have no ids */
+	if (!r->session)
+		return;
 	r->request = ++*last;
 	r->lowest = *last > 20 ? *last - 1 - rnd(x) % 20 : 1;
 }
@@ -165,6 +191,30 @@ static void compare_dir(uint64_t ino)
 	assert_string_equal(names_in(ino), want);
 }
 
+static int compare_quota(void *arg, const struct datafs_metad_quota *q)
+{
+	const struct model_quota *want = &w->quota[*(int *)arg];
+	uint64_t inodes, bytes;
+
+	assert_true((*(int *)arg)++ < w->quotas);
+	model_used(w, want->id, &inodes, &bytes);
+	assert_int_equal(q->id, want->id);
+	assert_int_equal(q->root, want->root);
+	assert_true(q->inodes_max == want->inodes_max && q->bytes_max == want->bytes_max);
+	assert_true(q->inodes == inodes && q->bytes == bytes);
+	return 0;
+}
+
+static void compare_quotas(void)
+{
+	int n = 0;
+	bool eof;
+
+	assert_int_equal(datafs_metad_quotas(m, 0, compare_quota, &n, &eof), 0);
+	assert_true(eof);
+	assert_int_equal(n, w->quotas);
+}
+
 static void compare(void)
 {
 	struct datafs_metad_counts n;
@@ -185,6 +235,7 @@ static void compare(void)
 	assert_int_equal(datafs_metad_counts(m, &n), 0);
 	assert_int_equal(n.inodes, w->inodes);
 	assert_int_equal(n.orphans, orphans);
+	compare_quotas();
 }
 
 static void assert_same(struct datafs_metad *a, struct datafs_metad *b)
@@ -246,12 +297,18 @@ static void batch(uint64_t *x, struct req *old)
 				   (long)(entry_time % 1000000000) };
 	/* A second time follows from the same state, so the model is asked once. */
 	for (size_t i = 0; i < n; i++) {
-		r[i] = some_req(x);
+		/* the last one comes again, which only a session's may at any time */
+		do
+			r[i] = some_req(x);
+		while (i == n - 1 && !r[i].session);
 		number(&r[i], x);
 		errors[i] = model_do(w, &r[i]);
 	}
 	if (twice > n)
 		twice = n;
+	for (size_t i = 1; i <= twice; i++)
+		if (!r[n - i].session)
+			twice = i - 1;
 	for (size_t i = 0; i < twice; i++) {
 		r[n + i] = r[n - twice + i];
 		r[n + i].lowest = 0;
@@ -286,6 +343,16 @@ static void sessions_open(uint64_t first, uint64_t last)
 		ids[s] = ++last_id;
 		apply_all(&r, NULL);
 	}
+}
+
+static void raise_level(void)
+{
+	struct req r = { OP(FEATURE), .level = DATAFS_METAD_LEVEL_QUOTA };
+
+	assert_int_equal(w->quotas, 0);
+	assert_int_equal(model_do(w, &r), 0);
+	apply_all(&r, NULL);
+	assert_int_equal(datafs_metad_level(m), DATAFS_METAD_LEVEL_QUOTA);
 }
 
 static void session_end(uint64_t s)
@@ -335,6 +402,8 @@ static void random_commands(void **state)
 		}
 		first = 1 + rnd(&seed) % MODEL_SESSIONS;
 		session_end(first);
+		if (!round)
+			raise_level();
 		compare();
 		sessions_open(first, first);
 		one_more_index();

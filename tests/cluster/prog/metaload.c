@@ -5,6 +5,8 @@
  * that is its own; it knows what is in it. Any answer that is wrong, and any error of
  * the way there, ends the program with a line and a failing status.
  *
+ * Each thread's directory is told: "made /NAME".
+ *
  * A line "LABEL" on standard input marks a moment; when every thread has done something
  * that it began after it, "recovered LABEL MS" is printed.
  */
@@ -337,6 +339,7 @@ static void *work(void *arg)
 	n = snprintf(buf, sizeof(buf), "dir-%llx", (unsigned long long)t->session);
 	t->dir = make(t, METAD__COMMAND__OP_MKDIR, 1,
 		      (ProtobufCBinaryData) { (size_t)n, (uint8_t *)buf }, 0, 0);
+	printf("made /%s\n", buf);
 	while (datafs_now() < until)
 		what[rnd(t) % (sizeof(what) / sizeof(what[0]))](t);
 	do_list(t);
