@@ -138,7 +138,7 @@ all_crashes()
 			continue
 		fi
 		whole=$((whole + 1))
-		[ $whole -eq 1 ] || continue
+		[ "$whole" -eq 1 ] || continue
 		conf new.key 9 "$D/c" "${addr[8]}"
 		member_start 9
 		wait_for 60 somebody_leads new.key "${addr[8]}" || return
@@ -146,7 +146,7 @@ all_crashes()
 	done
 	note "it takes $all ms; killed at a time: $none left nothing, $whole all"
 	rm -rf "$D/c" "$D/c.new"
-	[ $none -gt 0 ] && [ $whole -gt 0 ]
+	[ "$none" -gt 0 ] && [ "$whole" -gt 0 ]
 }
 
 check "a quorum is made" quorum_make || exit 1
@@ -158,6 +158,7 @@ for n in 1 2 3; do
 	member_start $n
 done
 check "another than the survivor leads" lead 2
+# shellcheck disable=SC2153 # quorum_make sets it
 sequence make key "$MEMBERS"
 "$PROG/metaload" "$MEMBERS" "$D/key" 600 4 "$SEED" < /dev/null > "$D/load.out" &
 pid[load]=$!
