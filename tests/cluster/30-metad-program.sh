@@ -7,20 +7,9 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# refuses WORDS COMMAND...: it ends with a failure, and with these words in one line
-refuses()
-{
-	local words=$1
-
-	shift
-	! timeout 20 "$@" > "$D/out" 2>&1 && grep -q -- "$words" "$D/out" && return
-	sed 's/^/# /' "$D/out"
-	return 1
-}
-
 run()
 {
-	refuses "$1" "$BIN/datafs-metad" --config "$D/1.conf" "${@:2}"
+	refuses "$1" timeout 20 "$BIN/datafs-metad" --config "$D/1.conf" "${@:2}"
 }
 
 other_conf()
@@ -58,7 +47,7 @@ check "another member's directory is refused" run 'is not the directory of membe
 check "a directory that is not there is refused" run "is no member's directory" --dir "$D/none"
 sed "s/^$CLUSTER/$(random_hex 16)/" "$D/key" > "$D/other.key"
 check "another cluster's directory is refused" run 'is not of this cluster' --key-file "$D/other.key"
-check "no key is refused" refuses 'no key file' "$BIN/datafs-metad" --id 1 --dir "$D/1" \
+check "no key is refused" refuses 'no key file' timeout 20 "$BIN/datafs-metad" --id 1 --dir "$D/1" \
 	--listen "${addr[0]}"
 cp "$D/key" "$D/open.key" && chmod 644 "$D/open.key"
 check "a key that others can read is refused" run 'open.key' --key-file "$D/open.key"

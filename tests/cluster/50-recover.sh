@@ -9,18 +9,6 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# refuses WORDS COMMAND...: it ends with a failure, and with these words in one line
-refuses()
-{
-	local words=$1
-
-	shift
-	: > "$D/out"
-	! "$@" >> "$D/out" 2>&1 && grep -q -- "$words" "$D/out" && return
-	sed 's/^/# /' "$D/out"
-	return 1
-}
-
 # at KEY MEMBERS COMMAND...: datafs meta, of that quorum
 at()
 {

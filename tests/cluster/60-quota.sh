@@ -17,17 +17,6 @@ quota()
 	meta "quota-$command" "$@"
 }
 
-# refuses WORDS COMMAND...: it fails, and with these words in one line
-refuses()
-{
-	local words=$1
-
-	shift
-	! "$@" > "$D/out" 2>&1 && grep -q -- "$words" "$D/out" && return
-	sed 's/^/# /' "$D/out"
-	return 1
-}
-
 listed()
 {
 	[ "$(quota list)" = "$1" ]

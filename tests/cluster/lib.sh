@@ -39,6 +39,17 @@ check()
 	fi
 }
 
+# refuses WORDS COMMAND...: it ends with a failure, and with these words in one line
+refuses()
+{
+	local words=$1
+
+	shift
+	! "$@" > "$D/out" 2>&1 && grep -q -- "$words" "$D/out" && return
+	sed 's/^/# /' "$D/out"
+	return 1
+}
+
 note()
 {
 	echo "## $*"
