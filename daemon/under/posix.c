@@ -9,8 +9,6 @@
  * for itself.
  */
 #define _GNU_SOURCE
-#include "under_table.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -32,21 +30,6 @@
 static int last_error(void)
 {
 	return errno == EDEADLK ? -ELOOP : -errno;
-}
-
-static bool key_is_sane(const char *key)
-{
-	while (*key) {
-		size_t n = strcspn(key, "/");
-
-		if (!n || (n == 1 && key[0] == '.') ||
-		    (n == 2 && key[0] == '.' && key[1] == '.'))
-			return false;
-		key += n;
-		if (*key && !*++key)
-			return false; /* a '/' at the end */
-	}
-	return true;
 }
 
 static int open_piece(int dirfd, const char *path, int flags)
@@ -108,8 +91,6 @@ int datafs_posix_open_key(struct posix *p, const char *key, int flags)
 	struct statx x;
 	int dir, fd;
 
-	if (!key_is_sane(key))
-		return -EINVAL;
 	dir = open_parent(p, key, &last);
 	if (dir < 0)
 		return dir;
@@ -263,7 +244,6 @@ static void posix_close(struct datafs_under *u)
 		datafs_posix_fds_free(p->fds);
 	if (p->root_fd >= 0)
 		close(p->root_fd);
-	free(p);
 }
 
 static int open_root(struct posix *p, const char *path)
@@ -291,29 +271,26 @@ static int open_root(struct posix *p, const char *path)
 	return err;
 }
 
-static int posix_open(const char *source, struct datafs_under **res)
+static int posix_open(struct datafs_under *u, const char *source)
 {
 	static const char scheme[] = "posix://";
-	struct posix *p = calloc(1, sizeof(*p));
+	struct posix *p = posix_of(u);
 	int err;
 
-	if (!p)
-		return -ENOMEM;
-	p->u.ops = &datafs_under_posix;
+	u->caps = DATAFS_UNDER_DIRS | DATAFS_UNDER_ATTRS | DATAFS_UNDER_LINKS |
+		  DATAFS_UNDER_XATTRS;
 	p->root_fd = -1;
 	p->fds = datafs_posix_fds_new();
 	if (!strncmp(source, scheme, sizeof(scheme) - 1))
 		source += sizeof(scheme) - 1;
 	err = p->fds ? open_root(p, source) : -ENOMEM;
 	if (err)
-		posix_close(&p->u);
-	else
-		*res = &p->u;
+		posix_close(u);
 	return err;
 }
 
 const struct datafs_under_ops datafs_under_posix = {
-	.scheme = "posix",
+	.size = sizeof(struct posix),
 	.open = posix_open,
 	.close = posix_close,
 	.stat = datafs_posix_stat,

@@ -198,8 +198,24 @@ static int list_one(struct posix *p, int dirfd, const char *name,
 	return fn(arg, name, err ? NULL : &st);
 }
 
+/* A place is the offset of seekdir(3), as digits. */
+static int go_to(DIR *d, const struct datafs_under_place *place)
+{
+	char *end;
+	long off;
+
+	if (!*place->token)
+		return 0;
+	errno = 0;
+	off = strtol(place->token, &end, 10);
+	if (errno || *end)
+		return -EINVAL;
+	seekdir(d, off);
+	return 0;
+}
+
 int datafs_posix_list(struct datafs_under *u, const char *key,
-		      datafs_under_list_fn fn, void *arg)
+		      struct datafs_under_place *place, datafs_under_list_fn fn, void *arg)
 {
 	struct posix *p = posix_of(u);
 	int fd = datafs_posix_open_key(p, key, O_RDONLY | O_DIRECTORY), err;
@@ -216,6 +232,7 @@ int datafs_posix_list(struct datafs_under *u, const char *key,
 		close(fd);
 		return err;
 	}
+	err = go_to(d, place);
 	while (!err) {
 		errno = 0;
 		e = readdir(d);
@@ -223,9 +240,10 @@ int datafs_posix_list(struct datafs_under *u, const char *key,
 			err = -errno;
 			break;
 		}
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		err = list_one(p, fd, e->d_name, fn, arg);
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			err = list_one(p, fd, e->d_name, fn, arg);
+		if (err >= 0)
+			snprintf(place->token, sizeof(place->token), "%ld", (long)e->d_off);
 	}
 	closedir(d);
 	return err;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "under.h"
+#include "under_ops.h"
 
 #define DATAFS_POSIX_STAT	(STATX_BASIC_STATS | STATX_BTIME)
 /*
@@ -77,7 +77,7 @@ struct datafs_fingerprint datafs_posix_fingerprint(struct posix *p,
 int datafs_posix_stat(struct datafs_under *u, const char *key,
 		      struct datafs_under_stat *st);
 int datafs_posix_list(struct datafs_under *u, const char *key,
-		      datafs_under_list_fn fn, void *arg);
+		      struct datafs_under_place *place, datafs_under_list_fn fn, void *arg);
 ssize_t datafs_posix_readlink(struct datafs_under *u, const char *key,
 			      char *buf, size_t len);
 ssize_t datafs_posix_getxattr(struct datafs_under *u, const char *key,

@@ -3,39 +3,112 @@
 #include "under.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/log.h"
-#include "under_table.h"
+#include "datafs_abi.h"
+#include "under_ops.h"
 
-static const struct datafs_under_ops *const under_table[] = {
-	&datafs_under_posix,
+static const struct {
+	const char *scheme;
+	const struct datafs_under_ops *ops;
+} under_table[] = {
+	{ "posix", &datafs_under_posix },
 };
 
-int datafs_under_open(const char *source, struct datafs_under **res)
+#define NTABLE	(sizeof(under_table) / sizeof(under_table[0]))
+
+static const struct datafs_under_ops *find(const char *source)
 {
 	const char *end = strstr(source, "://");
 	size_t len = end ? (size_t)(end - source) : 0;
 
 	if (!end)
-		return datafs_under_posix.open(source, res);
-	for (size_t i = 0; i < sizeof(under_table) / sizeof(under_table[0]);
-	     i++) {
-		const struct datafs_under_ops *ops = under_table[i];
-
-		if (strlen(ops->scheme) == len &&
-		    !memcmp(ops->scheme, source, len))
-			return ops->open(source, res);
-	}
+		return &datafs_under_posix;
+	for (size_t i = 0; i < NTABLE; i++)
+		if (strlen(under_table[i].scheme) == len &&
+		    !memcmp(under_table[i].scheme, source, len))
+			return under_table[i].ops;
 	datafs_log(LOG_ERR, "source %.*s://...: no such kind of store; an absolute path or posix:///PATH is known",
 		   (int)len, source);
-	return -EPROTONOSUPPORT;
+	return NULL;
+}
+
+static void release(struct datafs_under *u)
+{
+	datafs_limit_destroy(&u->requests_up);
+	datafs_limit_destroy(&u->requests_down);
+	datafs_limit_destroy(&u->bytes_up);
+	datafs_limit_destroy(&u->bytes_down);
+	free(u);
+}
+
+int datafs_under_open(const char *source, const struct datafs_under_opts *opts,
+		      struct datafs_under **res)
+{
+	const struct datafs_under_ops *ops = find(source);
+	struct datafs_under *u;
+	const char *alien;
+	int err;
+
+	if (!ops)
+		return -EPROTONOSUPPORT;
+	opts = opts ? opts : &datafs_under_opts_default;
+	alien = datafs_under_opts_alien(opts, ops->options | DATAFS_UNDER_FOR_ALL);
+	if (alien) {
+		datafs_log(LOG_ERR, "source %s: option %s is not for this kind of store; leave it out",
+			   source, alien);
+		return -EINVAL;
+	}
+	u = calloc(1, ops->size);
+	if (!u)
+		return -ENOMEM;
+	u->ops = ops;
+	u->opts = opts;
+	datafs_limit_init(&u->requests_up, opts->requests_up, NULL);
+	datafs_limit_init(&u->requests_down, opts->requests_down, NULL);
+	datafs_limit_init(&u->bytes_up, opts->up, NULL);
+	datafs_limit_init(&u->bytes_down, opts->down, NULL);
+	err = ops->open(u, source);
+	if (err)
+		release(u);
+	else
+		*res = u;
+	return err;
 }
 
 void datafs_under_close(struct datafs_under *u)
 {
-	if (u)
-		u->ops->close(u);
+	if (!u)
+		return;
+	u->ops->close(u);
+	release(u);
+}
+
+uint32_t datafs_under_caps(const struct datafs_under *u)
+{
+	static const uint32_t writing = DATAFS_UNDER_WRITE | DATAFS_UNDER_COPY |
+		DATAFS_UNDER_RENAME | DATAFS_UNDER_RENAME_DIR | DATAFS_UNDER_IF_ABSENT |
+		DATAFS_UNDER_IF_MATCH;
+
+	return u->opts->read_only ? u->caps & ~writing : u->caps;
+}
+
+bool datafs_under_key_ok(const char *key)
+{
+	while (*key) {
+		size_t n = strcspn(key, "/");
+
+		if (!n || (n == 1 && key[0] == '.') ||
+		    (n == 2 && key[0] == '.' && key[1] == '.'))
+			return false;
+		key += n;
+		if (*key && !*++key)
+			return false; /* a '/' at the end */
+	}
+	return true;
 }
 
 /*
@@ -51,9 +124,81 @@ bool datafs_under_young(const struct datafs_under_stat *st)
 	int64_t grain = coarse ? 2000000000 : 20000000;
 	int64_t sec = (int64_t)st->seen.tv_sec - st->ctime.tv_sec;
 
-	if (sec > 3)
+	if (st->strong || sec > 3)
 		return false;
 	if (sec < 0)
 		return true;
 	return sec * 1000000000 + st->seen.tv_nsec - st->ctime.tv_nsec < grain;
+}
+
+struct datafs_fingerprint datafs_fingerprint_tag(const char *tag, size_t len, uint64_t size)
+{
+	struct datafs_fingerprint fp = { { size, len } };
+	const size_t room = sizeof(fp.v) - 2 * sizeof(fp.v[0]);
+	XXH128_hash_t hash;
+
+	if (len <= room) {
+		memcpy(&fp.v[2], tag, len);
+		return fp;
+	}
+	hash = XXH3_128bits(tag, len);
+	fp.v[2] = hash.low64;
+	fp.v[3] = hash.high64;
+	return fp;
+}
+
+/* ---- reading ---- */
+
+int datafs_under_stat(struct datafs_under *u, const char *key, struct datafs_under_stat *st)
+{
+	return datafs_under_key_ok(key) ? u->ops->stat(u, key, st) : -EINVAL;
+}
+
+int datafs_under_list(struct datafs_under *u, const char *key, struct datafs_under_place *place,
+		      datafs_under_list_fn fn, void *arg)
+{
+	struct datafs_under_place none = { "" };
+
+	if (!datafs_under_key_ok(key))
+		return -EINVAL;
+	return u->ops->list(u, key, place ? place : &none, fn, arg);
+}
+
+ssize_t datafs_under_read(struct datafs_under *u, const char *key,
+			  const struct datafs_fingerprint *fp, uint64_t off, void *buf,
+			  size_t len)
+{
+	return datafs_under_key_ok(key) ? u->ops->read(u, key, fp, off, buf, len) : -EINVAL;
+}
+
+ssize_t datafs_under_readlink(struct datafs_under *u, const char *key, char *buf, size_t len)
+{
+	if (!u->ops->readlink)
+		return -EOPNOTSUPP;
+	return datafs_under_key_ok(key) ? u->ops->readlink(u, key, buf, len) : -EINVAL;
+}
+
+ssize_t datafs_under_getxattr(struct datafs_under *u, const char *key, const char *name,
+			      void *buf, size_t len)
+{
+	if (!u->ops->getxattr)
+		return -EOPNOTSUPP;
+	return datafs_under_key_ok(key) ? u->ops->getxattr(u, key, name, buf, len) : -EINVAL;
+}
+
+ssize_t datafs_under_listxattr(struct datafs_under *u, const char *key, char *buf, size_t len)
+{
+	if (!datafs_under_key_ok(key))
+		return -EINVAL;
+	return u->ops->listxattr ? u->ops->listxattr(u, key, buf, len) : 0;
+}
+
+int datafs_under_statfs(struct datafs_under *u, struct statfs *st)
+{
+	if (u->ops->statfs)
+		return u->ops->statfs(u, st);
+	memset(st, 0, sizeof(*st));
+	st->f_bsize = st->f_frsize = 4096;
+	st->f_namelen = DATAFS_NAME_MAX;
+	return 0;
 }

@@ -47,7 +47,7 @@ static ssize_t under_readlink(struct datafs_under *u, const char *key,
 			      struct datafs_call *call, size_t max)
 {
 	/* One more than fits, so that a longer target is not cut silently. */
-	ssize_t n = u->ops->readlink(u, key, call->out, max + 1);
+	ssize_t n = datafs_under_readlink(u, key, call->out, max + 1);
 
 	return n > (ssize_t)max ? -ENAMETOOLONG : n;
 }
@@ -61,7 +61,7 @@ int vfs_readlink(struct vfs_mount *mnt, struct datafs_call *call)
 static ssize_t under_getxattr(struct datafs_under *u, const char *key,
 			      struct datafs_call *call, size_t max)
 {
-	return u->ops->getxattr(u, key, call->name, call->out, max);
+	return datafs_under_getxattr(u, key, call->name, call->out, max);
 }
 
 int vfs_getxattr(struct vfs_mount *mnt, struct datafs_call *call)
@@ -73,7 +73,7 @@ int vfs_getxattr(struct vfs_mount *mnt, struct datafs_call *call)
 static ssize_t under_listxattr(struct datafs_under *u, const char *key,
 			       struct datafs_call *call, size_t max)
 {
-	return u->ops->listxattr(u, key, call->out, max);
+	return datafs_under_listxattr(u, key, call->out, max);
 }
 
 int vfs_listxattr(struct vfs_mount *mnt, struct datafs_call *call)
@@ -100,7 +100,7 @@ int vfs_statfs(struct vfs_mount *mnt, struct datafs_call *call)
 	if (ret)
 		return ret;
 	vfs_count_under(mnt->v, UNDER_STATFS);
-	ret = u->ops->statfs(u, &st);
+	ret = datafs_under_statfs(u, &st);
 	if (ret)
 		return ret;
 	/* f_frsize is what the counts are in; f_bsize only advises. */

@@ -112,7 +112,7 @@ static int look(struct vfs_mount *mnt, const char *key,
 	if (err)
 		return err;
 	vfs_count_under(mnt->v, UNDER_STAT);
-	return u->ops->stat(u, key, st);
+	return datafs_under_stat(u, key, st);
 }
 
 /* Looks at what a ticket of one name asks for, and imports it. */
@@ -189,7 +189,7 @@ static int list_key(struct vfs_mount *mnt, uint64_t dir, const char *key,
 	if (err)
 		return err;
 	vfs_count_under(mnt->v, UNDER_LIST);
-	err = u->ops->list(u, key, list_entry, &arg);
+	err = datafs_under_list(u, key, NULL, list_entry, &arg);
 	if (!err)
 		err = look(mnt, key, &st);
 	if (!err && !datafs_meta_list_whole(listing, &st))

@@ -25,11 +25,11 @@ static int reopen(struct vfs_mount *mnt, struct datafs_under **res)
 
 	ret = datafs_meta_peek(mnt->v->meta, mnt->root, &root);
 	if (!ret)
-		ret = datafs_under_open(mnt->source, &u);
+		ret = datafs_under_open(mnt->source, NULL, &u);
 	if (ret)
 		return ret;
 	vfs_count_under(mnt->v, UNDER_STAT);
-	ret = u->ops->stat(u, "", &st);
+	ret = datafs_under_stat(u, "", &st);
 	if (!ret && (st.file_id != root.st.file_id ||
 		     (st.has_btime && root.st.has_btime &&
 		      (st.btime.tv_sec != root.st.btime.tv_sec ||
@@ -89,13 +89,13 @@ static int under_open(struct vfs_mount *mnt, struct datafs_attr *attr)
 	int64_t looked;
 	int ret;
 
-	ret = datafs_under_open(mnt->source, &u);
+	ret = datafs_under_open(mnt->source, NULL, &u);
 	if (ret)
 		return ret;
 	atomic_store(&mnt->under, u);
 	looked = datafs_now();
 	vfs_count_under(mnt->v, UNDER_STAT);
-	ret = u->ops->stat(u, "", &st);
+	ret = datafs_under_stat(u, "", &st);
 	if (!ret && !S_ISDIR(st.mode))
 		ret = -ENOTDIR;
 	if (!ret)

@@ -57,23 +57,23 @@ static void links(void **state)
 	st = look("out");
 	assert_true(S_ISLNK(st.mode));
 	assert_int_equal(st.size, 11);
-	assert_int_equal(u->ops->readlink(u, "out", buf, sizeof(buf)), 11);
+	assert_int_equal(datafs_under_readlink(u, "out", buf, sizeof(buf)), 11);
 	assert_memory_equal(buf, "/etc/passwd", 11);
-	assert_int_equal(u->ops->readlink(u, "dangling", buf, sizeof(buf)), 7);
-	assert_int_equal(u->ops->readlink(u, "d/f", buf, sizeof(buf)), -EINVAL);
-	assert_int_equal(u->ops->readlink(u, "no", buf, sizeof(buf)), -ENOENT);
+	assert_int_equal(datafs_under_readlink(u, "dangling", buf, sizeof(buf)), 7);
+	assert_int_equal(datafs_under_readlink(u, "d/f", buf, sizeof(buf)), -EINVAL);
+	assert_int_equal(datafs_under_readlink(u, "no", buf, sizeof(buf)), -ENOENT);
 	/* none is followed, at the end or on the way */
 	assert_int_equal(rd("out", &st, 0, buf, sizeof(buf)), -ESTALE);
-	assert_int_equal(u->ops->stat(u, "to_d/f", &st), -ENOENT);
-	assert_int_equal(u->ops->list(u, "to_d", NULL, NULL), -ENOTDIR);
-	assert_int_equal(u->ops->stat(u, "d/f/x", &st), -ENOENT);
+	assert_int_equal(datafs_under_stat(u, "to_d/f", &st), -ENOENT);
+	assert_int_equal(datafs_under_list(u, "to_d", NULL, NULL, NULL), -ENOTDIR);
+	assert_int_equal(datafs_under_stat(u, "d/f/x", &st), -ENOENT);
 	/* and none leads out of the tree */
-	assert_int_equal(u->ops->stat(u, "..", &st), -EINVAL);
-	assert_int_equal(u->ops->stat(u, "d/../../x", &st), -EINVAL);
-	assert_int_equal(u->ops->stat(u, "/etc", &st), -EINVAL);
-	assert_int_equal(u->ops->stat(u, "d//f", &st), -EINVAL);
-	assert_int_equal(u->ops->stat(u, "d/", &st), -EINVAL);
-	assert_int_equal(u->ops->stat(u, "d/.", &st), -EINVAL);
+	assert_int_equal(datafs_under_stat(u, "..", &st), -EINVAL);
+	assert_int_equal(datafs_under_stat(u, "d/../../x", &st), -EINVAL);
+	assert_int_equal(datafs_under_stat(u, "/etc", &st), -EINVAL);
+	assert_int_equal(datafs_under_stat(u, "d//f", &st), -EINVAL);
+	assert_int_equal(datafs_under_stat(u, "d/", &st), -EINVAL);
+	assert_int_equal(datafs_under_stat(u, "d/.", &st), -EINVAL);
 }
 
 struct names {
@@ -111,7 +111,7 @@ static void listing(void **state)
 
 	(void)state;
 	l->stop_at = 300;
-	assert_int_equal(u->ops->list(u, "", take, l), 0);
+	assert_int_equal(datafs_under_list(u, "", NULL, take, l), 0);
 	assert_int_equal(l->n, 0);
 	for (int i = 0; i < 200; i++) {
 		snprintf(name, sizeof(name), "file%d", i);
@@ -125,7 +125,7 @@ static void listing(void **state)
 	assert_int_equal(mkfifoat(dfd, "fifo", 0600), 0);
 	assert_int_equal(symlinkat("file1", dfd, "link"), 0);
 	assert_int_equal(mkdirat(dfd, "dir", 0700), 0);
-	assert_int_equal(u->ops->list(u, "", take, l), 0);
+	assert_int_equal(datafs_under_list(u, "", NULL, take, l), 0);
 	assert_int_equal(l->n, 200 + 10 + 4);
 	for (int i = 0; i < l->n; i++) {
 		struct datafs_under_stat st = look(l->name[i]);
@@ -140,9 +140,9 @@ static void listing(void **state)
 	assert_non_null(in(l, name));
 	l->n = 0;
 	l->stop_at = 5;
-	assert_int_equal(u->ops->list(u, "", take, l), -ECANCELED);
-	assert_int_equal(u->ops->list(u, "none", take, l), -ENOENT);
-	assert_int_equal(u->ops->list(u, "file1", take, l), -ENOTDIR);
+	assert_int_equal(datafs_under_list(u, "", NULL, take, l), -ECANCELED);
+	assert_int_equal(datafs_under_list(u, "none", NULL, take, l), -ENOENT);
+	assert_int_equal(datafs_under_list(u, "file1", NULL, take, l), -ENOTDIR);
 	free(l);
 }
 
@@ -164,19 +164,19 @@ static void hidden(void **state)
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		failing_error = errors[i];
 		l->n = 0;
-		assert_int_equal(u->ops->list(u, "", take, l), 0);
+		assert_int_equal(datafs_under_list(u, "", NULL, take, l), 0);
 		assert_int_equal(l->n, 3);
 		assert_non_null(in(l, "a"));
 		assert_int_equal(in(l, "d")->mode, 0);
 		assert_true(S_ISREG(in(l, "e")->mode));
-		assert_int_equal(u->ops->stat(u, "d", &st), -errors[i]);
+		assert_int_equal(datafs_under_stat(u, "d", &st), -errors[i]);
 	}
 	/* What the kernel says of a mount of ours. */
 	failing_error = EDEADLK;
-	assert_int_equal(u->ops->list(u, "", take, l), 0);
-	assert_int_equal(u->ops->stat(u, "d", &st), -ELOOP);
-	assert_int_equal(u->ops->stat(u, "d/x", &st), -ELOOP);
-	assert_int_equal(u->ops->list(u, "d", take, l), -ELOOP);
+	assert_int_equal(datafs_under_list(u, "", NULL, take, l), 0);
+	assert_int_equal(datafs_under_stat(u, "d", &st), -ELOOP);
+	assert_int_equal(datafs_under_stat(u, "d/x", &st), -ELOOP);
+	assert_int_equal(datafs_under_list(u, "d", NULL, take, l), -ELOOP);
 	free(l);
 }
 
@@ -205,16 +205,16 @@ static void long_paths(void **state)
 	assert_int_equal(rd(key, &st, 0, buf, 8), 4);
 	assert_memory_equal(buf, "deep", 4);
 	strcpy(p, "none");
-	assert_int_equal(u->ops->stat(u, key, &st), -ENOENT);
+	assert_int_equal(datafs_under_stat(u, key, &st), -ENOENT);
 	p[-1] = 0;
 	l->stop_at = 300;
-	assert_int_equal(u->ops->list(u, key, take, l), 0);
+	assert_int_equal(datafs_under_list(u, key, NULL, take, l), 0);
 	assert_int_equal(l->n, 1);
 	memset(key, 'x', 5000);
 	key[5000] = 0;
-	assert_int_equal(u->ops->stat(u, key, &st), -ENAMETOOLONG);
+	assert_int_equal(datafs_under_stat(u, key, &st), -ENAMETOOLONG);
 	key[300] = 0;
-	assert_int_equal(u->ops->stat(u, key, &st), -ENAMETOOLONG);
+	assert_int_equal(datafs_under_stat(u, key, &st), -ENAMETOOLONG);
 	/* too deep for teardown's way */
 	assert_int_equal(unlinkat(fds[20], "leaf", 0), 0);
 	key[251] = 0;
@@ -252,14 +252,14 @@ static void xattrs(void **state)
 	}
 	st = look("f");
 	assert_true(st.has_xattr && !st.has_acl);
-	n = u->ops->getxattr(u, "f", "user.color", buf, sizeof(buf));
+	n = datafs_under_getxattr(u, "f", "user.color", buf, sizeof(buf));
 	assert_int_equal(n, 3);
 	assert_memory_equal(buf, "red", 3);
-	assert_int_equal(u->ops->getxattr(u, "f", "user.color", NULL, 0), 3);
-	assert_int_equal(u->ops->getxattr(u, "f", "user.color", buf, 1),
+	assert_int_equal(datafs_under_getxattr(u, "f", "user.color", NULL, 0), 3);
+	assert_int_equal(datafs_under_getxattr(u, "f", "user.color", buf, 1),
 			 -ERANGE);
-	assert_int_equal(u->ops->getxattr(u, "f", "user.no", buf, 1), -ENODATA);
-	n = u->ops->listxattr(u, "f", buf, sizeof(buf));
+	assert_int_equal(datafs_under_getxattr(u, "f", "user.no", buf, 1), -ENODATA);
+	n = datafs_under_listxattr(u, "f", buf, sizeof(buf));
 	assert_int_equal(n, sizeof("user.color"));
 	assert_string_equal(buf, "user.color");
 	if (!setxattr(path, "system.posix_acl_access", acl, sizeof(acl), 0)) {
@@ -267,7 +267,7 @@ static void xattrs(void **state)
 		assert_true(st.has_xattr && st.has_acl);
 		l = calloc(1, sizeof(*l));
 		l->stop_at = 300;
-		assert_int_equal(u->ops->list(u, "", take, l), 0);
+		assert_int_equal(datafs_under_list(u, "", NULL, take, l), 0);
 		assert_true(in(l, "f")->has_acl);
 		free(l);
 	}
@@ -289,10 +289,10 @@ static void xattrs(void **state)
 	assert_int_equal(mkfifoat(dfd, "p", 0600), 0);
 	st = look("l");
 	assert_false(st.has_acl);
-	assert_int_equal(u->ops->getxattr(u, "l", "user.color", buf, 8),
+	assert_int_equal(datafs_under_getxattr(u, "l", "user.color", buf, 8),
 			 -ENODATA);
 	assert_true(S_ISFIFO(look("p").mode));
-	n = u->ops->listxattr(u, "p", buf, sizeof(buf));
+	n = datafs_under_listxattr(u, "p", buf, sizeof(buf));
 	assert_int_equal(n, 0);
 }
 

@@ -18,7 +18,7 @@ int under_setup(void **state)
 	if (tmpdir_make(dir, sizeof(dir), "under"))
 		return -1;
 	dfd = open(dir, O_RDONLY | O_DIRECTORY);
-	return datafs_under_open(dir, &u);
+	return datafs_under_open(dir, NULL, &u);
 }
 
 int under_teardown(void **state)
@@ -44,7 +44,7 @@ struct datafs_under_stat look(const char *key)
 {
 	struct datafs_under_stat st;
 
-	assert_int_equal(u->ops->stat(u, key, &st), 0);
+	assert_int_equal(datafs_under_stat(u, key, &st), 0);
 	return st;
 }
 
@@ -57,7 +57,7 @@ bool same(const struct datafs_under_stat *a,
 ssize_t rd(const char *key, const struct datafs_under_stat *st,
 	   uint64_t off, char *buf, size_t len)
 {
-	return u->ops->read(u, key, &st->fp, off, buf, len);
+	return datafs_under_read(u, key, &st->fp, off, buf, len);
 }
 
 void a_tick(void)

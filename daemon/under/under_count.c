@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What requests to under-stores cost: limits, counters, prices. */
+#include <errno.h>
+
+#include "under_ops.h"
+
+#define PRICE_REQUESTS	1e3		/* the price of so many requests is told */
+#define PRICE_BYTES	(1 << 30)
+
+static const struct {
+	const char *name;
+	bool changes;
+	size_t price;		/* in the options; 0: stores ask nothing */
+} methods[DATAFS_UNDER_M_NR] = {
+	[DATAFS_UNDER_M_STAT]	= { "stat", false, offsetof(struct datafs_under_opts, price_get) },
+	[DATAFS_UNDER_M_LIST]	= { "list", false, offsetof(struct datafs_under_opts, price_put) },
+	[DATAFS_UNDER_M_GET]	= { "get", false, offsetof(struct datafs_under_opts, price_get) },
+	[DATAFS_UNDER_M_PUT]	= { "put", true, offsetof(struct datafs_under_opts, price_put) },
+	[DATAFS_UNDER_M_COPY]	= { "copy", true, offsetof(struct datafs_under_opts, price_put) },
+	[DATAFS_UNDER_M_DELETE]	= { "delete", true, 0 },
+	[DATAFS_UNDER_M_OTHER]	= { "other", false, offsetof(struct datafs_under_opts, price_get) },
+};
+
+const char *datafs_under_method_name(enum datafs_under_method m)
+{
+	return methods[m].name;
+}
+
+static void add(atomic_ullong *to, uint64_t n)
+{
+	atomic_fetch_add_explicit(to, n, memory_order_relaxed);
+}
+
+/* Facts of the object that was asked for, or of what was asked. */
+static bool is_trouble(int err)
+{
+	switch (err) {
+	case 0:
+	case -ENOENT:
+	case -ENOTDIR:
+	case -EISDIR:
+	case -EEXIST:
+	case -ENOTEMPTY:
+	case -ESTALE:
+	case -ENODATA:
+	case -ERANGE:
+	case -EINVAL:
+	case -ENAMETOOLONG:
+	case -EOPNOTSUPP:
+		return false;
+	default:
+		return true;
+	}
+}
+
+void datafs_under_ask(struct datafs_under *u, enum datafs_under_method m, uint64_t up,
+		      uint64_t down)
+{
+	datafs_limit_take(methods[m].changes ? &u->requests_up : &u->requests_down, 1);
+	datafs_limit_take(&u->bytes_up, up);
+	datafs_limit_take(&u->bytes_down, down);
+	add(&u->count[m].requests, 1);
+}
+
+void datafs_under_again(struct datafs_under *u, enum datafs_under_method m)
+{
+	add(&u->count[m].retries, 1);
+}
+
+void datafs_under_answered(struct datafs_under *u, enum datafs_under_method m, int err,
+			   uint64_t up, uint64_t down)
+{
+	add(&u->count[m].errors, is_trouble(err));
+	add(&u->count[m].up, up);
+	add(&u->count[m].down, down);
+}
+
+static uint64_t get(const atomic_ullong *from)
+{
+	return atomic_load_explicit(from, memory_order_relaxed);
+}
+
+void datafs_under_stats(struct datafs_under *u, struct datafs_under_stats *res)
+{
+	const struct datafs_under_opts *o = u->opts;
+	const double *price;
+
+	res->price = 0;
+	for (int m = 0; m < DATAFS_UNDER_M_NR; m++) {
+		const struct datafs_under_count *c = &u->count[m];
+
+		res->by[m].requests = get(&c->requests);
+		res->by[m].retries = get(&c->retries);
+		res->by[m].errors = get(&c->errors);
+		res->by[m].up = get(&c->up);
+		res->by[m].down = get(&c->down);
+		price = (const double *)((const char *)o + methods[m].price);
+		if (methods[m].price)
+			res->price += res->by[m].requests * *price / PRICE_REQUESTS;
+		res->price += res->by[m].down * o->price_down / PRICE_BYTES;
+	}
+}
