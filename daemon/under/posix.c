@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "datafs_abi.h"
 #include "posix_fds.h"
-#include "posix_internal.h"
+#include "posix_temp.h"
 
 #define PIECE_MAX	4000	/* of a key, for one system call; < PATH_MAX */
 
@@ -95,6 +95,8 @@ int datafs_posix_open_key(struct posix *p, const char *key, int flags)
 	if (dir < 0)
 		return dir;
 	fd = *last ? datafs_posix_look(p, dir, &x) : 0;
+	if (!fd && datafs_posix_is_temp(last))
+		fd = -ENOENT;
 	if (!fd)
 		fd = open_piece(dir, last, flags);
 	if (dir != p->root_fd)
@@ -143,9 +145,7 @@ int datafs_posix_open_object(struct posix *p, const char *key, struct statx *x)
 
 /* --------------------------------------------------------------- reading */
 
-/* Is the open file in the state that @fp names? */
-static int check_state(struct posix *p, int fd,
-		       const struct datafs_fingerprint *fp)
+int datafs_posix_check_state(struct posix *p, int fd, const struct datafs_fingerprint *fp)
 {
 	struct datafs_fingerprint now;
 	struct statx x;
@@ -156,8 +156,8 @@ static int check_state(struct posix *p, int fd,
 	return memcmp(&now, fp, sizeof(now)) ? -ESTALE : 0;
 }
 
-static int open_data(struct posix *p, const char *key,
-		     const struct datafs_fingerprint *fp)
+int datafs_posix_open_data(struct posix *p, const char *key,
+			   const struct datafs_fingerprint *fp)
 {
 	struct statx x;
 	int obj = datafs_posix_open_object(p, key, &x), fd, err;
@@ -167,7 +167,7 @@ static int open_data(struct posix *p, const char *key,
 		return -ESTALE;
 	if (obj < 0)
 		return obj;
-	err = S_ISREG(x.stx_mode) ? check_state(p, obj, fp) : -ESTALE;
+	err = S_ISREG(x.stx_mode) ? datafs_posix_check_state(p, obj, fp) : -ESTALE;
 	if (err) {
 		close(obj);
 		return err;
@@ -201,9 +201,9 @@ static ssize_t posix_read(struct datafs_under *u, const char *key,
 
 	if (f) {
 		fd = datafs_posix_fd_nr(f);
-		err = check_state(p, fd, fp);
+		err = datafs_posix_check_state(p, fd, fp);
 	} else {
-		fd = open_data(p, key, fp);
+		fd = datafs_posix_open_data(p, key, fp);
 		if (fd < 0)
 			return fd;
 		f = datafs_posix_fd_add(p->fds, key, fp, fd);
@@ -221,7 +221,7 @@ static ssize_t posix_read(struct datafs_under *u, const char *key,
 			err = -errno;
 	}
 	if (!err)
-		err = check_state(p, fd, fp);
+		err = datafs_posix_check_state(p, fd, fp);
 	if (f)
 		datafs_posix_fd_put(p->fds, f, !err);
 	else
@@ -277,8 +277,9 @@ static int posix_open(struct datafs_under *u, const char *source)
 	struct posix *p = posix_of(u);
 	int err;
 
-	u->caps = DATAFS_UNDER_DIRS | DATAFS_UNDER_ATTRS | DATAFS_UNDER_LINKS |
-		  DATAFS_UNDER_XATTRS;
+	u->caps = DATAFS_UNDER_WRITE | DATAFS_UNDER_DIRS | DATAFS_UNDER_ATTRS |
+		  DATAFS_UNDER_LINKS | DATAFS_UNDER_XATTRS | DATAFS_UNDER_COPY |
+		  DATAFS_UNDER_RENAME | DATAFS_UNDER_RENAME_DIR | DATAFS_UNDER_IF_ABSENT;
 	p->root_fd = -1;
 	p->fds = datafs_posix_fds_new();
 	if (!strncmp(source, scheme, sizeof(scheme) - 1))
@@ -291,6 +292,7 @@ static int posix_open(struct datafs_under *u, const char *source)
 
 const struct datafs_under_ops datafs_under_posix = {
 	.size = sizeof(struct posix),
+	.one_request = true,
 	.open = posix_open,
 	.close = posix_close,
 	.stat = datafs_posix_stat,
@@ -300,4 +302,14 @@ const struct datafs_under_ops datafs_under_posix = {
 	.getxattr = datafs_posix_getxattr,
 	.listxattr = datafs_posix_listxattr,
 	.statfs = posix_statfs,
+	.put = datafs_posix_put,
+	.begin = datafs_posix_begin,
+	.part = datafs_posix_part,
+	.complete = datafs_posix_complete,
+	.abort = datafs_posix_abort,
+	.mkdir = datafs_posix_mkdir,
+	.rmdir = datafs_posix_rmdir,
+	.remove = datafs_posix_remove,
+	.rename = datafs_posix_rename,
+	.copy = datafs_posix_copy,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The posix under-store: what an object is, and what a directory holds. */
 #define _GNU_SOURCE
-#include "posix_internal.h"
+#include "posix_temp.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -240,7 +240,8 @@ int datafs_posix_list(struct datafs_under *u, const char *key,
 			err = -errno;
 			break;
 		}
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") &&
+		    !datafs_posix_is_temp(e->d_name))
 			err = list_one(p, fd, e->d_name, fn, arg);
 		if (err >= 0)
 			snprintf(place->token, sizeof(place->token), "%ld", (long)e->d_off);

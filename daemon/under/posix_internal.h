@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside the posix store: posix.c finds and reads objects, posix_attr.c tells
- * what they are.
+ * what they are, posix_write.c changes them.
  */
 #ifndef DATAFS_POSIX_INTERNAL_H
 #define DATAFS_POSIX_INTERNAL_H
@@ -74,6 +74,14 @@ int datafs_posix_open_object(struct posix *p, const char *key, struct statx *x);
 
 struct datafs_fingerprint datafs_posix_fingerprint(struct posix *p,
 						   const struct statx *x);
+/* Is the open file in the state that @fp names? -ESTALE. */
+int datafs_posix_check_state(struct posix *p, int fd, const struct datafs_fingerprint *fp);
+/* Opens it for reading; -ESTALE: it is in another state, or no file, or gone. */
+int datafs_posix_open_data(struct posix *p, const char *key,
+			   const struct datafs_fingerprint *fp);
+
+/* ---- the store's calls, as under_ops.h has them ---- */
+
 int datafs_posix_stat(struct datafs_under *u, const char *key,
 		      struct datafs_under_stat *st);
 int datafs_posix_list(struct datafs_under *u, const char *key,
@@ -84,5 +92,31 @@ ssize_t datafs_posix_getxattr(struct datafs_under *u, const char *key,
 			      const char *name, void *buf, size_t len);
 ssize_t datafs_posix_listxattr(struct datafs_under *u, const char *key,
 			       char *buf, size_t len);
+
+int datafs_posix_put(struct datafs_under *u, const char *key, const void *buf, size_t len,
+		     const struct datafs_under_attr *attr, const struct datafs_under_cond *cond,
+		     struct datafs_fingerprint *fp);
+int datafs_posix_begin(struct datafs_under *u, const char *key,
+		       const struct datafs_under_attr *attr, struct datafs_under_upload *up);
+int datafs_posix_part(struct datafs_under *u, const char *key,
+		      const struct datafs_under_upload *up, struct datafs_under_part *part,
+		      const void *buf);
+int datafs_posix_complete(struct datafs_under *u, const char *key,
+			  const struct datafs_under_upload *up,
+			  const struct datafs_under_part *parts, size_t n,
+			  const struct datafs_under_attr *attr,
+			  const struct datafs_under_cond *cond, struct datafs_fingerprint *fp);
+int datafs_posix_abort(struct datafs_under *u, const char *key,
+		       const struct datafs_under_upload *up);
+int datafs_posix_mkdir(struct datafs_under *u, const char *key,
+		       const struct datafs_under_attr *attr);
+int datafs_posix_rmdir(struct datafs_under *u, const char *key);
+int datafs_posix_remove(struct datafs_under *u, const char *key,
+			const struct datafs_under_cond *cond);
+int datafs_posix_rename(struct datafs_under *u, const char *from, const char *to);
+int datafs_posix_copy(struct datafs_under *u, const char *from,
+		      const struct datafs_fingerprint *from_fp, const char *to,
+		      const struct datafs_under_attr *attr, const struct datafs_under_cond *cond,
+		      struct datafs_fingerprint *fp);
 
 #endif

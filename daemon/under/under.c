@@ -151,31 +151,61 @@ struct datafs_fingerprint datafs_fingerprint_tag(const char *tag, size_t len, ui
 
 int datafs_under_stat(struct datafs_under *u, const char *key, struct datafs_under_stat *st)
 {
-	return datafs_under_key_ok(key) ? u->ops->stat(u, key, st) : -EINVAL;
+	if (!datafs_under_key_ok(key))
+		return -EINVAL;
+	datafs_under_enter(u, DATAFS_UNDER_M_STAT, 0, 0);
+	return datafs_under_leave(u, DATAFS_UNDER_M_STAT, u->ops->stat(u, key, st), 0);
+}
+
+struct list_arg {
+	datafs_under_list_fn fn;
+	void *arg;
+	int ret;	/* of @fn, the last time */
+};
+
+static int list_entry(void *arg, const char *name, const struct datafs_under_stat *st)
+{
+	struct list_arg *a = arg;
+
+	a->ret = a->fn(a->arg, name, st);
+	return a->ret;
 }
 
 int datafs_under_list(struct datafs_under *u, const char *key, struct datafs_under_place *place,
 		      datafs_under_list_fn fn, void *arg)
 {
 	struct datafs_under_place none = { "" };
+	struct list_arg a = { .fn = fn, .arg = arg };
+	int ret;
 
 	if (!datafs_under_key_ok(key))
 		return -EINVAL;
-	return u->ops->list(u, key, place ? place : &none, fn, arg);
+	datafs_under_enter(u, DATAFS_UNDER_M_LIST, 0, 0);
+	ret = u->ops->list(u, key, place ? place : &none, list_entry, &a);
+	/* What the caller answers is no trouble of the store's. */
+	datafs_under_leave(u, DATAFS_UNDER_M_LIST, a.ret ? 0 : ret, 0);
+	return ret;
 }
 
 ssize_t datafs_under_read(struct datafs_under *u, const char *key,
 			  const struct datafs_fingerprint *fp, uint64_t off, void *buf,
 			  size_t len)
 {
-	return datafs_under_key_ok(key) ? u->ops->read(u, key, fp, off, buf, len) : -EINVAL;
+	if (!datafs_under_key_ok(key))
+		return -EINVAL;
+	datafs_under_enter(u, DATAFS_UNDER_M_GET, 0, len);
+	return datafs_under_leave(u, DATAFS_UNDER_M_GET,
+				  u->ops->read(u, key, fp, off, buf, len), 0);
 }
 
 ssize_t datafs_under_readlink(struct datafs_under *u, const char *key, char *buf, size_t len)
 {
 	if (!u->ops->readlink)
 		return -EOPNOTSUPP;
-	return datafs_under_key_ok(key) ? u->ops->readlink(u, key, buf, len) : -EINVAL;
+	if (!datafs_under_key_ok(key))
+		return -EINVAL;
+	datafs_under_enter(u, DATAFS_UNDER_M_OTHER, 0, 0);
+	return datafs_under_leave(u, DATAFS_UNDER_M_OTHER, u->ops->readlink(u, key, buf, len), 0);
 }
 
 ssize_t datafs_under_getxattr(struct datafs_under *u, const char *key, const char *name,
@@ -183,20 +213,30 @@ ssize_t datafs_under_getxattr(struct datafs_under *u, const char *key, const cha
 {
 	if (!u->ops->getxattr)
 		return -EOPNOTSUPP;
-	return datafs_under_key_ok(key) ? u->ops->getxattr(u, key, name, buf, len) : -EINVAL;
+	if (!datafs_under_key_ok(key))
+		return -EINVAL;
+	datafs_under_enter(u, DATAFS_UNDER_M_OTHER, 0, 0);
+	return datafs_under_leave(u, DATAFS_UNDER_M_OTHER,
+				  u->ops->getxattr(u, key, name, buf, len), 0);
 }
 
 ssize_t datafs_under_listxattr(struct datafs_under *u, const char *key, char *buf, size_t len)
 {
 	if (!datafs_under_key_ok(key))
 		return -EINVAL;
-	return u->ops->listxattr ? u->ops->listxattr(u, key, buf, len) : 0;
+	if (!u->ops->listxattr)
+		return 0;
+	datafs_under_enter(u, DATAFS_UNDER_M_OTHER, 0, 0);
+	return datafs_under_leave(u, DATAFS_UNDER_M_OTHER,
+				  u->ops->listxattr(u, key, buf, len), 0);
 }
 
 int datafs_under_statfs(struct datafs_under *u, struct statfs *st)
 {
-	if (u->ops->statfs)
-		return u->ops->statfs(u, st);
+	if (u->ops->statfs) {
+		datafs_under_enter(u, DATAFS_UNDER_M_OTHER, 0, 0);
+		return datafs_under_leave(u, DATAFS_UNDER_M_OTHER, u->ops->statfs(u, st), 0);
+	}
 	memset(st, 0, sizeof(*st));
 	st->f_bsize = st->f_frsize = 4096;
 	st->f_namelen = DATAFS_NAME_MAX;

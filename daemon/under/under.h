@@ -182,7 +182,7 @@ struct datafs_under_part {
  * An upload in parts of opts->part_size, the last one shorter. Nothing is seen at @key
  * until it is complete. Parts come in any order, from several threads, and again if one
  * has failed; each fills in the tag of its @part, whose other fields the caller has set.
- * complete() is told all of them, in order. It ends the upload, as abort() does, unless it
+ * complete() is told all of them, at least one, in order. It ends the upload, as abort() does, unless it
  * fails; abort() of one that has ended is 0. -ENOENT elsewhere: there is none such.
  */
 int datafs_under_begin(struct datafs_under *u, const char *key,
@@ -203,7 +203,7 @@ int datafs_under_mkdir(struct datafs_under *u, const char *key,
 		       const struct datafs_under_attr *attr);
 /* -ENOTEMPTY. */
 int datafs_under_rmdir(struct datafs_under *u, const char *key);
-/* What is no directory; @cond is ANY or MATCH. */
+/* What is no directory; @cond is ANY or MATCH. If nothing is there: 0 or -ENOENT. */
 int datafs_under_remove(struct datafs_under *u, const char *key,
 			const struct datafs_under_cond *cond);
 /*

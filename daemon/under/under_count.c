@@ -75,6 +75,23 @@ void datafs_under_answered(struct datafs_under *u, enum datafs_under_method m, i
 	add(&u->count[m].down, down);
 }
 
+void datafs_under_enter(struct datafs_under *u, enum datafs_under_method m, uint64_t up,
+			uint64_t down)
+{
+	if (u->ops->one_request)
+		datafs_under_ask(u, m, up, down);
+}
+
+ssize_t datafs_under_leave(struct datafs_under *u, enum datafs_under_method m, ssize_t ret,
+			   uint64_t up)
+{
+	uint64_t down = m == DATAFS_UNDER_M_GET && ret > 0 ? ret : 0;
+
+	if (u->ops->one_request)
+		datafs_under_answered(u, m, ret < 0 ? ret : 0, ret < 0 ? 0 : up, down);
+	return ret;
+}
+
 static uint64_t get(const atomic_ullong *from)
 {
 	return atomic_load_explicit(from, memory_order_relaxed);

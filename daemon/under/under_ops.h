@@ -16,6 +16,7 @@
 struct datafs_under_ops {
 	size_t size;		/* of the store's own struct, which begins with its struct datafs_under */
 	uint32_t options;	/* DATAFS_UNDER_FOR_*: those of its kind beside FOR_ALL */
+	bool one_request;	/* each call is one, which is asked for and counted for it */
 	/*
 	 * @u is zeroed, but for ops and opts; sets caps. One that fails has cleaned up, and
 	 * has logged which source, what was wrong, and what to do.
@@ -90,6 +91,13 @@ void datafs_under_answered(struct datafs_under *u, enum datafs_under_method m, i
 			   uint64_t up, uint64_t down);
 /* Before datafs_under_ask() of a request that is sent again. */
 void datafs_under_again(struct datafs_under *u, enum datafs_under_method m);
+
+/* The same around a call, for a store whose calls are one_request. */
+void datafs_under_enter(struct datafs_under *u, enum datafs_under_method m, uint64_t up,
+			uint64_t down);
+/* @ret: an error, or of a GET the bytes; @up: bytes that were moved if it is none. */
+ssize_t datafs_under_leave(struct datafs_under *u, enum datafs_under_method m, ssize_t ret,
+			   uint64_t up);
 
 /* The table's stores. */
 extern const struct datafs_under_ops datafs_under_posix;

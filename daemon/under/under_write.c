@@ -43,8 +43,10 @@ int datafs_under_put(struct datafs_under *u, const char *key, const void *buf, s
 
 	if (err)
 		return err;
-	return u->ops->put(u, key, buf, len, attr_of(u, attr, false, &room),
-			   cond ? cond : &any, fp ? fp : &unwanted);
+	datafs_under_enter(u, DATAFS_UNDER_M_PUT, len, 0);
+	err = u->ops->put(u, key, buf, len, attr_of(u, attr, false, &room),
+			  cond ? cond : &any, fp ? fp : &unwanted);
+	return datafs_under_leave(u, DATAFS_UNDER_M_PUT, err, len);
 }
 
 int datafs_under_begin(struct datafs_under *u, const char *key,
@@ -54,7 +56,11 @@ int datafs_under_begin(struct datafs_under *u, const char *key,
 	struct datafs_under_attr room;
 
 	memset(up, 0, sizeof(*up));
-	return err ? err : u->ops->begin(u, key, attr_of(u, attr, false, &room), up);
+	if (err)
+		return err;
+	datafs_under_enter(u, DATAFS_UNDER_M_PUT, 0, 0);
+	err = u->ops->begin(u, key, attr_of(u, attr, false, &room), up);
+	return datafs_under_leave(u, DATAFS_UNDER_M_PUT, err, 0);
 }
 
 int datafs_under_part(struct datafs_under *u, const char *key,
@@ -65,8 +71,12 @@ int datafs_under_part(struct datafs_under *u, const char *key,
 
 	if (!err && (!part->number || part->off + part->len < part->off))
 		err = -EINVAL;
+	if (err)
+		return err;
 	memset(part->tag, 0, sizeof(part->tag));
-	return err ? err : u->ops->part(u, key, up, part, buf);
+	datafs_under_enter(u, DATAFS_UNDER_M_PUT, part->len, 0);
+	err = u->ops->part(u, key, up, part, buf);
+	return datafs_under_leave(u, DATAFS_UNDER_M_PUT, err, part->len);
 }
 
 static bool parts_ok(const struct datafs_under_part *parts, size_t n)
@@ -79,7 +89,7 @@ static bool parts_ok(const struct datafs_under_part *parts, size_t n)
 			return false;
 		off += parts[i].len;
 	}
-	return true;
+	return n > 0;
 }
 
 int datafs_under_complete(struct datafs_under *u, const char *key,
@@ -96,8 +106,10 @@ int datafs_under_complete(struct datafs_under *u, const char *key,
 		err = -EINVAL;
 	if (err)
 		return err;
-	return u->ops->complete(u, key, up, parts, n, attr_of(u, attr, false, &room),
-				cond ? cond : &any, fp ? fp : &unwanted);
+	datafs_under_enter(u, DATAFS_UNDER_M_PUT, 0, 0);
+	err = u->ops->complete(u, key, up, parts, n, attr_of(u, attr, false, &room),
+			       cond ? cond : &any, fp ? fp : &unwanted);
+	return datafs_under_leave(u, DATAFS_UNDER_M_PUT, err, 0);
 }
 
 int datafs_under_abort(struct datafs_under *u, const char *key,
@@ -105,7 +117,10 @@ int datafs_under_abort(struct datafs_under *u, const char *key,
 {
 	int err = may_write(u, key, u->ops->abort);
 
-	return err ? err : u->ops->abort(u, key, up);
+	if (err)
+		return err;
+	datafs_under_enter(u, DATAFS_UNDER_M_DELETE, 0, 0);
+	return datafs_under_leave(u, DATAFS_UNDER_M_DELETE, u->ops->abort(u, key, up), 0);
 }
 
 int datafs_under_mkdir(struct datafs_under *u, const char *key,
@@ -114,14 +129,20 @@ int datafs_under_mkdir(struct datafs_under *u, const char *key,
 	int err = may_write(u, key, u->ops->mkdir);
 	struct datafs_under_attr room;
 
-	return err ? err : u->ops->mkdir(u, key, attr_of(u, attr, true, &room));
+	if (err)
+		return err;
+	datafs_under_enter(u, DATAFS_UNDER_M_PUT, 0, 0);
+	return datafs_under_leave(u, DATAFS_UNDER_M_PUT, u->ops->mkdir(u, key, attr_of(u, attr, true, &room)), 0);
 }
 
 int datafs_under_rmdir(struct datafs_under *u, const char *key)
 {
 	int err = may_write(u, key, u->ops->rmdir);
 
-	return err ? err : u->ops->rmdir(u, key);
+	if (err)
+		return err;
+	datafs_under_enter(u, DATAFS_UNDER_M_DELETE, 0, 0);
+	return datafs_under_leave(u, DATAFS_UNDER_M_DELETE, u->ops->rmdir(u, key), 0);
 }
 
 int datafs_under_remove(struct datafs_under *u, const char *key,
@@ -131,7 +152,10 @@ int datafs_under_remove(struct datafs_under *u, const char *key,
 
 	if (!err && cond && cond->is == DATAFS_UNDER_ABSENT)
 		err = -EINVAL;
-	return err ? err : u->ops->remove(u, key, cond ? cond : &any);
+	if (err)
+		return err;
+	datafs_under_enter(u, DATAFS_UNDER_M_DELETE, 0, 0);
+	return datafs_under_leave(u, DATAFS_UNDER_M_DELETE, u->ops->remove(u, key, cond ? cond : &any), 0);
 }
 
 int datafs_under_rename(struct datafs_under *u, const char *from, const char *to)
@@ -140,7 +164,10 @@ int datafs_under_rename(struct datafs_under *u, const char *from, const char *to
 
 	if (!err)
 		err = may_write(u, to, true);
-	return err ? err : u->ops->rename(u, from, to);
+	if (err)
+		return err;
+	datafs_under_enter(u, DATAFS_UNDER_M_PUT, 0, 0);
+	return datafs_under_leave(u, DATAFS_UNDER_M_PUT, u->ops->rename(u, from, to), 0);
 }
 
 int datafs_under_copy(struct datafs_under *u, const char *from,
@@ -156,6 +183,8 @@ int datafs_under_copy(struct datafs_under *u, const char *from,
 		err = may_write(u, from, true);
 	if (err)
 		return err;
-	return u->ops->copy(u, from, from_fp, to, attr_of(u, attr, false, &room),
-			    cond ? cond : &any, fp ? fp : &unwanted);
+	datafs_under_enter(u, DATAFS_UNDER_M_COPY, 0, 0);
+	err = u->ops->copy(u, from, from_fp, to, attr_of(u, attr, false, &room),
+			   cond ? cond : &any, fp ? fp : &unwanted);
+	return datafs_under_leave(u, DATAFS_UNDER_M_COPY, err, 0);
 }

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "under_fixture.h"
 
+#include "under_conform.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -251,6 +253,53 @@ static void many_threads(void **state)
 	}
 }
 
+/* Behind the store's back; a replaced file is another one. */
+static void plant(void *arg, const char *key, const void *buf, size_t len)
+{
+	char above[512], *end = above;
+	int fd;
+
+	(void)arg;
+	snprintf(above, sizeof(above), "%s", key);
+	while ((end = strchr(end, '/'))) {
+		*end = 0;
+		assert_true(!mkdirat(dfd, above, 0755) || errno == EEXIST);
+		*end++ = '/';
+	}
+	assert_true(!unlinkat(dfd, key, 0) || errno == ENOENT);
+	fd = openat(dfd, key, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, buf, len), len);
+	close(fd);
+}
+
+static void uproot(void *arg, const char *key)
+{
+	(void)arg;
+	assert_int_equal(unlinkat(dfd, key, 0), 0);
+}
+
+static void conforms(void **state)
+{
+	struct under_conform c = { .u = u, .part = 5 << 20, .many = 300 };
+
+	(void)state;
+	assert_int_equal(under_conform(&c), 23);
+}
+
+/* One that is written by others only. */
+static void conforms_read_only(void **state)
+{
+	struct datafs_under_opts opts = datafs_under_opts_default;
+	struct under_conform c = { .many = 300, .plant = plant, .uproot = uproot };
+
+	(void)state;
+	opts.read_only = true;
+	assert_int_equal(datafs_under_open(dir, &opts, &c.u), 0);
+	assert_int_equal(under_conform(&c), 10);
+	datafs_under_close(c.u);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, under_setup, teardown)
@@ -262,6 +311,8 @@ int main(void)
 		T(remembered),
 		T(many_open),
 		T(many_threads),
+		T(conforms),
+		T(conforms_read_only),
 	};
 
 	return cmocka_run_group_tests_name("under_posix", tests, NULL, NULL);
