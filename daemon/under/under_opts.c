@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,7 +187,7 @@ void datafs_under_opts_free(struct datafs_under_opts *o)
 }
 
 int datafs_under_opts_set(struct datafs_under_opts *o, const char *name, const char *value,
-			  char *err, size_t errlen)
+			  const char **want)
 {
 	const struct datafs_under_opt *t;
 	int ret;
@@ -199,7 +198,7 @@ int datafs_under_opts_set(struct datafs_under_opts *o, const char *name, const c
 		return -ENOENT;
 	ret = t->want && !value ? -EINVAL : t->parse(t, value, (char *)o + t->offset);
 	if (ret == -EINVAL)
-		snprintf(err, errlen, "wanted %s", t->want ? t->want : "no value");
+		*want = t->want ? t->want : "no value";
 	if (!ret)
 		o->set |= 1ull << (t - datafs_under_opt_table);
 	return ret;

@@ -52,11 +52,11 @@ extern const struct datafs_under_opt datafs_under_opt_table[];
 extern const struct datafs_under_opts datafs_under_opts_default;	/* to begin with */
 void datafs_under_opts_free(struct datafs_under_opts *o);	/* leaves the defaults */
 /*
- * @value NULL: there was none. -ENOENT: no such option; -EINVAL, and in @err, in one line,
- * what was wanted; -ENOMEM.
+ * @value NULL: there was none. -ENOENT: no such option; -EINVAL, and *@want is what is
+ * wanted, as in "a price of 1000"; -ENOMEM.
  */
 int datafs_under_opts_set(struct datafs_under_opts *o, const char *name, const char *value,
-			  char *err, size_t errlen);
+			  const char **want);
 /* An option that was set and is for none of @stores, or NULL. */
 const char *datafs_under_opts_alien(const struct datafs_under_opts *o, uint32_t stores);
 

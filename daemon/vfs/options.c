@@ -57,6 +57,30 @@ static const struct {
 
 #define NTABLE (sizeof(table) / sizeof(table[0]))
 
+static int refuse(const char *source, const char *name, const char *value, const char *want)
+{
+	datafs_log(LOG_ERR, "mount of %s refused: %s%s%s: wanted %s", source, name,
+		   value ? "=" : "", value ? value : "", want);
+	return -EINVAL;
+}
+
+/* One of the under-store's. */
+static int parse_under(const char *source, const char *name, const char *value,
+		       struct datafs_options *opt)
+{
+	const char *want;
+	int ret = datafs_under_opts_set(&opt->under, name, value, &want);
+
+	if (ret == -EINVAL)
+		return refuse(source, name, value, want);
+	if (ret == -ENOENT) {
+		datafs_log(LOG_ERR, "mount of %s refused: unknown option \"%s\"",
+			   source, name);
+		return -EINVAL;
+	}
+	return ret;
+}
+
 static int parse_one(const char *source, char *word, struct datafs_options *opt)
 {
 	char *value = strchr(word, '=');
@@ -67,17 +91,11 @@ static int parse_one(const char *source, char *word, struct datafs_options *opt)
 	for (i = 0; i < NTABLE; i++)
 		if (!strcmp(word, table[i].name))
 			break;
-	if (i == NTABLE) {
-		datafs_log(LOG_ERR, "mount of %s refused: unknown option \"%s\"",
-			   source, word);
-		return -EINVAL;
-	}
-	if (!value || table[i].parse(opt, value)) {
-		datafs_log(LOG_ERR, "mount of %s refused: %s=%s: wanted %s",
-			   source, word, value ? value : "", table[i].want);
-		return -EINVAL;
-	}
-	return 0;
+	if (i == NTABLE)
+		return parse_under(source, word, value, opt);
+	if (value && !table[i].parse(opt, value))
+		return 0;
+	return refuse(source, word, value ? value : "", table[i].want);
 }
 
 int datafs_options_parse(const char *source, const char *text,
@@ -86,13 +104,20 @@ int datafs_options_parse(const char *source, const char *text,
 	char *copy = strdup(text), *save = NULL, *word;
 	int ret = 0;
 
+	*opt = (struct datafs_options) {
+		.sync = DATAFS_SEC, .page_size = 64 << 10,
+		.under = datafs_under_opts_default,
+	};
 	if (!copy)
 		return -ENOMEM;
-	opt->sync = DATAFS_SEC;
-	opt->page_size = 64 << 10;
 	for (word = strtok_r(copy, ",", &save); word && !ret;
 	     word = strtok_r(NULL, ",", &save))
 		ret = parse_one(source, word, opt);
 	free(copy);
 	return ret;
+}
+
+void datafs_options_free(struct datafs_options *opt)
+{
+	datafs_under_opts_free(&opt->under);
 }

@@ -5,19 +5,23 @@
 
 #include <stdint.h>
 
+#include "under/under_opts.h"
+
 #define DATAFS_SYNC_ALWAYS	0
 #define DATAFS_SYNC_NEVER	(-1)
 
 struct datafs_options {
 	int64_t sync;		/* nanoseconds, or DATAFS_SYNC_* */
 	uint32_t page_size;
+	struct datafs_under_opts under;
 };
 
 /*
  * Comma-separated options, "" for the defaults. 0, or -EINVAL and a line in the
- * log that names @source and the option.
+ * log that names @source and the option. Whatever it returns, it is freed.
  */
 int datafs_options_parse(const char *source, const char *text,
 			 struct datafs_options *opt);
+void datafs_options_free(struct datafs_options *opt);
 
 #endif

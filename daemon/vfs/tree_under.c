@@ -25,7 +25,7 @@ static int reopen(struct vfs_mount *mnt, struct datafs_under **res)
 
 	ret = datafs_meta_peek(mnt->v->meta, mnt->root, &root);
 	if (!ret)
-		ret = datafs_under_open(mnt->source, NULL, &u);
+		ret = datafs_under_open(mnt->source, &mnt->options.under, &u);
 	if (ret)
 		return ret;
 	vfs_count_under(mnt->v, UNDER_STAT);
@@ -89,7 +89,7 @@ static int under_open(struct vfs_mount *mnt, struct datafs_attr *attr)
 	int64_t looked;
 	int ret;
 
-	ret = datafs_under_open(mnt->source, NULL, &u);
+	ret = datafs_under_open(mnt->source, &mnt->options.under, &u);
 	if (ret)
 		return ret;
 	atomic_store(&mnt->under, u);

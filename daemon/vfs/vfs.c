@@ -31,6 +31,7 @@ static void mount_free(struct vfs_mount *mnt)
 	free(mnt->members);
 	free(mnt->source);
 	free(mnt->options_text);
+	datafs_options_free(&mnt->options);
 	free(mnt);
 }
 
@@ -118,8 +119,17 @@ static void mount_add(struct vfs_mount *mnt)
 static int parse(struct vfs_mount *mnt)
 {
 	int ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
+	const char *alien;
 
-	return !ret && mnt->tree == &vfs_tree_quorum ? vfs_quorum_parse(mnt) : ret;
+	if (ret || mnt->tree != &vfs_tree_quorum)
+		return ret;
+	alien = datafs_under_opts_alien(&mnt->options.under, 0);
+	if (alien) {
+		datafs_log(LOG_ERR, "mount of %s refused: option %s is for mounts of under-stores",
+			   mnt->source, alien);
+		return -EINVAL;
+	}
+	return vfs_quorum_parse(mnt);
 }
 
 int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,

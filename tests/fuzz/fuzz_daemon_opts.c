@@ -23,7 +23,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(__builtin_popcount(opt.page_size) == 1);
 		MUST(opt.sync == DATAFS_SYNC_NEVER || opt.sync >= 0);
 		MUST(opt.sync <= 366ll * 86400 * 1000000000);
+		MUST(opt.under.part_size >= 5 << 20 && opt.under.part_size <= 5ll << 30);
+		MUST(opt.under.concurrency && opt.under.concurrency <= 1024);
+		MUST(opt.under.file_mode <= 0777 && opt.under.dir_mode <= 0777);
+		MUST(opt.under.uid != UINT32_MAX && opt.under.gid != UINT32_MAX);
+		MUST(opt.under.price_put >= 0 && opt.under.price_put <= 1000000);
+		MUST(!opt.under.ca_file || *opt.under.ca_file == '/');
 	}
+	datafs_options_free(&opt);
 	free(text);
 	return 0;
 }

@@ -341,6 +341,9 @@ static const char *const daemon_opts[] = {
 	"sync_interval=never,page_size=4M", "sync_interval=0.25", "page_size=65536",
 	"sync_interval=1e3", "sync_interval=31536001", "page_size=3", "x=1",
 	"sync_interval=0x1p3", "page_size=", "page_size", "sync_interval=nan",
+	"read_only,part_size=5m,limit_down=10m,requests_up=100", "price_put=0.005,price_down=0.09",
+	"uid=1000,gid=4294967295,file_mode=0640,dir_mode=888", "region=a,region=b,ca_file=/x",
+	"anonymous,path_style=0,endpoint=https://h:1", "concurrency=0", "ca_file=x", "price_get=1.2.3",
 };
 
 static const char *const sources[] = {
