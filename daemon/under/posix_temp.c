@@ -109,7 +109,7 @@ static int identify(int fd, const char *name, char *token)
 {
 	struct statx x;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_TYPE | STATX_BTIME, &x))
+	if (statx(fd, "", DATAFS_POSIX_LOOK, STATX_INO | STATX_TYPE | STATX_BTIME, &x))
 		return -errno;
 	if (!S_ISREG(x.stx_mode))
 		return -ENOENT;
@@ -139,19 +139,22 @@ int datafs_posix_temp_open(const struct posix_dir *d, const struct datafs_under_
 			   struct posix_temp *t)
 {
 	char token[TOKEN_MAX];
-	int err = datafs_posix_temp_name(up, t->name);
+	int err = datafs_posix_temp_name(up, t->name), fd;
 
 	if (err)
 		return err;
-	/* Not blocking: it may be anything. */
-	t->fd = openat(d->fd, t->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (t->fd < 0)
-		return errno == ELOOP || errno == EISDIR ? -ENOENT : -errno;
-	err = identify(t->fd, t->name, token);
+	/* It may be anything: what is not ours is not opened. */
+	fd = openat(d->fd, t->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = identify(fd, t->name, token);
 	if (!err && strcmp(token, up->token))
 		err = -ENOENT;
-	if (err)
-		close(t->fd);
+	if (!err) {
+		t->fd = open(proc_path(fd).s, O_RDWR | O_CLOEXEC);
+		err = t->fd < 0 ? -errno : 0;
+	}
+	close(fd);
 	return err;
 }
 

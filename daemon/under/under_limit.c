@@ -69,9 +69,7 @@ static void pay(struct datafs_limit *l, int64_t cost)
 /* When there is enough for @cost. */
 static int64_t ready_at(const struct datafs_limit *l, int64_t cost)
 {
-	int64_t burst = DATAFS_MAX(BURST, cost_of(l, 1));
-
-	return l->full_at - (burst - DATAFS_MIN(burst, cost));
+	return l->full_at - (BURST - DATAFS_MIN(BURST, cost));
 }
 
 void datafs_limit_take(struct datafs_limit *l, uint64_t n)

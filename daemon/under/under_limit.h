@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A limit on requests or bytes in a second: a token bucket, whose waiters are served in
- * the order in which they came. Its burst is a tenth of a second's worth, at least one.
- * More than the burst may be taken at once, when the bucket is full; who comes later pays
- * for it by waiting. Who waits sleeps until it is his turn.
+ * the order in which they came. It holds a tenth of a second's worth; more than that may be
+ * taken at once, when it is full, and who comes later pays for it by waiting. Who waits
+ * sleeps until it is his turn.
  */
 #ifndef DATAFS_UNDER_LIMIT_H
 #define DATAFS_UNDER_LIMIT_H

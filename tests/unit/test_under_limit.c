@@ -22,6 +22,13 @@ static atomic_llong now_is;
 static atomic_int waits;	/* how often somebody slept */
 static atomic_bool held;	/* time stands still */
 
+#define WAITERS	8
+
+/* Whose waits have ended, in this order. */
+static __thread int me;
+static int order[WAITERS];
+static unsigned int nth;
+
 static int64_t fake_now(void)
 {
 	return now_is;
@@ -34,6 +41,7 @@ static void fake_wait(pthread_cond_t *c, pthread_mutex_t *lock, int64_t until)
 
 	waits++;
 	if (!held) {
+		order[nth++ % WAITERS] = me;
 		now_is = until;
 		return;
 	}
@@ -142,22 +150,18 @@ static void huge(void **state)
 	datafs_limit_destroy(&l);
 }
 
-#define WAITERS	8
-
 struct waiter {
 	struct datafs_limit *l;
 	uint64_t n;
-	int turn;
+	int number;
 };
-
-static atomic_int turns;
 
 static void *wait_one(void *arg)
 {
 	struct waiter *w = arg;
 
+	me = w->number;
 	datafs_limit_take(w->l, w->n);
-	w->turn = turns++;
 	return NULL;
 }
 
@@ -170,13 +174,13 @@ static void fair(void **state)
 
 	(void)state;
 	begin(&l, 1000);
-	turns = 0;
+	nth = 0;
 	held = true;
 	datafs_limit_owe(&l, 1000);
 	for (int i = 0; i < WAITERS; i++) {
 		struct datafs_limit_waiter **last = l.last;
 
-		w[i] = (struct waiter){ .l = &l, .n = i % 2 ? 1 : 5000 };
+		w[i] = (struct waiter){ .l = &l, .n = i % 2 ? 1 : 5000, .number = i };
 		assert_int_equal(pthread_create(&t[i], NULL, wait_one, &w[i]), 0);
 		/* until it is in the queue */
 		for (;;) {
@@ -190,12 +194,13 @@ static void fair(void **state)
 			nanosleep(&(struct timespec){ 0, 100000 }, NULL);
 		}
 	}
-	assert_int_equal(turns, 0);
+	assert_int_equal(nth, 0);
 	held = false;
 	for (int i = 0; i < WAITERS; i++)
 		pthread_join(t[i], NULL);
+	assert_int_equal(nth, WAITERS);
 	for (int i = 0; i < WAITERS; i++)
-		assert_int_equal(w[i].turn, i);
+		assert_int_equal(order[i], i);
 	datafs_limit_destroy(&l);
 }
 

@@ -352,6 +352,27 @@ static void failing(void **state)
 	}
 }
 
+/* A directory that was not made as it was asked for is not made. */
+static void failing_mkdir(void **state)
+{
+	int err = -1;
+
+	(void)state;
+	for (int n = 1; err; n++) {
+		fail_at = n;
+		calls = 0;
+		err = datafs_under_mkdir(u, "d", &attr);
+		fail_at = 0;
+		/* All was done but for the last one, which makes it durable. */
+		assert_int_equal(count(dir), !err || (n == 5 && calls == n));
+		assert_true(n <= 6);
+		if (err && count(dir))
+			assert_int_equal(unlinkat(dfd, "d", AT_REMOVEDIR), 0);
+	}
+	assert_int_equal(look("d").mode, S_IFDIR | 0640);
+	assert_int_equal(look("d").gid, 8);
+}
+
 /* ---- without a filesystem's help ---- */
 
 static void without(void **state)
@@ -546,6 +567,7 @@ static void reserved(void **state)
 	const unsigned int n = sizeof(others_) / sizeof(others_[0]);
 	struct datafs_under_upload up;
 	struct datafs_under_stat st;
+	char name[5000];
 	struct stat sb;
 
 	(void)state;
@@ -566,10 +588,14 @@ static void reserved(void **state)
 	assert_int_equal(listed(""), n + 1);
 	/* It keeps no directory from going that seems empty, and goes in no other. */
 	assert_int_equal(datafs_under_mkdir(u, "d", NULL), 0);
-	put("d/" TEMP, "x");
+	for (int i = 0; i < 16; i++) {
+		snprintf(name, sizeof(name), "d/.datafs-%032x.part", i);
+		put(name, "x");
+	}
 	put("d/f", "x");
+	snprintf(name, sizeof(name), "%s/d", dir);
 	assert_int_equal(datafs_under_rmdir(u, "d"), -ENOTEMPTY);
-	assert_int_equal(fstatat(dfd, "d/" TEMP, &sb, 0), 0);
+	assert_int_equal(count(name), 17);
 	assert_int_equal(datafs_under_remove(u, "d/f", NULL), 0);
 	assert_int_equal(listed("d"), 0);
 	assert_int_equal(datafs_under_rmdir(u, "d"), 0);
@@ -760,6 +786,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, under_setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(failing),
+		T(failing_mkdir),
 		T(without),
 		T(first),
 		T(changed),

@@ -16,6 +16,7 @@ static void test_mounts(void **state)
 		"nonsense", "sync_interval", "sync_interval=", "sync_interval=-1",
 		"sync_interval=1x", "sync_interval=nan", "page_size=3k",
 		"page_size=2k", "page_size=8m", "page_size=64k,foo=1",
+		"part_size=1", "limit_up", "read_only=2", "region=eu",
 	};
 	struct datafs_attr a, b;
 	struct answer st;
@@ -24,13 +25,15 @@ static void test_mounts(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(mount_as(2, src, bad[i], NULL), -EINVAL);
 	put_file("file", 10, 0);
+	/* What is said of under-stores says nothing of names that a quorum has. */
+	assert_int_equal(mount_as(2, ":/", "limit_up=1m", NULL), -EINVAL);
 	assert_int_equal(mount_as(2, in_src("none"), "", NULL), -ENOENT);
 	assert_int_equal(mount_as(2, in_src("file"), "", NULL), -ENOTDIR);
 	assert_int_equal(mount_as(2, "zzz://host/x", "", NULL), -EPROTONOSUPPORT);
 	assert_int_equal(datafs_vfs_mounts(v), 1);
 	/* Mounts of one source share its inodes. */
 	assert_int_equal(mount_as(2, src, "sync_interval=0.5,page_size=4k", &a), 0);
-	assert_int_equal(mount_as(3, src, "sync_interval=never", &b), 0);
+	assert_int_equal(mount_as(3, src, "read_only,sync_interval=never,limit_down=1g", &b), 0);
 	assert_int_equal(a.ino, root);
 	assert_int_equal(b.ino, root);
 	assert_true(a.valid_ms > 0 && a.valid_ms <= 500);
