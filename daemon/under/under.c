@@ -3,11 +3,13 @@
 #include "under.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "datafs_abi.h"
 #include "under_ops.h"
 
@@ -20,6 +22,18 @@ static const struct {
 
 #define NTABLE	(sizeof(under_table) / sizeof(under_table[0]))
 
+/* What follows the scheme may be secret, if it was meant for another program. */
+static void log_unknown(const char *source, size_t len)
+{
+	char known[128] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < NTABLE && n < sizeof(known); i++)
+		n += snprintf(known + n, sizeof(known) - n, ", %s://", under_table[i].scheme);
+	datafs_log(LOG_ERR, "source %.*s://...: no such kind of store; known are absolute paths%s",
+		   (int)DATAFS_MIN(len, 32), source, known);
+}
+
 static const struct datafs_under_ops *find(const char *source)
 {
 	const char *end = strstr(source, "://");
@@ -31,8 +45,7 @@ static const struct datafs_under_ops *find(const char *source)
 		if (strlen(under_table[i].scheme) == len &&
 		    !memcmp(under_table[i].scheme, source, len))
 			return under_table[i].ops;
-	datafs_log(LOG_ERR, "source %.*s://...: no such kind of store; an absolute path or posix:///PATH is known",
-		   (int)len, source);
+	log_unknown(source, len);
 	return NULL;
 }
 
