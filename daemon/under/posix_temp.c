@@ -58,12 +58,13 @@ int datafs_posix_dir_open(struct posix *p, const char *key, struct posix_dir *d)
 
 int datafs_posix_dir_sync(const struct posix_dir *d)
 {
-	return fsync(d->fd) ? -errno : 0;
+	/* EINVAL: this filesystem has nothing to do for it. */
+	return fsync(d->fd) && errno != EINVAL ? -errno : 0;
 }
 
 /* ------------------------------------------------------------------ files */
 
-static int new_name(struct posix_temp *t)
+int datafs_posix_temp_new_name(struct posix_temp *t)
 {
 	uint8_t random[RANDOM_BYTES];
 	char hex[2 * RANDOM_BYTES + 1];
@@ -88,7 +89,7 @@ int datafs_posix_temp_new(const struct posix_dir *d, bool named, struct posix_te
 	if (!named && errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
 		return -errno;
 	for (int i = 0; i < NAME_TRIES; i++) {
-		err = new_name(t);
+		err = datafs_posix_temp_new_name(t);
 		if (err)
 			return err;
 		t->fd = openat(d->fd, t->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -264,7 +265,7 @@ static int move(const struct posix_dir *d, struct posix_temp *t, bool if_absent)
 		err = link_as(d, t, d->name);
 		if (err != -EEXIST || if_absent)
 			return err;
-		err = new_name(t);
+		err = datafs_posix_temp_new_name(t);
 		if (!err)
 			err = link_as(d, t, t->name);
 		if (err) {

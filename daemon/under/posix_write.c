@@ -249,6 +249,37 @@ int datafs_posix_remove(struct datafs_under *u, const char *key,
 	return err;
 }
 
+static bool same_file(const struct posix_dir *a, const struct posix_dir *b)
+{
+	struct stat x, y;
+
+	return !fstatat(a->fd, a->name, &x, AT_SYMLINK_NOFOLLOW) &&
+	       !fstatat(b->fd, b->name, &y, AT_SYMLINK_NOFOLLOW) &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/*
+ * rename(2) does nothing if both are names of one file, and says nothing of it. By way of
+ * a third name the first one goes, and the second, which may be the same name to a
+ * filesystem that does not tell cases apart, stays.
+ */
+static int rename_link(const struct posix_dir *a, const struct posix_dir *b)
+{
+	struct posix_temp t;
+	int err = datafs_posix_temp_new_name(&t);
+
+	if (err)
+		return err;
+	if (renameat(a->fd, a->name, a->fd, t.name))
+		return -errno;
+	if (renameat(a->fd, t.name, b->fd, b->name)) {
+		err = -errno;
+		renameat(a->fd, t.name, a->fd, a->name);
+		return err;
+	}
+	return unlinkat(a->fd, t.name, 0) && errno != ENOENT ? -errno : 0;
+}
+
 int datafs_posix_rename(struct datafs_under *u, const char *from, const char *to)
 {
 	struct posix *p = posix_of(u);
@@ -260,7 +291,10 @@ int datafs_posix_rename(struct datafs_under *u, const char *from, const char *to
 	err = datafs_posix_dir_open(p, to, &b);
 	if (err)
 		goto out;
-	err = renameat(a.fd, a.name, b.fd, b.name) ? -errno : 0;
+	if (strcmp(from, to) && same_file(&a, &b))
+		err = rename_link(&a, &b);
+	else
+		err = renameat(a.fd, a.name, b.fd, b.name) ? -errno : 0;
 	if (!err)
 		err = datafs_posix_dir_sync(&b);
 	if (!err)

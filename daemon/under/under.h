@@ -182,8 +182,9 @@ struct datafs_under_part {
  * An upload in parts of opts->part_size, the last one shorter. Nothing is seen at @key
  * until it is complete. Parts come in any order, from several threads, and again if one
  * has failed; each fills in the tag of its @part, whose other fields the caller has set.
- * complete() is told all of them, at least one, in order. It ends the upload, as abort() does, unless it
- * fails; abort() of one that has ended is 0. -ENOENT elsewhere: there is none such.
+ * complete() is told all of them, at least one, in order. It ends the upload, as abort()
+ * does, unless it fails; abort() of one that has ended is 0. -ENOENT elsewhere: there is
+ * none such.
  */
 int datafs_under_begin(struct datafs_under *u, const char *key,
 		       const struct datafs_under_attr *attr, struct datafs_under_upload *up);
@@ -207,7 +208,8 @@ int datafs_under_rmdir(struct datafs_under *u, const char *key);
 int datafs_under_remove(struct datafs_under *u, const char *key,
 			const struct datafs_under_cond *cond);
 /*
- * As rename(2). -EOPNOTSUPP, also of one name only: it is to be copied and removed.
+ * As rename(2), but that @from is gone even if both were one file. -EOPNOTSUPP, also of
+ * one name only: it is to be copied and removed.
  */
 int datafs_under_rename(struct datafs_under *u, const char *from, const char *to);
 /* Of the bytes of @from in state @from_fp: -ESTALE. @cond is of @to. */

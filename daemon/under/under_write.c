@@ -132,7 +132,8 @@ int datafs_under_mkdir(struct datafs_under *u, const char *key,
 	if (err)
 		return err;
 	datafs_under_enter(u, DATAFS_UNDER_M_PUT, 0, 0);
-	return datafs_under_leave(u, DATAFS_UNDER_M_PUT, u->ops->mkdir(u, key, attr_of(u, attr, true, &room)), 0);
+	err = u->ops->mkdir(u, key, attr_of(u, attr, true, &room));
+	return datafs_under_leave(u, DATAFS_UNDER_M_PUT, err, 0);
 }
 
 int datafs_under_rmdir(struct datafs_under *u, const char *key)

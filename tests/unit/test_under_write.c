@@ -22,7 +22,7 @@
  * made; what @lacks has is never made; @meanwhile is called once, within a call.
  */
 enum lacking {
-	NO_TMPFILE = 1, NO_NOREPLACE = 2, NO_COPY_RANGE = 4,
+	NO_TMPFILE = 1, NO_NOREPLACE = 2, NO_COPY_RANGE = 4, NO_DIR_SYNC = 8,
 };
 
 static int fail_at, calls, lacks;
@@ -99,6 +99,10 @@ ssize_t copy_file_range(int in, loff_t *inoff, int out, loff_t *outoff, size_t l
 
 int fsync(int fd)
 {
+	struct stat st;
+
+	if (!fstat(fd, &st) && S_ISDIR(st.st_mode) && lacking(NO_DIR_SYNC, EINVAL))
+		return -1;
 	return fails(EIO) ? -1 : syscall(SYS_fsync, fd);
 }
 
@@ -378,7 +382,7 @@ static void failing_mkdir(void **state)
 static void without(void **state)
 {
 	static const int ways[] = {
-		0, NO_TMPFILE, NO_TMPFILE | NO_NOREPLACE | NO_COPY_RANGE,
+		0, NO_TMPFILE, NO_TMPFILE | NO_NOREPLACE | NO_COPY_RANGE | NO_DIR_SYNC,
 	};
 	const struct datafs_under_cond absent = { .is = DATAFS_UNDER_ABSENT };
 	struct datafs_fingerprint fp;
@@ -575,7 +579,7 @@ static void reserved(void **state)
 	assert_int_equal(listed(""), 0);
 	assert_int_equal(datafs_under_stat(u, TEMP, &st), -ENOENT);
 	memset(&st, 0, sizeof(st));
-	assert_int_equal(rd(TEMP, &st, 0, (char[8]){ 0 }, 8), -ESTALE);
+	assert_int_equal(rd(TEMP, &st, 0, name, 8), -ESTALE);
 	assert_int_equal(puts_all(TEMP, 'a'), -EINVAL);
 	assert_int_equal(datafs_under_begin(u, TEMP, NULL, &up), -EINVAL);
 	assert_int_equal(datafs_under_mkdir(u, TEMP, NULL), -EINVAL);
@@ -659,6 +663,9 @@ static void poke(const char *key, const struct datafs_under_upload *up, int want
 /* What somebody has put where an upload was is neither written to nor published. */
 static void usurped(void **state)
 {
+	static const char *const no_token[] = {
+		"", "secret", "../secret", "/etc/passwd", TEMP "/x 1 2", "x" TEMP " 1 2.3", NULL,
+	};
 	struct datafs_under_upload up, bad;
 	struct datafs_under_stat st;
 	char name[64], longer[400];
@@ -689,9 +696,8 @@ static void usurped(void **state)
 	/* What is no token is not made a path of. */
 	memset(longer, 'x', sizeof(longer));
 	longer[sizeof(longer) - 1] = 0;
-	for (const char *const *t = (const char *const[]){ "", "secret", "../secret", "/etc/passwd",
-			TEMP "/x 1 2", longer, "x" TEMP " 1 2.3", NULL }; *t; t++) {
-		snprintf(bad.token, sizeof(bad.token), "%s", *t);
+	for (size_t i = 0; i < sizeof(no_token) / sizeof(no_token[0]); i++) {
+		snprintf(bad.token, sizeof(bad.token), "%s", no_token[i] ? no_token[i] : longer);
 		poke("d/f", &bad, -EINVAL);
 		assert_int_equal(datafs_under_abort(u, "d/f", &bad), -EINVAL);
 	}
@@ -731,6 +737,33 @@ static void links(void **state)
 	assert_true(S_ISLNK(look("l").mode));
 	st = look("l");
 	assert_int_equal(datafs_under_copy(u, "l", &st.fp, "x", NULL, NULL, NULL), -ESTALE);
+}
+
+/* Of two names of one file, which rename(2) leaves as they are, the first one goes. */
+static void renamed_links(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdirat(dfd, "d", 0755), 0);
+	assert_int_equal(puts_all("f", 'a'), 0);
+	assert_int_equal(linkat(dfd, "f", dfd, "d/g", 0), 0);
+	assert_int_equal(linkat(dfd, "f", dfd, "h", 0), 0);
+	assert_int_equal(datafs_under_rename(u, "f", "d/g"), 0);
+	assert_int_equal(letter("f"), '-');
+	assert_int_equal(letter("d/g"), 'a');
+	assert_int_equal(look("d/g").nlink, 2);
+	assert_int_equal(datafs_under_rename(u, "h", "h"), 0);
+	assert_int_equal(letter("h"), 'a');
+	for (int n = 0; n <= 4; n++) {
+		fail_at = n;
+		calls = 0;
+		assert_int_equal(datafs_under_rename(u, "h", "d/g"), n ? -EIO : 0);
+		assert_true(calls >= n);
+		fail_at = 0;
+		assert_int_equal(letter("d/g"), 'a');
+		if (letter("h") == '-')
+			assert_int_equal(linkat(dfd, "d/g", dfd, "h", 0), 0);
+		assert_int_equal(count(dir), 2);
+	}
 }
 
 /* ---- a filesystem that is full, another one, one that is not written ---- */
@@ -795,6 +828,7 @@ int main(void)
 		T(handed_over),
 		T(usurped),
 		T(links),
+		T(renamed_links),
 		T(full),
 	};
 

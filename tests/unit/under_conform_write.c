@@ -398,7 +398,7 @@ static void copies(const struct under_conform *c)
 
 struct reader {
 	struct datafs_under *u;
-	const char *key;
+	char key[64];
 	atomic_bool *stop;
 	uint64_t bad, good;
 };
@@ -444,7 +444,8 @@ static void no_blend(const struct under_conform *c)
 
 	assert_int_equal(put("f", BLEND_LEN, 0, NULL, NULL), 0);
 	for (int i = 0; i < BLEND_READERS; i++) {
-		r[i] = (struct reader){ .u = c->u, .key = at("f"), .stop = &stop };
+		r[i] = (struct reader){ .u = c->u, .stop = &stop };
+		snprintf(r[i].key, sizeof(r[i].key), "%s", at("f"));
 		assert_int_equal(pthread_create(&t[i], NULL, read_whole, &r[i]), 0);
 	}
 	for (uint32_t i = 1; i <= BLEND_ROUNDS; i++)
