@@ -216,12 +216,14 @@ int datafs_posix_check_cond(struct posix *p, const char *key,
 
 int datafs_posix_set_attr(int fd, const struct datafs_under_attr *attr)
 {
+	const uint32_t as_it_comes = UINT32_MAX;	/* to fchown(2), too */
 	struct stat st;
 
 	if (fstat(fd, &st))
 		return -errno;
 	/* Filesystems without owners refuse even what is so already. */
-	if ((st.st_uid != attr->uid || st.st_gid != attr->gid) &&
+	if (((attr->uid != as_it_comes && attr->uid != st.st_uid) ||
+	     (attr->gid != as_it_comes && attr->gid != st.st_gid)) &&
 	    fchown(fd, attr->uid, attr->gid))
 		return -errno;
 	/* After the owner, whose change takes set-id bits away. */

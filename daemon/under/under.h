@@ -154,13 +154,14 @@ struct datafs_under_cond {
 
 /* For stores with ATTRS; the others leave it out. */
 struct datafs_under_attr {
-	uint32_t mode, uid, gid;	/* the 12 bits of a mode */
+	uint32_t mode;		/* its 12 bits */
+	uint32_t uid, gid;	/* UINT32_MAX: as it comes */
 	struct timespec mtime;
 };
 
 /*
- * In the calls below a @cond that is NULL is ANY, an @attr that is NULL are the mount's
- * owner and mode, and now; @fp (or NULL) becomes the fingerprint of what was written, in
+ * In the calls below a @cond that is NULL is ANY; an @attr that is NULL is the mount's mode,
+ * the owner as it comes, and now; @fp (or NULL) becomes the fingerprint of what was written, in
  * which the next look finds the object, unless somebody else has changed it since.
  */
 int datafs_under_put(struct datafs_under *u, const char *key, const void *buf, size_t len,

@@ -18,7 +18,7 @@ static int may_write(const struct datafs_under *u, const char *key, bool can)
 	return *key && datafs_under_key_ok(key) ? 0 : -EINVAL;
 }
 
-/* @attr, or in @room what the mount says of files or directories, and now. */
+/* @attr, or in @room the mount's mode of files or directories, and now. */
 static const struct datafs_under_attr *attr_of(const struct datafs_under *u,
 					       const struct datafs_under_attr *attr, bool dir,
 					       struct datafs_under_attr *room)
@@ -27,7 +27,7 @@ static const struct datafs_under_attr *attr_of(const struct datafs_under *u,
 		return attr;
 	*room = (struct datafs_under_attr){
 		.mode = dir ? u->opts->dir_mode : u->opts->file_mode,
-		.uid = u->opts->uid, .gid = u->opts->gid,
+		.uid = UINT32_MAX, .gid = UINT32_MAX,
 	};
 	clock_gettime(CLOCK_REALTIME, &room->mtime);
 	return room;

@@ -225,7 +225,8 @@ static int puts_all(const char *key, char c)
 
 /* ---- each call fails ---- */
 
-static const struct datafs_under_attr attr = { .mode = 0640, .uid = 7, .gid = 8 };
+/* Of somebody else, if we may. */
+static struct datafs_under_attr attr = { .mode = 0640, .uid = 7, .gid = 8 };
 
 static int do_put(char c, enum lacking l)
 {
@@ -350,7 +351,7 @@ static void failing(void **state)
 					 (ways[w].moves && is == new));
 		}
 		assert_int_equal(look("f").mode, S_IFREG | 0640);
-		assert_int_equal(look("f").uid, 7);
+		assert_int_equal(look("f").uid, attr.uid);
 		reopen();
 		assert_int_equal(count("/proc/self/fd"), files);
 	}
@@ -359,6 +360,8 @@ static void failing(void **state)
 /* A directory that was not made as it was asked for is not made. */
 static void failing_mkdir(void **state)
 {
+	/* open, chown if it takes one, chmod, fsync, and the directory's */
+	const int last = geteuid() ? 4 : 5;
 	int err = -1;
 
 	(void)state;
@@ -368,13 +371,13 @@ static void failing_mkdir(void **state)
 		err = datafs_under_mkdir(u, "d", &attr);
 		fail_at = 0;
 		/* All was done but for the last one, which makes it durable. */
-		assert_int_equal(count(dir), !err || (n == 5 && calls == n));
-		assert_true(n <= 6);
+		assert_int_equal(count(dir), !err || n == last);
+		assert_true(n <= last + 1);
 		if (err && count(dir))
 			assert_int_equal(unlinkat(dfd, "d", AT_REMOVEDIR), 0);
 	}
 	assert_int_equal(look("d").mode, S_IFDIR | 0640);
-	assert_int_equal(look("d").gid, 8);
+	assert_int_equal(look("d").gid, attr.gid);
 }
 
 /* ---- without a filesystem's help ---- */
@@ -816,6 +819,10 @@ static void full(void **state)
 
 int main(void)
 {
+	if (geteuid()) {
+		attr.uid = geteuid();
+		attr.gid = getegid();
+	}
 #define T(f) cmocka_unit_test_setup_teardown(f, under_setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(failing),
