@@ -64,7 +64,7 @@ int datafs_posix_dir_sync(const struct posix_dir *d)
 
 /* ------------------------------------------------------------------ files */
 
-int datafs_posix_temp_new_name(struct posix_temp *t)
+int datafs_posix_temp_new_name(char name[DATAFS_POSIX_TEMP_LEN + 1])
 {
 	uint8_t random[RANDOM_BYTES];
 	char hex[2 * RANDOM_BYTES + 1];
@@ -73,7 +73,7 @@ int datafs_posix_temp_new_name(struct posix_temp *t)
 	if (err)
 		return err;
 	datafs_hex(random, sizeof(random), hex);
-	snprintf(t->name, sizeof(t->name), PREFIX "%s" SUFFIX, hex);
+	snprintf(name, DATAFS_POSIX_TEMP_LEN + 1, PREFIX "%s" SUFFIX, hex);
 	return 0;
 }
 
@@ -89,7 +89,7 @@ int datafs_posix_temp_new(const struct posix_dir *d, bool named, struct posix_te
 	if (!named && errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
 		return -errno;
 	for (int i = 0; i < NAME_TRIES; i++) {
-		err = datafs_posix_temp_new_name(t);
+		err = datafs_posix_temp_new_name(t->name);
 		if (err)
 			return err;
 		t->fd = openat(d->fd, t->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -267,7 +267,7 @@ static int move(const struct posix_dir *d, struct posix_temp *t, bool if_absent)
 		err = link_as(d, t, d->name);
 		if (err != -EEXIST || if_absent)
 			return err;
-		err = datafs_posix_temp_new_name(t);
+		err = datafs_posix_temp_new_name(t->name);
 		if (!err)
 			err = link_as(d, t, t->name);
 		if (err) {

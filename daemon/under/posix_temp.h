@@ -34,8 +34,8 @@ struct posix_temp {
 };
 
 bool datafs_posix_is_temp(const char *name);
-/* A reserved name that nobody has had, to t->name. */
-int datafs_posix_temp_new_name(struct posix_temp *t);
+/* A reserved name that nobody has had. */
+int datafs_posix_temp_new_name(char name[DATAFS_POSIX_TEMP_LEN + 1]);
 /* Empty, mode 0600. @named: with a name, otherwise without one where that can be. */
 int datafs_posix_temp_new(const struct posix_dir *d, bool named, struct posix_temp *t);
 /* What an upload into @t, which has a name, is known by. */

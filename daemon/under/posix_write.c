@@ -152,39 +152,42 @@ int datafs_posix_abort(struct datafs_under *u, const char *key,
 
 /* ------------------------------------------------------------------ copies */
 
-/* What @from has from its place on, up to @len; bytes or an error. */
-static ssize_t copy_some(int from, int to, void *buf, uint64_t off)
+/* A piece of @from at @off; its bytes, 0 at the end, or an error. */
+static ssize_t copy_some(int from, const struct posix_temp *to, void *buf, uint64_t off)
 {
-	struct posix_temp t = { .fd = to };
-	ssize_t n = pread(from, buf, COPY_PIECE, off);
+	ssize_t n;
 
+	do
+		n = pread(from, buf, COPY_PIECE, off);
+	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EINTR ? copy_some(from, to, buf, off) : -errno;
-	return datafs_posix_temp_write(&t, buf, n, off) ?: n;
+		return -errno;
+	return datafs_posix_temp_write(to, buf, n, off) ?: n;
 }
 
-static int copy_by_hand(int from, int to, uint64_t off)
+static int copy_by_hand(int from, const struct posix_temp *to, uint64_t off)
 {
 	void *buf = malloc(COPY_PIECE);
-	ssize_t n = buf ? 1 : -ENOMEM;
+	ssize_t n;
 
-	for (; n > 0; off += n > 0 ? n : 0)
-		n = copy_some(from, to, buf, off);
+	if (!buf)
+		return -ENOMEM;
+	for (; (n = copy_some(from, to, buf, off)) > 0; off += n)
+		;
 	free(buf);
 	return n;
 }
 
-static int copy_bytes(int from, int to)
+static int copy_bytes(int from, const struct posix_temp *to)
 {
 	uint64_t off = 0;
-	ssize_t n;
 
-	for (;; off += n) {
+	for (;;) {
 		loff_t in = off, out = off;
+		ssize_t n = copy_file_range(from, &in, to->fd, &out, 1 << 30, 0);
 
-		n = copy_file_range(from, &in, to, &out, 1 << 30, 0);
-		if (n < 0 && errno == EINTR) {
-			n = 0;
+		if (n > 0) {
+			off += n;
 			continue;
 		}
 		/*
@@ -194,7 +197,7 @@ static int copy_bytes(int from, int to)
 		if (!n || errno == EXDEV || errno == EOPNOTSUPP || errno == EINVAL ||
 		    errno == ENOSYS)
 			return copy_by_hand(from, to, off);
-		if (n < 0)
+		if (errno != EINTR)
 			return -errno;
 	}
 }
@@ -218,7 +221,7 @@ int datafs_posix_copy(struct datafs_under *u, const char *from,
 	if (!err)
 		err = datafs_posix_temp_new(&d, false, &t);
 	if (!err) {
-		err = copy_bytes(data, t.fd);
+		err = copy_bytes(data, &t);
 		if (!err)
 			err = datafs_posix_check_state(p, data, from_fp);
 		if (!err)
@@ -265,19 +268,19 @@ static bool same_file(const struct posix_dir *a, const struct posix_dir *b)
  */
 static int rename_link(const struct posix_dir *a, const struct posix_dir *b)
 {
-	struct posix_temp t;
-	int err = datafs_posix_temp_new_name(&t);
+	char name[DATAFS_POSIX_TEMP_LEN + 1];
+	int err = datafs_posix_temp_new_name(name);
 
 	if (err)
 		return err;
-	if (renameat(a->fd, a->name, a->fd, t.name))
+	if (renameat(a->fd, a->name, a->fd, name))
 		return -errno;
-	if (renameat(a->fd, t.name, b->fd, b->name)) {
+	if (renameat(a->fd, name, b->fd, b->name)) {
 		err = -errno;
-		renameat(a->fd, t.name, a->fd, a->name);
+		renameat(a->fd, name, a->fd, a->name);
 		return err;
 	}
-	return unlinkat(a->fd, t.name, 0) && errno != ENOENT ? -errno : 0;
+	return unlinkat(a->fd, name, 0) && errno != ENOENT ? -errno : 0;
 }
 
 int datafs_posix_rename(struct datafs_under *u, const char *from, const char *to)

@@ -7,18 +7,24 @@
 #define PRICE_REQUESTS	1e3		/* the price of so many requests is told */
 #define PRICE_BYTES	(1 << 30)
 
+enum price {
+	FREE,
+	LIKE_GET,
+	LIKE_PUT,
+};
+
 static const struct {
 	const char *name;
 	bool changes;
-	size_t price;		/* in the options; 0: stores ask nothing */
+	enum price price;
 } methods[DATAFS_UNDER_M_NR] = {
-	[DATAFS_UNDER_M_STAT]	= { "stat", false, offsetof(struct datafs_under_opts, price_get) },
-	[DATAFS_UNDER_M_LIST]	= { "list", false, offsetof(struct datafs_under_opts, price_put) },
-	[DATAFS_UNDER_M_GET]	= { "get", false, offsetof(struct datafs_under_opts, price_get) },
-	[DATAFS_UNDER_M_PUT]	= { "put", true, offsetof(struct datafs_under_opts, price_put) },
-	[DATAFS_UNDER_M_COPY]	= { "copy", true, offsetof(struct datafs_under_opts, price_put) },
-	[DATAFS_UNDER_M_DELETE]	= { "delete", true, 0 },
-	[DATAFS_UNDER_M_OTHER]	= { "other", false, offsetof(struct datafs_under_opts, price_get) },
+	[DATAFS_UNDER_M_STAT]	= { "stat", false, LIKE_GET },
+	[DATAFS_UNDER_M_LIST]	= { "list", false, LIKE_PUT },
+	[DATAFS_UNDER_M_GET]	= { "get", false, LIKE_GET },
+	[DATAFS_UNDER_M_PUT]	= { "put", true, LIKE_PUT },
+	[DATAFS_UNDER_M_COPY]	= { "copy", true, LIKE_PUT },
+	[DATAFS_UNDER_M_DELETE]	= { "delete", true, FREE },
+	[DATAFS_UNDER_M_OTHER]	= { "other", false, LIKE_GET },
 };
 
 const char *datafs_under_method_name(enum datafs_under_method m)
@@ -97,10 +103,18 @@ static uint64_t get(const atomic_ullong *from)
 	return atomic_load_explicit(from, memory_order_relaxed);
 }
 
+static double price_of(const struct datafs_under_opts *o, enum datafs_under_method m)
+{
+	const double prices[] = {
+		[FREE] = 0, [LIKE_GET] = o->price_get, [LIKE_PUT] = o->price_put,
+	};
+
+	return prices[methods[m].price];
+}
+
 void datafs_under_stats(struct datafs_under *u, struct datafs_under_stats *res)
 {
 	const struct datafs_under_opts *o = u->opts;
-	const double *price;
 
 	res->price = 0;
 	for (int m = 0; m < DATAFS_UNDER_M_NR; m++) {
@@ -111,9 +125,7 @@ void datafs_under_stats(struct datafs_under *u, struct datafs_under_stats *res)
 		res->by[m].errors = get(&c->errors);
 		res->by[m].up = get(&c->up);
 		res->by[m].down = get(&c->down);
-		price = (const double *)((const char *)o + methods[m].price);
-		if (methods[m].price)
-			res->price += res->by[m].requests * *price / PRICE_REQUESTS;
+		res->price += res->by[m].requests * price_of(o, m) / PRICE_REQUESTS;
 		res->price += res->by[m].down * o->price_down / PRICE_BYTES;
 	}
 }

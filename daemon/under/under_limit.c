@@ -12,7 +12,7 @@
 #define DEBT_MAX	(10 * 365 * 86400 * DATAFS_SEC)
 
 struct datafs_limit_waiter {
-	struct datafs_limit_waiter *next;
+	STAILQ_ENTRY(datafs_limit_waiter) next;
 	pthread_cond_t turn;
 };
 
@@ -40,7 +40,7 @@ void datafs_limit_init(struct datafs_limit *l, uint64_t rate,
 		.clock = clock ? clock : &datafs_limit_clock, .rate = rate,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
-	l->last = &l->first;
+	STAILQ_INIT(&l->waiters);
 	l->full_at = l->clock->now();
 }
 
@@ -74,25 +74,23 @@ static int64_t ready_at(const struct datafs_limit *l, int64_t cost)
 
 void datafs_limit_take(struct datafs_limit *l, uint64_t n)
 {
-	struct datafs_limit_waiter me = { .turn = PTHREAD_COND_INITIALIZER };
+	struct datafs_limit_waiter me = { .turn = PTHREAD_COND_INITIALIZER }, *next;
 	int64_t cost, at;
 
 	if (!l->rate || !n)
 		return;
 	cost = cost_of(l, n);
 	pthread_mutex_lock(&l->lock);
-	*l->last = &me;
-	l->last = &me.next;
-	while (l->first != &me)
+	STAILQ_INSERT_TAIL(&l->waiters, &me, next);
+	while (STAILQ_FIRST(&l->waiters) != &me)
 		pthread_cond_wait(&me.turn, &l->lock);
 	while ((at = ready_at(l, cost)) > l->clock->now())
 		l->clock->wait(&me.turn, &l->lock, at);
 	pay(l, cost);
-	l->first = me.next;
-	if (l->first)
-		pthread_cond_signal(&l->first->turn);
-	else
-		l->last = &l->first;
+	STAILQ_REMOVE_HEAD(&l->waiters, next);
+	next = STAILQ_FIRST(&l->waiters);
+	if (next)
+		pthread_cond_signal(&next->turn);
 	pthread_mutex_unlock(&l->lock);
 	pthread_cond_destroy(&me.turn);
 }

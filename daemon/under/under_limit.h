@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 /* The time in which a limit lives: CLOCK_MONOTONIC, or a test's. Nanoseconds. */
 struct datafs_limit_clock {
@@ -20,14 +21,12 @@ struct datafs_limit_clock {
 
 extern const struct datafs_limit_clock datafs_limit_clock;
 
-struct datafs_limit_waiter;
-
 struct datafs_limit {
 	const struct datafs_limit_clock *clock;
 	uint64_t rate;		/* a second; 0: no limit */
 	pthread_mutex_t lock;	/* of the rest */
 	int64_t full_at;	/* when the bucket is full again */
-	struct datafs_limit_waiter *first, **last;
+	STAILQ_HEAD(, datafs_limit_waiter) waiters;
 };
 
 /* @clock NULL: the real one. */

@@ -165,9 +165,21 @@ static void *wait_one(void *arg)
 	return NULL;
 }
 
+/* Another one with each waiter. */
+static const void *end_of_queue(struct datafs_limit *l)
+{
+	const void *end;
+
+	pthread_mutex_lock(&l->lock);
+	end = l->waiters.stqh_last;
+	pthread_mutex_unlock(&l->lock);
+	return end;
+}
+
 /* Small ones do not overtake a big one that came first. */
 static void fair(void **state)
 {
+	const struct timespec a_moment = { 0, 100000 };
 	struct waiter w[WAITERS];
 	pthread_t t[WAITERS];
 	struct datafs_limit l;
@@ -178,21 +190,12 @@ static void fair(void **state)
 	held = true;
 	datafs_limit_owe(&l, 1000);
 	for (int i = 0; i < WAITERS; i++) {
-		struct datafs_limit_waiter **last = l.last;
+		const void *end = end_of_queue(&l);
 
 		w[i] = (struct waiter){ .l = &l, .n = i % 2 ? 1 : 5000, .number = i };
 		assert_int_equal(pthread_create(&t[i], NULL, wait_one, &w[i]), 0);
-		/* until it is in the queue */
-		for (;;) {
-			bool queued;
-
-			pthread_mutex_lock(&l.lock);
-			queued = l.last != last;
-			pthread_mutex_unlock(&l.lock);
-			if (queued)
-				break;
-			nanosleep(&(struct timespec){ 0, 100000 }, NULL);
-		}
+		while (end_of_queue(&l) == end)
+			nanosleep(&a_moment, NULL);
 	}
 	assert_int_equal(nth, 0);
 	held = false;
