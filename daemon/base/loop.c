@@ -144,10 +144,15 @@ void datafs_loop_defer(struct datafs_loop *loop, struct datafs_task *task)
 
 void datafs_loop_post(struct datafs_loop *loop, struct datafs_task *task)
 {
+	bool first;
+
 	pthread_mutex_lock(&loop->lock);
+	first = STAILQ_EMPTY(&loop->posted);
 	STAILQ_INSERT_TAIL(&loop->posted, task, link);
 	pthread_mutex_unlock(&loop->lock);
-	datafs_loop_wake(loop);
+	/* who posted the first one has woken the loop, which takes them until there is none */
+	if (first)
+		datafs_loop_wake(loop);
 }
 
 static void tasks_forget(struct tasks *tasks, struct datafs_task *task)

@@ -5,6 +5,8 @@
 #include "base/util.h"
 #include "op.h"
 
+#define FEW_ANSWERS	64u
+
 int op_noop(struct op *o, const Metad__Command *c)
 {
 	(void)o, (void)c;
@@ -161,26 +163,51 @@ int op_release(struct op *o, const Metad__Command *c)
 	return 0;
 }
 
-void op_forget_answers(struct op *o, uint64_t lowest)
+/* Ids one by one: a scan has to pass all those that were forgotten before. */
+static void forget_few(struct op *o, uint64_t from, uint64_t to)
+{
+	struct txn_bytes val;
+
+	for (uint64_t id = from; id < to && o->s->answers; id++) {
+		struct key k = key_make2('R', o->session, id);
+
+		if (rec_bytes_get(o->t, &k, &val) != 1)
+			continue;
+		rec_del(o->t, &k);
+		o->s->answers--;
+	}
+}
+
+static void forget_many(struct op *o, uint64_t from, uint64_t to)
 {
 	struct key prefix = key_make('R', o->session);
-	struct key from = key_make2('R', o->session, o->s->lowest);
+	struct key first = key_make2('R', o->session, from);
 	struct txn_bytes key;
 	struct txn_scan s;
 
-	if (lowest <= o->s->lowest)
-		return;
-	txn_scan_begin(&s, o->t, key_bytes(&prefix), key_bytes(&from));
+	txn_scan_begin(&s, o->t, key_bytes(&prefix), key_bytes(&first));
 	while (txn_scan_next(&s, &key, NULL) == 1) {
 		if (key.len != 17 || !o->s->answers) {
 			txn_damaged(o->t, key, "an answer that is not counted");
 			break;
 		}
-		if (datafs_get_be64(key.p + 9) >= lowest)
+		if (datafs_get_be64(key.p + 9) >= to)
 			break;
 		txn_del(o->t, key);
 		o->s->answers--;
 	}
 	txn_scan_end(&s);
+}
+
+void op_forget_answers(struct op *o, uint64_t lowest)
+{
+	uint64_t from = o->s->lowest;
+
+	if (lowest <= from)
+		return;
+	if (lowest - from <= FEW_ANSWERS)
+		forget_few(o, from, lowest);
+	else
+		forget_many(o, from, lowest);
 	o->s->lowest = lowest;
 }
