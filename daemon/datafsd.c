@@ -48,6 +48,7 @@ struct daemon {
 	struct datafs_loop *loop;
 	struct datafs_device *dev;
 	struct datafs_control *control;
+	struct datafs_control *recalls;	/* of the network thread, which waits for nobody else */
 	struct datafs_pool *pool;
 	struct datafs_vfs *vfs;
 	struct datafs_frontend *frontend;
@@ -113,6 +114,20 @@ static int send_invalidate(void *arg, const void *items, size_t bytes)
 	struct daemon *d = arg;
 
 	return datafs_control_invalidate(d->control, items, bytes);
+}
+
+static int send_recall(void *arg, const void *items, size_t bytes)
+{
+	struct daemon *d = arg;
+
+	return datafs_control_invalidate(d->recalls, items, bytes);
+}
+
+static int send_lease(void *arg, uint32_t mount, uint64_t until)
+{
+	struct daemon *d = arg;
+
+	return datafs_device_lease(d->dev, mount, until);
 }
 
 /* Epochs only go up, also when the clock is set back. */
@@ -303,7 +318,8 @@ static int open_vfs(struct daemon *d)
 		.dir = d->dir, .cache_size = d->cache_size,
 		.key_file = d->cfg.key_file, .pool = d->pool,
 		.backing_add = backing_add, .revoke = send_revoke,
-		.invalidate = send_invalidate, .arg = d,
+		.invalidate = send_invalidate, .recall = send_recall,
+		.lease = send_lease, .arg = d,
 	};
 
 	return datafs_vfs_open(&cfg, &d->vfs);
@@ -380,6 +396,8 @@ static int open_all(struct daemon *d)
 	if (!err)
 		err = datafs_control_open(d->cfg.name, &d->control);
 	if (!err)
+		err = datafs_control_open(d->cfg.name, &d->recalls);
+	if (!err)
 		err = datafs_pool_new(WORKERS, &d->pool);
 	if (!err)
 		err = open_vfs(d);
@@ -435,6 +453,7 @@ static void close_all(struct daemon *d)
 	datafs_socket_free(d->socket);
 	datafs_vfs_close(d->vfs);
 	datafs_loop_free(d->loop);
+	datafs_control_close(d->recalls);
 	datafs_control_close(d->control);
 	datafs_device_close(d->dev);
 	if (d->signal_fd >= 0)

@@ -26,6 +26,7 @@ struct datafs_change {
 	u32			name_at;	/* in the body */
 	u32			more_at;
 	u32			more_len;
+	bool			leased;	/* others may see it before it is answered */
 };
 
 static u32 datafs_change_pad(u32 len)
@@ -33,12 +34,56 @@ static u32 datafs_change_pad(u32 len)
 	return round_up(len, 8);
 }
 
-/* ------------------------------------------------------------ forgetting */
+/* ------------------------------------------------------------- under way */
+
+/*
+ * A change is under way until its request is over, and until its waiter has published
+ * what became of it, or has left: two ends, in any order.
+ */
+#define DATAFS_CHANGE_ENDS	2
 
 static void datafs_names_ended(struct inode *dir)
 {
 	atomic_inc(&datafs_i(dir)->changed);
 	smp_mb__after_atomic();	/* before names are looked for; datafs_names_changed() */
+}
+
+static void datafs_names_end(struct inode *dir)
+{
+	datafs_names_ended(dir);
+	atomic_dec(&datafs_i(dir)->changing);
+}
+
+static void datafs_change_one_end(const struct datafs_change *ch,
+				  const struct datafs_about *about)
+{
+	struct inode *of[] = {
+		about->dir, about->new_dir, about->node, about->other,
+	};
+	int i;
+
+	if (about->dir)
+		datafs_names_end(about->dir);
+	if (about->new_dir)
+		datafs_names_end(about->new_dir);
+	for (i = 0; ch->leased && i < ARRAY_SIZE(of); i++)
+		if (of[i])
+			datafs_inode_change_end(of[i]);
+}
+
+/* ------------------------------------------------------------ forgetting */
+
+/* The names are asked for anew, and what is being answered is not kept. */
+static void datafs_change_expire(struct datafs_request *req,
+				 const struct datafs_about *about)
+{
+	const struct datafs_change *ch = req->private;
+	const char *body = (const char *)req->body;
+
+	datafs_entry_expire(about->dir, body + ch->name_at, req->head.namelen);
+	if (req->head.opcode == DATAFS_OP_RENAME)
+		datafs_entry_expire(about->new_dir ?: about->dir,
+				    body + ch->more_at, ch->more_len);
 }
 
 /*
@@ -48,8 +93,6 @@ static void datafs_names_ended(struct inode *dir)
 static void datafs_change_forget(struct datafs_request *req,
 				 const struct datafs_about *about)
 {
-	const struct datafs_change *ch = req->private;
-	const char *body = (const char *)req->body;
 	struct inode *of[] = {
 		about->dir, about->new_dir, about->node, about->other,
 	};
@@ -61,13 +104,9 @@ static void datafs_change_forget(struct datafs_request *req,
 	if (!about->dir)
 		return;
 	datafs_names_ended(about->dir);
-	datafs_entry_expire(about->dir, body + ch->name_at, req->head.namelen);
-	if (req->head.opcode != DATAFS_OP_RENAME)
-		return;
 	if (about->new_dir)
 		datafs_names_ended(about->new_dir);
-	datafs_entry_expire(about->new_dir ?: about->dir, body + ch->more_at,
-			    ch->more_len);
+	datafs_change_expire(req, about);
 }
 
 /*
@@ -105,6 +144,7 @@ static void datafs_change_ended(struct datafs_request *req)
 		datafs_change_forget(req, &ch->about);
 	if (req->left)
 		datafs_change_removed(req, ch);
+	datafs_change_one_end(ch, &ch->about);
 	datafs_change_drop(ch);
 }
 
@@ -154,6 +194,42 @@ static u64 datafs_change_ino(const struct inode *inode)
 	return inode ? inode->i_ino : 0;
 }
 
+/*
+ * Under a lease all that the change names is believed by nobody from here on until its
+ * end: somebody may hear of it from another machine before it is answered here.
+ *
+ *   asks for a name, or attributes        changes them
+ *                                         changing += 2, changing_by += 2
+ *                                         d_time = 0, attr_until = 0
+ *   takes the answer, sees one of these:
+ *   it is not kept
+ *                                         is answered, publishes, ends
+ */
+static void datafs_change_begin(struct datafs_request *req,
+				const struct datafs_about *about)
+{
+	struct datafs_change *ch = req->private;
+	struct inode *of[] = {
+		about->dir, about->new_dir, about->node, about->other,
+	};
+	int i;
+
+	if (about->dir)
+		atomic_add(DATAFS_CHANGE_ENDS, &datafs_i(about->dir)->changing);
+	if (about->new_dir)
+		atomic_add(DATAFS_CHANGE_ENDS, &datafs_i(about->new_dir)->changing);
+	ch->leased = datafs_has_lease(req->mnt);
+	if (!ch->leased)
+		return;
+	for (i = 0; i < ARRAY_SIZE(of); i++)
+		if (of[i])
+			datafs_inode_change_begin(of[i], DATAFS_CHANGE_ENDS);
+	if (!about->dir)
+		return;
+	smp_mb__after_atomic();	/* before names are looked for; datafs_names_changed() */
+	datafs_change_expire(req, about);
+}
+
 int datafs_change_call(struct datafs_request *req,
 		       const struct datafs_about *about,
 		       struct datafs_change_want *want,
@@ -175,13 +251,11 @@ int datafs_change_call(struct datafs_request *req,
 		.node = datafs_change_hold(about->node),
 		.other = datafs_change_hold(about->other),
 	};
-	if (about->dir)
-		atomic_inc(&datafs_i(about->dir)->changing);
-	if (about->new_dir)
-		atomic_inc(&datafs_i(about->new_dir)->changing);
+	datafs_change_begin(req, about);
 
 	ret = datafs_request_queue(req);
 	if (ret) {
+		datafs_change_one_end(ch, &ch->about);
 		datafs_change_drop(ch);
 		return ret;
 	}
@@ -246,18 +320,9 @@ u64 datafs_change_until(const struct datafs_request *req,
 			    req->head.seq, when);
 }
 
-static void datafs_names_end(struct inode *dir)
-{
-	datafs_names_ended(dir);
-	atomic_dec(&datafs_i(dir)->changing);
-}
-
 void datafs_change_end(struct datafs_request *req,
 		       const struct datafs_about *about)
 {
-	if (about->dir)
-		datafs_names_end(about->dir);
-	if (about->new_dir)
-		datafs_names_end(about->new_dir);
+	datafs_change_one_end(req->private, about);
 	datafs_request_put(req);
 }

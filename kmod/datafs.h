@@ -168,6 +168,12 @@ int datafs_instance_hello(struct file *file, struct datafs_hello *hello,
 void datafs_instance_bye(struct datafs_instance *inst, struct file *file);
 /* Is @file the daemon, not fenced? */
 bool datafs_instance_serves(struct datafs_instance *inst, struct file *file);
+/*
+ * mnt->lease_until of that mount of @inst; @file is the daemon's. -ENOENT; -ENOTCONN: it
+ * is fenced, and nothing is changed. Does not sleep.
+ */
+int datafs_instance_lease(struct datafs_instance *inst, struct file *file, u32 mount_id,
+			  u64 until);
 /* Is the caller a thread of the daemon? It must not wait for itself. */
 bool datafs_is_daemon(struct datafs_instance *inst);
 
@@ -247,6 +253,7 @@ struct datafs_mount {
 	enum datafs_verify	verify;
 	struct datafs_policy	attr_policy;
 	struct datafs_policy	entry_policy;
+	atomic64_t		lease_until;	/* boottime in ns; DATAFS_LEASE_NONE; inst->lock writes */
 	char			*source;
 	char			*options;	/* the daemon's, as given */
 

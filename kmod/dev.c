@@ -12,6 +12,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/poll.h>
+#include <linux/time_namespace.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
@@ -124,7 +125,7 @@ static long datafs_dev_hello(struct file *file, unsigned int cmd,
 }
 
 static long datafs_dev_backing_add(struct datafs_instance *inst,
-				   void __user *arg)
+				   struct file *file, void __user *arg)
 {
 	struct datafs_backing backing;
 	int err;
@@ -138,7 +139,7 @@ static long datafs_dev_backing_add(struct datafs_instance *inst,
 }
 
 static long datafs_dev_backing_del(struct datafs_instance *inst,
-				   void __user *arg)
+				   struct file *file, void __user *arg)
 {
 	u32 id;
 
@@ -147,7 +148,8 @@ static long datafs_dev_backing_del(struct datafs_instance *inst,
 	return datafs_backing_del(inst, id);
 }
 
-static long datafs_dev_held(struct datafs_instance *inst, void __user *arg)
+static long datafs_dev_held(struct datafs_instance *inst, struct file *file,
+			    void __user *arg)
 {
 	struct datafs_held_list list;
 	struct datafs_held *items;
@@ -171,16 +173,44 @@ static long datafs_dev_held(struct datafs_instance *inst, void __user *arg)
 	return err;
 }
 
+/* By the clock that the caller reads, which its time namespace may set otherwise. */
+static u64 datafs_dev_boottime(u64 ns)
+{
+	s64 ahead = timens_add_boottime_ns(0);
+
+	/* neither is a time */
+	if (!ns || ns == DATAFS_LEASE_NONE)
+		return ns;
+	if (ahead >= 0)
+		return ns > ahead ? ns - ahead : 0;
+	return ns < DATAFS_LEASE_NONE + ahead ? ns - ahead : DATAFS_LEASE_NONE - 1;
+}
+
+static long datafs_dev_lease(struct datafs_instance *inst, struct file *file,
+			     void __user *arg)
+{
+	struct datafs_lease_end lease;
+
+	if (copy_from_user(&lease, arg, sizeof(lease)))
+		return -EFAULT;
+	if (lease.reserved)
+		return -EINVAL;
+	return datafs_instance_lease(inst, file, lease.mount_id,
+				     datafs_dev_boottime(lease.until));
+}
+
 static long datafs_dev_ioctl(struct file *file, unsigned int cmd,
 			     unsigned long val)
 {
 	static const struct {
 		unsigned int cmd;
-		long (*call)(struct datafs_instance *inst, void __user *arg);
+		long (*call)(struct datafs_instance *inst, struct file *file,
+			     void __user *arg);
 	} table[] = {
 		{ DATAFS_IOC_BACKING_ADD, datafs_dev_backing_add },
 		{ DATAFS_IOC_BACKING_DEL, datafs_dev_backing_del },
 		{ DATAFS_IOC_HELD, datafs_dev_held },
+		{ DATAFS_IOC_LEASE, datafs_dev_lease },
 	};
 	struct datafs_instance *inst = datafs_dev_instance(file);
 	void __user *arg = (void __user *)val;
@@ -194,7 +224,7 @@ static long datafs_dev_ioctl(struct file *file, unsigned int cmd,
 			continue;
 		if (!inst || !datafs_instance_serves(inst, file))
 			return -ENOTCONN;
-		return table[i].call(inst, arg);
+		return table[i].call(inst, file, arg);
 	}
 	return -ENOTTY;
 }

@@ -183,6 +183,24 @@ struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 	return alias;
 }
 
+/*
+ * The VFS decides by the owner and mode of what a name leads to, and asks nobody: may it
+ * be removed from a sticky directory, is a link followed, or made. So a name holds only
+ * together with these. On the way to another name ->permission sees to that.
+ */
+static int datafs_entry_with_attr(const struct dentry *dentry, unsigned int flags)
+{
+	struct inode *inode = d_inode_rcu(dentry);
+	int ret;
+
+	if (!inode || flags & LOOKUP_PARENT || datafs_inode_attr_valid(inode))
+		return 1;
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+	ret = datafs_inode_revalidate(inode, false);
+	return ret ?: 1;
+}
+
 /* Has it still the name that was asked for? */
 static bool datafs_entry_stays(struct dentry *dentry, const struct inode *dir,
 			       const struct qstr *name)
@@ -195,6 +213,21 @@ static bool datafs_entry_stays(struct dentry *dentry, const struct inode *dir,
 		!memcmp(dentry->d_name.name, name->name, name->len);
 	spin_unlock(&dentry->d_lock);
 	return stays;
+}
+
+/*
+ * May a change by this mount have overtaken the answer that the name leads elsewhere?
+ * Where others change names, too, one that is under way beside it says nothing: it may
+ * take long, and they are to be seen. One that has just ended may have yet to move it.
+ */
+static bool datafs_entry_overtaken(const struct inode *dir, const struct inode *inode,
+				   int changed, int tries)
+{
+	/* Nothing is mounted on what is not there. */
+	if (!inode || !datafs_names_changed(dir, changed))
+		return false;
+	return !tries || !datafs_has_lease(datafs_mnt(dir->i_sb)) ||
+	       READ_ONCE(datafs_i(inode)->changing_by);
 }
 
 /* How often a name is asked for while this mount changes names beside it. */
@@ -218,7 +251,7 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 	if (IS_ROOT(dentry))
 		return 1;
 	if (!(flags & LOOKUP_REVAL) && datafs_entry_is_valid(dentry, dir))
-		return 1;
+		return datafs_entry_with_attr(dentry, flags);
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
 
@@ -235,13 +268,16 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 		/* It was found before it was moved; what is here now is another. */
 		if (!datafs_entry_stays(dentry, dir, name))
 			return 1;
-		if (!datafs_names_changed(dir, changed))
+		if (!datafs_entry_overtaken(dir, inode, changed, tries))
 			return 0;
 	} while (++tries < DATAFS_NAME_TRIES);
 	if (tries == DATAFS_NAME_TRIES)
 		return 1;
 	if (inode) {
 		ret = datafs_inode_update(inode, &entry.attr, seq, now);
+		/* Dropped, and what is known may be older still. */
+		if (ret > 0)
+			ret = datafs_inode_revalidate(inode, false);
 		if (ret < 0)
 			return ret;
 	}

@@ -65,6 +65,7 @@ struct inode *datafs_alloc_inode(struct super_block *sb)
 	di->attr_seq = 0;
 	di->invalid_seq = 0;
 	di->attr_changed = false;
+	di->changing_by = 0;
 	di->names = 0;
 	di->name_seq = 0;
 	di->btime = (struct timespec64) {};
@@ -86,6 +87,7 @@ void datafs_evict_inode(struct inode *inode)
 	struct datafs_inode *di = datafs_i(inode);
 	struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
 	s64 old = atomic64_read(&mnt->evicted_seq);
+	u64 seq = di->invalid_seq;
 
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
@@ -98,9 +100,11 @@ void datafs_evict_inode(struct inode *inode)
 		datafs_request_put(di->release);
 	}
 
-	/* Its attr_seq is forgotten with it; see datafs_inode_fill(). */
-	while (di->attr_changed && old < (s64)di->attr_seq &&
-	       !atomic64_try_cmpxchg(&mnt->evicted_seq, &old, di->attr_seq))
+	/* What is too old for it is forgotten with it; see datafs_inode_fill(). */
+	if (di->attr_changed)
+		seq = max(seq, di->attr_seq);
+	while (old < (s64)seq &&
+	       !atomic64_try_cmpxchg(&mnt->evicted_seq, &old, seq))
 		;
 }
 
@@ -156,14 +160,17 @@ static int datafs_attr_check(struct super_block *sb, struct inode *inode,
 
 /*
  * Everything a program can see of an inode, at once; getattr sees no mixture.
- * @seq: of the request that told it.
+ * @seq: of the request that told it, @own: a change by this mount, which is one of those
+ * under way.
  */
 static void datafs_attr_publish(struct inode *inode, const struct datafs_attr *attr,
-				u64 seq, u64 until)
+				u64 seq, u64 until, bool own)
 {
 	struct datafs_inode *di = datafs_i(inode);
 
 	lockdep_assert_held(&di->attr_lock);
+	if (seq < di->invalid_seq || di->changing_by > own)
+		until = 0;
 	inode->i_mode = attr->mode;
 	i_uid_write(inode, attr->uid);
 	i_gid_write(inode, attr->gid);
@@ -178,7 +185,7 @@ static void datafs_attr_publish(struct inode *inode, const struct datafs_attr *a
 	if (attr->content != di->content)
 		WRITE_ONCE(di->names, di->names + 1);
 	WRITE_ONCE(di->content, attr->content);
-	WRITE_ONCE(di->attr_until, seq < di->invalid_seq ? 0 : until);
+	WRITE_ONCE(di->attr_until, until);
 }
 
 /* Do they tell nothing new? Under update_lock, so the inode stays as it is. */
@@ -217,7 +224,7 @@ static bool datafs_attr_same(struct inode *inode, const struct datafs_attr *attr
  *     extents are taken again, of the new content.
  */
 static int datafs_content_publish(struct inode *inode, const struct datafs_attr *attr,
-				  u64 asked, u64 until)
+				  u64 asked, u64 until, bool own)
 {
 	struct datafs_inode *di = datafs_i(inode);
 	struct datafs_mount *mnt = datafs_mnt(inode->i_sb);
@@ -231,7 +238,7 @@ static int datafs_content_publish(struct inode *inode, const struct datafs_attr 
 	ret = invalidate_inode_pages2(inode->i_mapping);
 	if (!ret) {
 		spin_lock(&di->attr_lock);
-		datafs_attr_publish(inode, attr, asked, until);
+		datafs_attr_publish(inode, attr, asked, until, own);
 		di->attr_seq = seq;
 		di->attr_changed = true;
 		spin_unlock(&di->attr_lock);
@@ -285,7 +292,7 @@ static int datafs_attr_take(struct inode *inode, const struct datafs_attr *attr,
 	same = !own && datafs_attr_same(inode, attr);
 	content = attr->content != di->content;
 	if (S_ISREG(inode->i_mode) && content) {
-		ret = datafs_content_publish(inode, attr, seq, until);
+		ret = datafs_content_publish(inode, attr, seq, until, own);
 		if (ret)
 			goto out;
 	} else if (S_ISREG(inode->i_mode) &&
@@ -298,7 +305,7 @@ static int datafs_attr_take(struct inode *inode, const struct datafs_attr *attr,
 		u64 new_seq = same ? di->attr_seq : atomic64_inc_return(&mnt->seq);
 
 		spin_lock(&di->attr_lock);
-		datafs_attr_publish(inode, attr, seq, until);
+		datafs_attr_publish(inode, attr, seq, until, own);
 		di->attr_seq = new_seq;
 		di->attr_changed |= !same;
 		if (content)
@@ -309,9 +316,10 @@ static int datafs_attr_take(struct inode *inode, const struct datafs_attr *attr,
 	}
 	/*
 	 * After the flags are published: an ACL that was asked for before is
-	 * not cached by the VFS if it is forgotten while under way.
+	 * not cached by the VFS if it is forgotten while under way. What is cached
+	 * is used for as long as the attributes are valid, and no longer.
 	 */
-	if (!same)
+	if (!same || datafs_has_lease(mnt))
 		forget_all_cached_acls(inode);
 out:
 	if (ret && own)
@@ -338,6 +346,25 @@ int datafs_inode_changed(struct inode *inode, const struct datafs_attr *attr,
 	mutex_unlock(&di->update_lock);
 	forget_all_cached_acls(inode);
 	return 1;
+}
+
+void datafs_inode_change_begin(struct inode *inode, unsigned int n)
+{
+	struct datafs_inode *di = datafs_i(inode);
+
+	spin_lock(&di->attr_lock);
+	di->changing_by += n;
+	WRITE_ONCE(di->attr_until, 0);
+	spin_unlock(&di->attr_lock);
+}
+
+void datafs_inode_change_end(struct inode *inode)
+{
+	struct datafs_inode *di = datafs_i(inode);
+
+	spin_lock(&di->attr_lock);
+	di->changing_by--;
+	spin_unlock(&di->attr_lock);
 }
 
 void datafs_inode_removed(struct inode *inode)
@@ -373,7 +400,7 @@ static void datafs_inode_fill(struct inode *inode,
 	 * make the rest of a listing old while its beginning is evicted.
 	 */
 	spin_lock(&di->attr_lock);
-	datafs_attr_publish(inode, attr, seq, until);
+	datafs_attr_publish(inode, attr, seq, until, false);
 	di->attr_seq = atomic64_inc_return(&mnt->seq);
 	spin_unlock(&di->attr_lock);
 	inode->i_flags |= S_NOATIME | S_NOCMTIME;

@@ -29,6 +29,7 @@ struct datafs_inode {
 	u64			attr_seq;	/* answers to older requests are old */
 	u64			invalid_seq;	/* those to older ones are not kept */
 	bool			attr_changed;	/* @attr_seq is of a change */
+	unsigned int		changing_by;	/* datafs_inode_change_begin() less _end() */
 	u32			attr_flags;	/* DATAFS_ATTR_* */
 	struct timespec64	btime;
 	struct datafs_link __rcu *link;		/* a symlink's target, or NULL */
@@ -149,6 +150,15 @@ int datafs_inode_update(struct inode *inode, const struct datafs_attr *attr,
  */
 int datafs_inode_changed(struct inode *inode, const struct datafs_attr *attr,
 			 u64 seq, u64 when);
+/*
+ * datafs_inode_change_begin - it is being changed by this mount, under a lease
+ * @n:	of those who call datafs_inode_change_end()
+ *
+ * Others may see the change before it is answered. So its attributes are asked for each
+ * time until all of those have ended; what the last of them has published before is kept.
+ */
+void datafs_inode_change_begin(struct inode *inode, unsigned int n);
+void datafs_inode_change_end(struct inode *inode);
 /* It has lost its last name, says a daemon that was asked by this mount. */
 void datafs_inode_removed(struct inode *inode);
 /*
@@ -164,10 +174,14 @@ bool datafs_inode_attr_valid(struct inode *inode);
  */
 u64 datafs_until(const struct datafs_mount *mnt, const struct datafs_policy *policy,
 		 u32 valid_ms, u64 seq, u64 when);
+/* Others change what @mnt shows, too. */
+bool datafs_has_lease(const struct datafs_mount *mnt);
+/* Somebody else may change what @mnt knows without telling it. */
+bool datafs_lease_over(const struct datafs_mount *mnt);
 /*
- * Is it not later than @until? Without a daemon what has expired still answers:
- * nobody can say better. What never was to answer (0) does not, nor what was
- * invalidated: somebody did say better.
+ * Is it not later than @until, nor than the mount's lease? Without a daemon what has
+ * expired still answers: nobody can say better. What never was to answer (0) does not,
+ * nor what was invalidated, nor what is of a lease that is over: somebody can.
  */
 bool datafs_is_valid(const struct datafs_mount *mnt,
 		     const struct datafs_policy *policy, u64 until);

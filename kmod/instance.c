@@ -23,7 +23,7 @@
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 /* What this module can do of DATAFS_FEATURE_*. */
-#define DATAFS_FEATURES	DATAFS_FEATURE_TAKEOVER
+#define DATAFS_FEATURES	(DATAFS_FEATURE_TAKEOVER | DATAFS_FEATURE_LEASE)
 
 /*
  * The list, and who is on it. Outside of every datafs_instance.lock; held in
@@ -385,6 +385,27 @@ bool datafs_instance_serves(struct datafs_instance *inst, struct file *file)
 }
 
 /* ------------------------------------------------------------------ mounts */
+
+/* A fenced daemon's is refused under the lock that fences it. */
+int datafs_instance_lease(struct datafs_instance *inst, struct file *file, u32 mount_id,
+			  u64 until)
+{
+	struct datafs_mount *mnt;
+	int ret = -ENOENT;
+
+	spin_lock(&inst->lock);
+	if (inst->file != file)
+		ret = -ENOTCONN;
+	else
+		list_for_each_entry(mnt, &inst->mounts, node)
+			if (mnt->id == mount_id) {
+				atomic64_set(&mnt->lease_until, until);
+				ret = 0;
+				break;
+			}
+	spin_unlock(&inst->lock);
+	return ret;
+}
 
 bool datafs_is_daemon(struct datafs_instance *inst)
 {

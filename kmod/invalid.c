@@ -7,6 +7,7 @@
  * that is under way meanwhile may be from before: the mount's sequence tells.
  */
 #include <linux/fs.h>
+#include <linux/posix_acl.h>
 #include "datafs.h"
 
 static void datafs_raise(atomic64_t *v, s64 seq)
@@ -27,8 +28,20 @@ static void datafs_invalidate_all(struct datafs_mount *mnt)
 
 /*
  * An inode that is being made of an older answer is found, and marked when it is
- * complete, or it sees evicted_seq.
+ * complete, or it sees evicted_seq. That is raised only if need be: it makes all answers
+ * old that inodes are being made of.
  */
+static struct inode *datafs_invalid_find(struct datafs_mount *mnt,
+					 const struct datafs_invalid *item, u64 seq)
+{
+	struct inode *inode = datafs_ilookup(mnt->sb, item->ino);
+
+	if (inode || !(item->what & DATAFS_INVALID_ATTR))
+		return inode;
+	datafs_raise(&mnt->evicted_seq, seq);
+	return datafs_ilookup(mnt->sb, item->ino);
+}
+
 static void datafs_invalidate_item(struct datafs_mount *mnt,
 				   const struct datafs_invalid *item, const char *name)
 {
@@ -36,8 +49,7 @@ static void datafs_invalidate_item(struct datafs_mount *mnt,
 	struct datafs_inode *di;
 	struct inode *inode;
 
-	datafs_raise(&mnt->evicted_seq, seq);
-	inode = datafs_ilookup(mnt->sb, item->ino);
+	inode = datafs_invalid_find(mnt, item, seq);
 	if (!inode)
 		return;
 	di = datafs_i(inode);
@@ -51,6 +63,8 @@ static void datafs_invalidate_item(struct datafs_mount *mnt,
 	if (item->what & DATAFS_INVALID_NAME)
 		WRITE_ONCE(di->name_seq, max(di->name_seq, seq));
 	spin_unlock(&di->attr_lock);
+	if (item->what & DATAFS_INVALID_ATTR)
+		forget_all_cached_acls(inode);
 	smp_mb();	/* before the name is looked for; pairs with datafs_entry_hashed() */
 	if (item->what & DATAFS_INVALID_NAME && S_ISDIR(inode->i_mode))
 		datafs_entry_expire(inode, name, item->namelen);

@@ -210,7 +210,9 @@ static int datafs_victim_begin(struct dentry *dentry, unsigned int refs)
 {
 	struct inode *inode = d_inode(dentry);
 
+	/* Under a lease others may take its other names before this one goes. */
 	if (!S_ISDIR(inode->i_mode) && inode->i_nlink > 1 &&
+	    !datafs_has_lease(datafs_mnt(inode->i_sb)) &&
 	    datafs_inode_attr_valid(inode))
 		return DATAFS_VICTIM_LIVES;
 	/* What is known of names in it is no use of it. */

@@ -53,6 +53,24 @@ int datafs_setattr_ask(struct inode *inode, const struct iattr *attr)
 	return ret;
 }
 
+/* The VFS has taken bits off a mode that may have been old. */
+static void datafs_setattr_kill(const struct inode *inode, struct iattr *attr)
+{
+	umode_t mode = inode->i_mode;
+
+	if (!(attr->ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID)))
+		return;
+	if (attr->ia_valid & ATTR_KILL_SUID)
+		mode &= ~S_ISUID;
+	if (attr->ia_valid & ATTR_KILL_SGID)
+		mode &= ~S_ISGID;
+	attr->ia_valid &= ~ATTR_MODE;
+	if (mode == inode->i_mode)
+		return;
+	attr->ia_valid |= ATTR_MODE;
+	attr->ia_mode = mode;
+}
+
 int datafs_setattr(datafs_idmap *idmap, struct dentry *dentry,
 		   struct iattr *attr)
 {
@@ -65,6 +83,10 @@ int datafs_setattr(datafs_idmap *idmap, struct dentry *dentry,
 	/* Nor are a file's bytes changed, as yet. */
 	if (!datafs_may_change(inode) || (attr->ia_valid & ATTR_SIZE))
 		return -EROFS;
-	ret = setattr_prepare(idmap, dentry, attr);
+	/* It has decided by what was known before. */
+	datafs_setattr_kill(inode, attr);
+	ret = may_setattr(idmap, inode, attr->ia_valid);
+	if (!ret)
+		ret = setattr_prepare(idmap, dentry, attr);
 	return ret ?: datafs_setattr_ask(inode, attr);
 }

@@ -62,6 +62,7 @@ static struct datafs_mount *datafs_mount_new(struct datafs_instance *inst,
 	get_random_bytes(mnt->incarnation, sizeof(mnt->incarnation));
 	mnt->attr_policy.max_ms = DATAFS_FOREVER;
 	mnt->entry_policy.max_ms = DATAFS_FOREVER;
+	atomic64_set(&mnt->lease_until, DATAFS_LEASE_NONE);
 	mnt->verify = opts->verify_given ? opts->verify : DATAFS_VERIFY_ALWAYS;
 	mnt->source = kstrdup(source, GFP_KERNEL);
 	mnt->options = datafs_daemon_options(opts);

@@ -234,6 +234,16 @@ static int datafs_entry_policy_store(struct datafs_mount *mnt, const char *val)
 	return datafs_policy_store(&mnt->entry_policy, val);
 }
 
+static ssize_t datafs_lease_show(struct datafs_mount *mnt, char *buf)
+{
+	u64 until = atomic64_read(&mnt->lease_until), now = ktime_get_boottime_ns();
+
+	if (until == DATAFS_LEASE_NONE)
+		return sysfs_emit(buf, "none\n");
+	return sysfs_emit(buf, "%llu\n",
+			  until > now ? div_u64(until - now, NSEC_PER_MSEC) : 0);
+}
+
 /* Files whose value is a command take "1". */
 static int datafs_abort_store(struct datafs_mount *mnt, const char *val)
 {
@@ -293,6 +303,7 @@ static struct datafs_knob datafs_knobs[] = {
 	RW(read_ahead_kb,	datafs_readahead_show, datafs_readahead_store),
 	RW(attr_max_ms,		datafs_attr_policy_show, datafs_attr_policy_store),
 	RW(entry_max_ms,	datafs_entry_policy_show, datafs_entry_policy_store),
+	RO(lease_ms,		datafs_lease_show),
 	RW(grace_timeout_s,	datafs_grace_show, datafs_grace_store),
 	RW(max_extents,		datafs_max_extents_show, datafs_max_extents_store),
 	RW(max_requests,	datafs_max_requests_show, datafs_max_requests_store),
@@ -446,15 +457,16 @@ static ssize_t protocol_show(struct kobject *kobj, struct kobj_attribute *attr,
 	return sysfs_emit(buf, "%u.%u\n", DATAFS_ABI_MAJOR, DATAFS_ABI_MINOR);
 }
 
-static ssize_t takeover_show(struct kobject *kobj, struct kobj_attribute *attr,
-			     char *buf)
+static ssize_t feature_show(struct kobject *kobj, struct kobj_attribute *attr,
+			    char *buf)
 {
 	return sysfs_emit(buf, "supported\n");
 }
 
 static struct kobj_attribute datafs_version_attr = __ATTR_RO(version);
 static struct kobj_attribute datafs_protocol_attr = __ATTR_RO(protocol);
-static struct kobj_attribute datafs_takeover_attr = __ATTR_RO(takeover);
+static struct kobj_attribute datafs_takeover_attr = __ATTR(takeover, 0444, feature_show, NULL);
+static struct kobj_attribute datafs_lease_attr = __ATTR(lease, 0444, feature_show, NULL);
 
 static struct attribute *datafs_module_attrs[] = {
 	&datafs_version_attr.attr,
@@ -465,6 +477,7 @@ static struct attribute *datafs_module_attrs[] = {
 /* One file for each DATAFS_FEATURE_*. */
 static struct attribute *datafs_feature_attrs[] = {
 	&datafs_takeover_attr.attr,
+	&datafs_lease_attr.attr,
 	NULL
 };
 

@@ -5,6 +5,7 @@
  */
 #include <linux/fs.h>
 #include <linux/jiffies.h>
+#include <linux/timekeeping.h>
 #include "datafs.h"
 
 /*
@@ -46,6 +47,18 @@ u64 datafs_until(const struct datafs_mount *mnt, const struct datafs_policy *pol
 	return generation | until;
 }
 
+bool datafs_has_lease(const struct datafs_mount *mnt)
+{
+	return atomic64_read(&mnt->lease_until) != DATAFS_LEASE_NONE;
+}
+
+bool datafs_lease_over(const struct datafs_mount *mnt)
+{
+	u64 until = atomic64_read(&mnt->lease_until);
+
+	return until != DATAFS_LEASE_NONE && ktime_get_boottime_ns() >= until;
+}
+
 bool datafs_is_valid(const struct datafs_mount *mnt,
 		     const struct datafs_policy *policy, u64 until)
 {
@@ -53,7 +66,8 @@ bool datafs_is_valid(const struct datafs_mount *mnt,
 
 	if (!until || !READ_ONCE(policy->max_ms))
 		return false;
-	if ((until ^ datafs_generation(policy)) >> DATAFS_UNTIL_BITS)
+	if ((until ^ datafs_generation(policy)) >> DATAFS_UNTIL_BITS ||
+	    datafs_lease_over(mnt))
 		return false;
 	if (!datafs_mount_is_live(mnt))
 		return true;

@@ -288,10 +288,7 @@ int datafs_set_acl(datafs_idmap *idmap, datafs_acl_of *of,
 		   struct posix_acl *acl, int type)
 {
 	struct inode *inode = datafs_acl_inode(of);
-	struct iattr attr = {
-		.ia_valid = ATTR_MODE,
-		.ia_mode = inode->i_mode & ~S_ISGID,
-	};
+	struct iattr attr = { .ia_valid = ATTR_MODE };
 	struct posix_acl *rest = acl;
 	umode_t mode;
 	int ret;
@@ -301,11 +298,15 @@ int datafs_set_acl(datafs_idmap *idmap, datafs_acl_of *of,
 		return ret;
 	if (!datafs_may_change(inode))
 		return -EROFS;
+	/* The VFS has asked this of what was known before. */
+	if (!inode_owner_or_capable(idmap, inode))
+		return -EPERM;
 	if (type == ACL_TYPE_ACCESS && acl) {
 		ret = posix_acl_update_mode(idmap, inode, &mode, &rest);
 		if (ret)
 			return ret;
 		if ((inode->i_mode ^ mode) & S_ISGID) {
+			attr.ia_mode = inode->i_mode & ~S_ISGID;
 			ret = datafs_setattr_ask(inode, &attr);
 			if (ret)
 				return ret;

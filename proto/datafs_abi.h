@@ -38,7 +38,7 @@
  * them), feature bits, netlink attributes.
  */
 #define DATAFS_ABI_MAJOR	1
-#define DATAFS_ABI_MINOR	1
+#define DATAFS_ABI_MINOR	2
 
 #define DATAFS_DEVICE		"datafs"	/* below /dev */
 #define DATAFS_SUPER_MAGIC	0x44617461	/* "Data"; statfs f_type */
@@ -112,6 +112,7 @@ struct datafs_hello {
 #define DATAFS_HELLO_TAKEOVER	(1u << 0)	/* fence the predecessor */
 
 #define DATAFS_FEATURE_TAKEOVER	(1ull << 0)	/* a name outlives its daemon */
+#define DATAFS_FEATURE_LEASE	(1ull << 1)	/* DATAFS_IOC_LEASE */
 
 /**
  * struct datafs_backing - register a backing file
@@ -202,6 +203,32 @@ struct datafs_held_list {
 #define DATAFS_HELD_MAX		(16u << 10)
 
 #define DATAFS_IOC_HELD		_IOWR(DATAFS_IOC_MAGIC, 3, struct datafs_held_list)
+
+/**
+ * struct datafs_lease_end - until when a mount may use what it was told
+ * @mount_id:	of one of the caller's instance
+ * @reserved:	zero
+ * @until:	CLOCK_BOOTTIME in nanoseconds, as the caller reads it, in whatever time
+ *		namespace; 0: at once; DATAFS_LEASE_NONE: there is no lease, and no end
+ *
+ * From @until on entries and attributes answer nothing without an upcall, however
+ * long their own valid_ms is, with a daemon or without one; they are not thrown
+ * away, and answer again if a later @until is told. Who comes to a new lease must
+ * invalidate before what was told under another one. A mount begins without a
+ * lease, and keeps what it was told last when its daemon dies or is followed.
+ * Takes effect at once, also if it is earlier than before. Does not sleep.
+ *
+ * Errors: EINVAL (a field), ENOENT (no such mount), ENOTCONN (no hello, or fenced:
+ * nothing is changed).
+ */
+struct datafs_lease_end {
+	__u32 mount_id;
+	__u32 reserved;
+	__u64 until;
+};
+
+#define DATAFS_LEASE_NONE	0xffffffffffffffffull
+#define DATAFS_IOC_LEASE	_IOW(DATAFS_IOC_MAGIC, 4, struct datafs_lease_end)
 
 /* -------------------------------------------------------------- messages */
 
@@ -582,7 +609,11 @@ struct datafs_revoke_done {
  *
  * A change is known by the mount's incarnation and @datafs_req.id. If it comes
  * again (DATAFS_REQ_RESEND) it was done already or is done now, and the answer
- * is the same.
+ * is the same, but for how long it may be used.
+ *
+ * A mount with a lease (DATAFS_IOC_LEASE) uses nothing without an upcall that a change of
+ * its own names, from before it can be read here until it is answered: no INVALIDATE
+ * needs to say so.
  */
 struct datafs_change_req {
 	__u64 lowest;
@@ -882,6 +913,7 @@ DATAFS_ABI_ASSERT(datafs_setattr_req, 56);
 DATAFS_ABI_ASSERT(datafs_setxattr_req, 16);
 DATAFS_ABI_ASSERT(datafs_change_rep, 456);
 DATAFS_ABI_ASSERT(datafs_invalid, 16);
+DATAFS_ABI_ASSERT(datafs_lease_end, 16);
 DATAFS_ABI_ASSERT(datafs_change_req, 8);
 DATAFS_ABI_ASSERT(datafs_make_req, 40);
 DATAFS_ABI_ASSERT(datafs_link_req, 16);

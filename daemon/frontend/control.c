@@ -51,8 +51,9 @@ void datafs_control_close(struct datafs_control *c)
 	free(c);
 }
 
-/* A request and what comes of it. */
+/* A request and what comes of it. What is left of another's answer has its number. */
 struct transaction {
+	uint32_t seq;
 	int result;		/* 1: not known yet */
 	int (*fn)(void *arg, uint32_t id, const uint8_t incarnation[16],
 		  const char *source, const char *options);
@@ -61,12 +62,19 @@ struct transaction {
 	int error;		/* of @fn */
 };
 
+static bool is_of(const struct transaction *t, struct nl_msg *msg)
+{
+	return nlmsg_hdr(msg)->nlmsg_seq == t->seq;
+}
+
 /* Keeps the errno, which libnl's own numbers would lose. */
 static int have_error(struct sockaddr_nl *from, struct nlmsgerr *err, void *arg)
 {
 	struct transaction *t = arg;
 
 	(void)from;
+	if (err->msg.nlmsg_seq != t->seq)
+		return NL_SKIP;
 	t->result = err->error;
 	return NL_STOP;
 }
@@ -75,7 +83,8 @@ static int have_end(struct nl_msg *msg, void *arg)
 {
 	struct transaction *t = arg;
 
-	(void)msg;
+	if (!is_of(t, msg))
+		return NL_SKIP;
 	t->result = 0;
 	return NL_STOP;
 }
@@ -92,7 +101,7 @@ static int have_mount(struct nl_msg *msg, void *arg)
 	struct transaction *t = arg;
 	struct nlattr *a[DATAFS_A_NR];
 
-	if (!t->fn || genlmsg_parse(nlmsg_hdr(msg), 0, a, DATAFS_A_NR - 1, NULL) ||
+	if (!t->fn || !is_of(t, msg) || genlmsg_parse(nlmsg_hdr(msg), 0, a, DATAFS_A_NR - 1, NULL) ||
 	    !a[DATAFS_A_MOUNT_ID] || !a[DATAFS_A_INSTANCE] ||
 	    !a[DATAFS_A_SOURCE] || !a[DATAFS_A_OPTIONS] ||
 	    !a[DATAFS_A_INCARNATION] || nla_len(a[DATAFS_A_INCARNATION]) != 16 ||
@@ -120,10 +129,11 @@ static int transact(struct datafs_control *c, struct nl_msg *msg,
 	nl_cb_set(cb, NL_CB_ACK, NL_CB_CUSTOM, have_end, t);
 	nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, have_end, t);
 	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, have_mount, t);
-	/* What is left of an answer that was not waited for. */
+	/* By is_of(): libnl's own check would end at an answer that was not waited for. */
 	nl_cb_set(cb, NL_CB_SEQ_CHECK, NL_CB_CUSTOM, skip, NULL);
 	pthread_mutex_lock(&c->lock);
 	err = nl_send_auto(c->sk, msg);
+	t->seq = nlmsg_hdr(msg)->nlmsg_seq;
 	while (err >= 0 && t->result > 0)
 		err = nl_recvmsgs(c->sk, cb);
 	pthread_mutex_unlock(&c->lock);

@@ -120,6 +120,13 @@ int datafs_device_backing_add(struct datafs_device *dev, int fd, uint32_t id)
 	return err;
 }
 
+int datafs_device_lease(struct datafs_device *dev, uint32_t mount, uint64_t until)
+{
+	struct datafs_lease_end lease = { .mount_id = mount, .until = until };
+
+	return ioctl(dev->fd, DATAFS_IOC_LEASE, &lease) ? -errno : 0;
+}
+
 static int say_hello(struct datafs_device *dev, const char *name,
 		     const uint8_t session[16], uint64_t epoch)
 {

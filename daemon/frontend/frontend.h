@@ -53,6 +53,11 @@ int datafs_device_held(struct datafs_device *dev,
  * registered with it: @fd then must stay open until that. Any thread.
  */
 int datafs_device_backing_add(struct datafs_device *dev, int fd, uint32_t id);
+/*
+ * Until when the kernel uses what it keeps of @mount: CLOCK_BOOTTIME in nanoseconds.
+ * -ENOENT, -ENOTTY (the module has no leases), -ENOTCONN. Does not block. Any thread.
+ */
+int datafs_device_lease(struct datafs_device *dev, uint32_t mount, uint64_t until);
 
 /* ---- frontend.c ---- */
 

@@ -12,6 +12,7 @@
 
 /* A member that comes back is soon connected to. */
 #define BACKOFF_MAX_MS	1000
+#define IDLE_MS		300	/* so that who lives gives a sign in less than a second */
 
 int remote_target_add(struct datafs_remote *r, const char *text,
 		      const struct datafs_address *at)
@@ -71,6 +72,7 @@ static void on_up(void *arg, struct datafs_conn *conn)
 	t->conn = conn;
 	t->node = datafs_conn_who(conn)->node;
 	remote_up(r);
+	remote_leases_up(r);
 }
 
 static void on_down(void *arg, struct datafs_conn *conn, int err)
@@ -85,9 +87,10 @@ static void on_down(void *arg, struct datafs_conn *conn, int err)
 		if (r->leader == &r->targets[i])
 			r->leader = NULL;
 	}
+	remote_leases_down(r, conn);
 }
 
-/* Nobody has anything to tell or to ask a client. */
+/* Nobody has anything to tell a client. */
 static void on_frame(void *arg, struct datafs_conn *conn, const struct datafs_frame *f)
 {
 	(void)arg;
@@ -98,15 +101,16 @@ static void on_frame(void *arg, struct datafs_conn *conn, const struct datafs_fr
 static void on_call(void *arg, struct datafs_conn *conn, uint64_t id, const void *body,
 		    uint32_t len)
 {
-	(void)arg;
-	(void)id;
-	(void)body;
-	(void)len;
-	datafs_conn_end(conn, -EPROTO);
+	remote_recall(arg, conn, id, body, len);
+}
+
+static void on_ready(void *arg, struct datafs_conn *conn)
+{
+	remote_recalls_ready(arg, conn);
 }
 
 static const struct datafs_wire_ops ops = {
-	.up = on_up, .down = on_down, .frame = on_frame, .call = on_call,
+	.up = on_up, .down = on_down, .frame = on_frame, .call = on_call, .ready = on_ready,
 };
 
 /*
@@ -193,12 +197,19 @@ static int open_wire(struct datafs_remote *r, const struct datafs_remote_config 
 		conf.self.node = r->keys.node;
 	}
 	conf.limits.backoff_max = BACKOFF_MAX_MS;
+	conf.limits.idle = IDLE_MS;
 	return datafs_wire_new(&conf, &r->wire);
 }
 
 static void remote_free(struct datafs_remote *r)
 {
+	struct datafs_lease *l;
+
 	remote_shut(r);
+	while ((l = TAILQ_FIRST(&r->leases))) {
+		TAILQ_REMOVE(&r->leases, l, link);
+		remote_lease_free(l);
+	}
 	datafs_loop_free(r->loop);
 	datafs_keys_wipe(&r->keys);
 	pthread_mutex_destroy(&r->lock);
@@ -214,6 +225,7 @@ int datafs_remote_open(const struct datafs_remote_config *cfg, struct datafs_rem
 		return -ENOMEM;
 	r->keys = *cfg->keys;
 	TAILQ_INIT(&r->requests);
+	TAILQ_INIT(&r->leases);
 	pthread_mutex_init(&r->lock, NULL);
 	err = datafs_loop_new(&r->loop);
 	if (!err)
@@ -236,6 +248,7 @@ static void do_stop(struct datafs_task *task)
 	struct datafs_remote *r = (void *)((char *)task - offsetof(struct datafs_remote, stop));
 
 	r->stopped = true;
+	remote_leases_stop(r);
 	remote_fail_all(r, -ESHUTDOWN);
 }
 
@@ -253,6 +266,8 @@ static void do_end(struct datafs_task *task)
 {
 	struct datafs_remote *r = (void *)((char *)task - offsetof(struct datafs_remote, end));
 
+	r->stopped = true;
+	remote_leases_stop(r);
 	datafs_loop_stop(r->loop);
 }
 

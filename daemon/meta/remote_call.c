@@ -16,8 +16,12 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define ANSWER_MS	1000	/* to wait for one; doubled each time */
-#define ANSWER_MAX_MS	8000
+/*
+ * Who is asked is waited for while something is heard of it: a change may wait for the lease
+ * of somebody else. The time without a sign is doubled after each.
+ */
+#define SIGN_MS		1000
+#define ANSWER_MAX_MS	8000	/* with signs, too: it may hang, while others elect another */
 #define AGAIN_MS	20	/* as long as an election may take a part of */
 #define SILENT_MS	1000	/* about as long as others take to elect another */
 #define ROOM_MS		500	/* for a disk that is full */
@@ -25,9 +29,15 @@
 
 static void request_try(struct remote_request *q);
 
-static void request_end(struct remote_request *q, int err)
+static void request_hang_up(struct remote_request *q)
 {
 	datafs_call_cancel(&q->call);
+	datafs_deadline_clear(q->r->deadlines, &q->patience);
+}
+
+static void request_end(struct remote_request *q, int err)
+{
+	request_hang_up(q);
 	datafs_deadline_clear(q->r->deadlines, &q->again);
 	datafs_deadline_clear(q->r->deadlines, &q->end);
 	TAILQ_REMOVE(&q->r->requests, q, link);
@@ -60,14 +70,19 @@ static bool is_silent(const struct remote_target *t)
 	return t->silent && datafs_now() < t->silent;
 }
 
-/* The next one that is up, and answers as far as is known; else one that is up. */
-static struct remote_target *next_up(struct remote_request *q)
+void remote_silent(struct remote_target *t)
 {
-	struct datafs_remote *r = q->r;
+	t->silent = datafs_now() + SILENT_MS * DATAFS_MSEC;
+}
+
+struct remote_target *remote_choose(struct datafs_remote *r, unsigned int *next)
+{
 	struct remote_target *silent = NULL;
 
+	if (r->leader && r->leader->conn)
+		return r->leader;
 	for (unsigned int i = 0; i < r->n; i++) {
-		struct remote_target *t = &r->targets[q->next++ % r->n];
+		struct remote_target *t = &r->targets[(*next)++ % r->n];
 
 		if (t->conn && !is_silent(t))
 			return t;
@@ -83,7 +98,7 @@ static struct remote_target *choose(struct remote_request *q)
 
 	if (q->member >= 0)
 		return r->targets[q->member].conn ? &r->targets[q->member] : NULL;
-	return r->leader && r->leader->conn ? r->leader : next_up(q);
+	return remote_choose(r, &q->next);
 }
 
 static void not_leading(struct remote_request *q)
@@ -97,27 +112,56 @@ static void lost(struct remote_request *q, int err)
 {
 	q->unsure = true;
 	not_leading(q);
-	if (err == -ETIMEDOUT) {
-		q->asked->silent = datafs_now() + SILENT_MS * DATAFS_MSEC;
+	/* who is heard of may still lead: others say so, if it does */
+	if (err == -ETIMEDOUT && !(q->asked->conn &&
+				   datafs_conn_heard(q->asked->conn) > q->listens)) {
+		remote_silent(q->asked);
 		q->wait = DATAFS_MIN(2 * q->wait, ANSWER_MAX_MS);
 	}
 	request_later(q, err == -ETIMEDOUT ? 0 : AGAIN_MS);
 }
 
-static void sent_on(struct remote_request *q, const Metad__Reply *reply)
+static void request_listen(struct remote_request *q, uint32_t ms)
 {
-	struct datafs_remote *r = q->r;
+	q->listens = datafs_now();
+	if (datafs_deadline_set(q->r->deadlines, &q->patience, ms))
+		request_end(q, -ENOMEM);
+}
+
+static void on_patience(struct datafs_deadline *d)
+{
+	struct remote_request *q =
+		(void *)((char *)d - offsetof(struct remote_request, patience));
+
+	if (datafs_conn_heard(q->call.conn) > q->listens) {
+		request_listen(q, SIGN_MS);
+		return;
+	}
+	request_hang_up(q);
+	lost(q, -ETIMEDOUT);
+}
+
+struct remote_target *remote_hint(struct datafs_remote *r, const struct remote_target *asked,
+				  const Metad__Reply *reply)
+{
 	struct remote_target *t = NULL;
 
-	not_leading(q);
+	if (r->leader == asked)
+		r->leader = NULL;
 	if (reply->has_leader)
 		t = remote_target_of(r, reply->leader, reply->leader_address);
 	/* who says so may not have noticed yet that it is gone */
-	if (t && is_silent(t))
-		t = NULL;
-	if (t && t != q->asked)
-		r->leader = t;
-	if (t && t != q->asked && t->conn && q->hops++ < HOPS)
+	if (!t || t == asked || is_silent(t))
+		return NULL;
+	r->leader = t;
+	return t;
+}
+
+static void sent_on(struct remote_request *q, const Metad__Reply *reply)
+{
+	const struct remote_target *t = remote_hint(q->r, q->asked, reply);
+
+	if (t && t->conn && q->hops++ < HOPS)
 		request_try(q);
 	else
 		request_later(q, AGAIN_MS);
@@ -138,15 +182,16 @@ static struct remote_request *astray(struct datafs_remote *r)
  * It answers. Who has fallen silent may not answer for seconds: meanwhile others
  * would have thousands of changes done, and no more answers be remembered.
  */
-static void leads(struct datafs_remote *r, struct remote_target *t)
+void remote_leads(struct datafs_remote *r, struct remote_target *t)
 {
 	struct remote_request *q;
 
+	remote_leases_moved(r, t);
 	if (r->leader == t)
 		return;
 	r->leader = t;
 	while ((q = astray(r))) {
-		datafs_call_cancel(&q->call);
+		request_hang_up(q);
 		q->unsure = true;
 		request_later(q, 0);
 	}
@@ -180,7 +225,7 @@ static void settle(struct remote_request *q, Metad__Reply *reply)
 		return;
 	}
 	if (!reply->error && q->member < 0)
-		leads(q->r, q->asked);
+		remote_leads(q->r, q->asked);
 	q->reply = reply;
 	request_end(q, 0);
 }
@@ -190,6 +235,7 @@ static void on_reply(struct datafs_call *call, int err, const void *body, uint32
 	struct remote_request *q = (void *)((char *)call - offsetof(struct remote_request, call));
 	Metad__Reply *reply;
 
+	request_hang_up(q);
 	if (err) {
 		lost(q, err);
 		return;
@@ -215,11 +261,16 @@ static void request_try(struct remote_request *q)
 		return;
 	q->asked = t;
 	q->call.fn = on_reply;
-	err = datafs_conn_call(t->conn, &q->call, q->ask, q->len, q->wait);
+	if (q->lease)
+		q->told = remote_told_now(&q->lease->told, t == q->lease->target);
+	err = datafs_conn_call(t->conn, &q->call, q->ask, q->len,
+			       q->member < 0 ? ANSWER_MAX_MS : q->wait);
 	if (err == -EMSGSIZE)
 		request_end(q, -EIO);
 	else if (err)
 		request_later(q, AGAIN_MS);
+	else if (q->member < 0)
+		request_listen(q, q->wait);
 }
 
 void remote_up(struct datafs_remote *r)
@@ -266,27 +317,44 @@ static void begin(struct datafs_task *task)
 		request_try(q);
 }
 
-int remote_call(struct datafs_remote *r, const void *ask, size_t len, int member, uint32_t ms,
-		const atomic_bool *over, Metad__Reply **res)
+/* Of one that is idle. Blocks. */
+static int call(struct remote_request *q, Metad__Reply **res)
 {
-	struct remote_request q = {
-		.task.fn = begin, .r = r, .ask = ask, .len = (uint32_t)len, .ms = ms,
-		.member = member, .over = over, .wait = ms && member >= 0 ? ms : ANSWER_MS,
-		.again.fn = on_again, .end.fn = on_end,
-	};
-
-	sem_init(&q.done, 0, 0);
-	datafs_loop_post(r->loop, &q.task);
-	while (sem_wait(&q.done))
+	q->task.fn = begin;
+	q->again.fn = on_again;
+	q->end.fn = on_end;
+	q->patience.fn = on_patience;
+	sem_init(&q->done, 0, 0);
+	datafs_loop_post(q->r->loop, &q->task);
+	while (sem_wait(&q->done))
 		;
-	sem_destroy(&q.done);
-	if (!q.err)
-		*res = q.reply;
-	return q.err;
+	sem_destroy(&q->done);
+	if (!q->err)
+		*res = q->reply;
+	return q->err;
 }
 
 int datafs_remote_call(struct datafs_remote *r, const void *ask, size_t len, int member,
 		       uint32_t ms, Metad__Reply **res)
 {
-	return remote_call(r, ask, len, member, ms, NULL, res);
+	struct remote_request q = {
+		.r = r, .ask = ask, .len = (uint32_t)len, .ms = ms, .member = member,
+		.wait = ms && member >= 0 ? ms : SIGN_MS,
+	};
+
+	return call(&q, res);
+}
+
+int datafs_remote_call_until(struct datafs_remote *r, const void *ask, size_t len, uint32_t ms,
+			     const atomic_bool *over, Metad__Reply **res,
+			     struct datafs_lease *lease, struct datafs_told *told)
+{
+	struct remote_request q = {
+		.r = r, .ask = ask, .len = (uint32_t)len, .ms = ms, .over = over,
+		.member = DATAFS_REMOTE_LEADER, .wait = SIGN_MS, .lease = lease,
+	};
+	int err = call(&q, res);
+
+	*told = q.told;
+	return err;
 }

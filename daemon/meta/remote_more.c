@@ -8,16 +8,7 @@
 
 #include "base/log.h"
 
-struct order {
-	struct datafs_task task;
-	struct datafs_remote *r;
-	const char *text;		/* a member to be added */
-	const struct datafs_address *at;
-	int err;
-	sem_t done;
-};
-
-static void run(struct order *o, void (*fn)(struct datafs_task *task))
+void remote_have_done(struct remote_order *o, void (*fn)(struct datafs_task *task))
 {
 	o->task.fn = fn;
 	sem_init(&o->done, 0, 0);
@@ -27,20 +18,32 @@ static void run(struct order *o, void (*fn)(struct datafs_task *task))
 	sem_destroy(&o->done);
 }
 
+void remote_is_done(struct remote_order *o)
+{
+	sem_post(&o->done);
+}
+
 static void do_over(struct datafs_task *task)
 {
-	struct order *o = (struct order *)task;
+	struct remote_order *o = (struct remote_order *)task;
 
 	remote_fail_over(o->r);
-	sem_post(&o->done);
+	remote_is_done(o);
 }
 
 void datafs_remote_over(struct datafs_remote *r)
 {
-	struct order o = { .r = r };
+	struct remote_order o = { .r = r };
 
-	run(&o, do_over);
+	remote_have_done(&o, do_over);
 }
+
+struct adding {
+	struct remote_order o;
+	const char *text;		/* a member to be added */
+	const struct datafs_address *at;
+	int err;
+};
 
 static bool known(const struct datafs_remote *r, const char *text)
 {
@@ -52,34 +55,35 @@ static bool known(const struct datafs_remote *r, const char *text)
 
 static void do_add(struct datafs_task *task)
 {
-	struct order *o = (struct order *)task;
+	struct adding *a = (struct adding *)task;
+	struct datafs_remote *r = a->o.r;
 
 	/* Whether it is, only this thread may look. */
-	if (o->at)
-		o->err = known(o->r, o->text) ? 0 : remote_target_add(o->r, o->text, o->at);
+	if (a->at)
+		a->err = known(r, a->text) ? 0 : remote_target_add(r, a->text, a->at);
 	else
-		o->err = known(o->r, o->text) ? 0 : -ENOENT;
-	sem_post(&o->done);
+		a->err = known(r, a->text) ? 0 : -ENOENT;
+	remote_is_done(&a->o);
 }
 
 static int add_one(struct datafs_remote *r, const char *text)
 {
-	struct order o = { .r = r, .text = text };
+	struct adding a = { .o.r = r, .text = text };
 	struct datafs_address at;
 	int err;
 
-	run(&o, do_add);
-	if (!o.err)
+	remote_have_done(&a.o, do_add);
+	if (!a.err)
 		return 0;
 	err = remote_resolve(text, &at);
 	if (err)
 		return err;
-	o.at = &at;
-	run(&o, do_add);
-	if (o.err)
+	a.at = &at;
+	remote_have_done(&a.o, do_add);
+	if (a.err)
 		datafs_log(LOG_ERR, "member of the quorum at \"%s\": not added: %s", text,
-			   strerror(-o.err));
-	return o.err;
+			   strerror(-a.err));
+	return a.err;
 }
 
 int datafs_remote_add(struct datafs_remote *r, const char *members)
@@ -95,10 +99,4 @@ int datafs_remote_add(struct datafs_remote *r, const char *members)
 	}
 	free(list);
 	return some ? 0 : err;
-}
-
-int datafs_remote_call_until(struct datafs_remote *r, const void *ask, size_t len, uint32_t ms,
-			     const atomic_bool *over, Metad__Reply **res)
-{
-	return remote_call(r, ask, len, DATAFS_REMOTE_LEADER, ms, over, res);
 }

@@ -61,7 +61,8 @@ static int begin(struct op *o, const Metad__Command *c, struct txn_bytes *res)
 		       c->op_case == METAD__COMMAND__OP_FEATURE ||
 		       c->op_case == METAD__COMMAND__OP_SET_QUOTA ||
 		       c->op_case == METAD__COMMAND__OP_REMOVE_QUOTA ||
-		       c->op_case == METAD__COMMAND__OP_SESSION_CLOSE ? 0 : -EINVAL;
+		       c->op_case == METAD__COMMAND__OP_SESSION_CLOSE ||
+		       c->op_case == METAD__COMMAND__OP_SESSION_LEASE ? 0 : -EINVAL;
 	if (!c->request || c->lowest > c->request)
 		return -EINVAL;
 	ret = rec_session_get(o->t, c->session, o->s);

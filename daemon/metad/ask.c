@@ -66,6 +66,8 @@ static int check(struct datafs_ask *a)
 		return a->what->query->of_case ? 0 : -EPROTO;
 	case METAD__ASK__WHAT_ADMIN:
 		return a->what->admin->of_case ? 0 : -EPROTO;
+	case METAD__ASK__WHAT_LEASE:
+		return a->what->lease->session ? 0 : -EINVAL;
 	default:
 		return -EPROTO;
 	}

@@ -25,8 +25,9 @@ struct datafs_ask {
 };
 
 /*
- * 0; -EPROTO: not an Ask of this version; -EINVAL: a command without a session, or
- * one that is not a client's to send; -EMSGSIZE; -ENOMEM. @res is to be freed after 0.
+ * 0; -EPROTO: not an Ask of this version; -EINVAL: a command or a lease without a
+ * session, or a command that is not a client's to send; -EMSGSIZE; -ENOMEM. @res is to
+ * be freed after 0.
  */
 int datafs_ask_decode(const void *buf, size_t len, struct datafs_ask *res);
 void datafs_ask_free(struct datafs_ask *ask);

@@ -145,6 +145,29 @@ static int set_feature_level(void *arg, const char *v)
 	return err;
 }
 
+/* Below, who is slow loses it again and again; above, a change waits for too long. */
+static int set_lease(void *arg, const char *v)
+{
+	struct datafs_metad_config *cfg = arg;
+	uint64_t n;
+
+	if (number(v, 60000, &n) || n < 100)
+		return -EINVAL;
+	cfg->lease = (uint32_t)n;
+	return 0;
+}
+
+static int set_session(void *arg, const char *v)
+{
+	struct datafs_metad_config *cfg = arg;
+	uint64_t n;
+	int err = number(v, 366 * 86400, &n);
+
+	if (!err)
+		cfg->session = (uint32_t)n;
+	return err;
+}
+
 static int set_bootstrap(void *arg, const char *v)
 {
 	struct datafs_metad_config *cfg = arg;
@@ -207,6 +230,10 @@ static const struct datafs_option options[] = {
 	  "entries of the log that make a snapshot (default 65536)" },
 	{ "feature-level", "N", true, set_feature_level,
 	  "take part up to this level only, so that the version before can come back" },
+	{ "lease-ms", "MS", true, set_lease,
+	  "how long clients believe what they are told (default 5000)" },
+	{ "session-timeout", "SECONDS", true, set_session,
+	  "a client that is silent for so long is forgotten (default: never)" },
 	{ "authentication", "on|off", true, set_authentication,
 	  "off: no keys, and whoever reaches the port is believed" },
 	{ "cluster", "ID", true, set_cluster,
@@ -261,6 +288,8 @@ int datafs_metad_config_parse(struct datafs_metad_config *cfg, int argc, char **
 	cfg->ready_fd = -1;
 	cfg->threshold = DATAFS_SERVER_THRESHOLD;
 	cfg->trailing = DATAFS_SERVER_TRAILING;
+	cfg->lease = DATAFS_SERVER_LEASE;
+	cfg->session = DATAFS_SERVER_SESSION;
 	err = datafs_options_read(options, cfg, argc, argv);
 	if (err || cfg->help || cfg->version)
 		return err;

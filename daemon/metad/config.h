@@ -22,6 +22,8 @@ struct datafs_metad_config {
 	bool bootstrap, join;		/* make the directory, and end */
 	unsigned int threshold, trailing;
 	uint32_t level;			/* 0: that of this version */
+	uint32_t lease;			/* milliseconds */
+	uint32_t session;		/* seconds */
 	int ready_fd;			/* -1: nobody wants to know */
 	bool help, version;
 };

@@ -37,6 +37,7 @@ int metad_unpack(const ProtobufCMessageDescriptor *of, const void *buf, size_t l
 bool metad_is_leaders(const Metad__Command *c)
 {
 	return !c->session || c->op_case == METAD__COMMAND__OP_FEATURE ||
+	       c->op_case == METAD__COMMAND__OP_SESSION_LEASE ||
 	       c->op_case == METAD__COMMAND__OP_SET_QUOTA ||
 	       c->op_case == METAD__COMMAND__OP_REMOVE_QUOTA;
 }

@@ -11,6 +11,7 @@
 /* Grants that one recall for want of room takes back, and how many are looked at. */
 #define ROOM_BATCH	64
 #define ROOM_LOOK	1024
+#define DEAF_MAX	6u	/* doublings */
 
 /* ---------------------------------------------------------------- objects */
 
@@ -132,6 +133,14 @@ struct session *grants_session_new(struct datafs_grants *g, uint64_t id)
 	return s;
 }
 
+/* Also twice: two names of a change may have one checksum. */
+static void forget_grant(struct recall *r, const struct grant *gr)
+{
+	for (unsigned int i = 0; i < r->n; i++)
+		if (r->of[i].grant == gr)
+			r->of[i].grant = NULL;
+}
+
 /* What it named is believed by the session no more. */
 void grants_recall_end(struct datafs_grants *g, struct session *s, struct recall *r)
 {
@@ -143,12 +152,12 @@ void grants_recall_end(struct datafs_grants *g, struct session *s, struct recall
 		struct grant *gr = r->of[i].grant;
 		struct object *o = r->of[i].object;
 
-		TAILQ_FOREACH(other, &s->recalls, next)
-			for (unsigned int k = 0; gr && k < other->n; k++)
-				if (other->of[k].grant == gr)
-					other->of[k].grant = NULL;
-		if (gr)
+		if (gr) {
+			forget_grant(r, gr);
+			TAILQ_FOREACH(other, &s->recalls, next)
+				forget_grant(other, gr);
 			grant_drop(g, gr);
+		}
 		if (!c) {
 			o->changing--;
 			grants_object_put(g, o);
@@ -169,15 +178,30 @@ static void session_forget(struct datafs_grants *g, struct session *s)
 	struct recall *r;
 	struct grant *gr;
 
-	while ((r = TAILQ_FIRST(&s->recalls)))
-		grants_recall_end(g, s, r);
+	/* at once: thousands of changes may wait for who does not answer */
+	TAILQ_FOREACH(r, &s->recalls, next)
+		for (unsigned int i = 0; i < r->n; i++)
+			r->of[i].grant = NULL;
 	while ((gr = LIST_FIRST(&s->grants)))
 		grant_drop(g, gr);
+	while ((r = TAILQ_FIRST(&s->recalls)))
+		grants_recall_end(g, s, r);
+}
+
+/*
+ * Its lease ends at @at. Who answers no recall before that, again and again, would have each
+ * change wait: it is kept from leases, for twice as long each time.
+ */
+static void note_deaf(const struct datafs_grants *g, struct session *s, uint64_t at)
+{
+	if (!TAILQ_EMPTY(&s->recalls) && s->deaf++)
+		s->again = at + ((uint64_t)g->conf.lease << DATAFS_MIN(s->deaf - 2, DEAF_MAX));
 }
 
 /* Its lease has ended, and that is made use of. */
 void grants_lapse(struct datafs_grants *g, struct session *s)
 {
+	note_deaf(g, s, s->ends);
 	s->lapsed = true;
 	session_forget(g, s);
 }
@@ -201,22 +225,45 @@ int datafs_grants_fresh(struct datafs_grants *g, uint64_t session, uint64_t aske
 			return -ENOMEM;
 		g->unknown++;
 	}
+	note_deaf(g, s, asked);
 	session_forget(g, s);
+	session_known(g, s);
+	if (asked < s->again) {
+		s->lapsed = true;
+		return -EAGAIN;
+	}
 	s->lapsed = false;
 	s->ends = DATAFS_MAX(s->ends, asked + g->conf.lease);
-	session_known(g, s);
 	return 0;
 }
 
-int datafs_grants_renew(struct datafs_grants *g, uint64_t session, uint64_t asked)
+bool datafs_grants_believes(const struct datafs_grants *g, uint64_t session, uint64_t now)
+{
+	return grants_believer(g, session, now);
+}
+
+bool datafs_grants_waits(const struct datafs_grants *g, uint64_t session, uint64_t now)
+{
+	const struct session *s = grants_session_find(g, session);
+
+	return s && !s->fresh && g->held_until > now;
+}
+
+int datafs_grants_renew(struct datafs_grants *g, uint64_t session, uint64_t asked, uint32_t *ms)
 {
 	struct session *s = grants_session_find(g, session);
+	const struct recall *r;
+	uint64_t from, ends;
 
 	if (!s || !s->fresh || s->lapsed)
 		return -ENOENT;
-	if (!TAILQ_EMPTY(&s->recalls))
+	r = TAILQ_FIRST(&s->recalls);
+	from = r ? DATAFS_MIN(asked, r->at) : asked;
+	ends = from + g->conf.lease;
+	if (ends <= asked || (r && ends <= s->ends))
 		return -EAGAIN;
-	s->ends = DATAFS_MAX(s->ends, asked + g->conf.lease);
+	s->ends = DATAFS_MAX(s->ends, ends);
+	*ms = (uint32_t)(ends - asked);
 	return 0;
 }
 
@@ -239,7 +286,7 @@ void datafs_grants_gone(struct datafs_grants *g, uint64_t session)
 /* ----------------------------------------------------------------- grants */
 
 /* Takes back the oldest grants, as far as they are of one session. */
-static void make_room(struct datafs_grants *g)
+static void make_room(struct datafs_grants *g, uint64_t now)
 {
 	struct datafs_grant_object objects[ROOM_BATCH];
 	struct grant *gr = TAILQ_FIRST(&g->ages);
@@ -256,6 +303,7 @@ static void make_room(struct datafs_grants *g)
 	if (!r)
 		return;
 	r->id = ++s->last_recall;
+	r->at = now;
 	TAILQ_INSERT_TAIL(&s->recalls, r, next);
 	g->room_recalls++;
 	for (; gr && r->n < ROOM_BATCH && looked++ < ROOM_LOOK; gr = TAILQ_NEXT(gr, age)) {
@@ -285,7 +333,7 @@ struct grant *grants_holder(const struct object *o, const struct session *s)
 }
 
 /* Notes it, if there is room; @o is not changing. */
-bool grants_note(struct datafs_grants *g, struct session *s, struct object *o)
+bool grants_note(struct datafs_grants *g, struct session *s, struct object *o, uint64_t now)
 {
 	struct grant *gr = grants_holder(o, s);
 
@@ -295,7 +343,7 @@ bool grants_note(struct datafs_grants *g, struct session *s, struct object *o)
 		return true;
 	}
 	if (g->grants >= g->conf.max)
-		make_room(g);
+		make_room(g, now);
 	/* Still: what is taken back is in the table until the session has said so. */
 	gr = g->grants < g->conf.max ? calloc(1, sizeof(*gr)) : NULL;
 	if (!gr)
@@ -326,7 +374,7 @@ bool datafs_grant(struct datafs_grants *g, uint64_t session, uint64_t now,
 
 	if (!o || o->changing)
 		return false;
-	noted = grants_note(g, s, o);
+	noted = grants_note(g, s, o, now);
 	grants_object_put(g, o);
 	return noted;
 }
@@ -338,7 +386,7 @@ size_t datafs_grants_count(const struct datafs_grants *g)
 	return g->grants;
 }
 
-int datafs_grants_new(const struct datafs_grants_conf *conf, uint64_t now,
+int datafs_grants_new(const struct datafs_grants_conf *conf, uint64_t now, uint32_t longest,
 		      const uint64_t *sessions, size_t n, struct datafs_grants **res)
 {
 	struct datafs_grants *g = calloc(1, sizeof(*g));
@@ -358,7 +406,7 @@ int datafs_grants_new(const struct datafs_grants_conf *conf, uint64_t now,
 		datafs_grants_free(g);
 		return -ENOMEM;
 	}
-	g->held_until = n ? now + conf->lease : 0;
+	g->held_until = n ? now + longest : 0;
 	*res = g;
 	return 0;
 }

@@ -23,13 +23,17 @@
  * less a margin; the leader from when the renewal arrived. A renewal counts only when a
  * majority has confirmed, after it arrived, that this member leads: else an old leader
  * would prolong what its successor, who lets changes through one lease after its
- * election, does not wait for. Nor does it count while a recall is not done: so a
- * session delays a change by one lease at most. When something went on because a lease
+ * election, does not wait for. While a recall is not done it counts from that recall only:
+ * so a session delays a change by one lease at most. When something went on because a lease
  * had ended, the session must say that it has forgotten all before another begins.
  *
  * A new leader knows no grant of its predecessor. It lets changes through when each
- * session that there is has said that it has forgotten all it was told
- * (datafs_grants_fresh()), at the latest after one lease.
+ * session that may have had a lease has said that it has forgotten all it was told
+ * (datafs_grants_fresh()), at the latest after the longest lease that any may have had.
+ *
+ * Who asked for a change hears last that it is done, perhaps after others who see it: so
+ * it believes nothing of what it changes meanwhile. What its command names it forgets
+ * itself before it is sent; of inodes that are found by these names it is told as others.
  *
  * All of it is one leader's, has no thread, no lock and no clock; times are
  * milliseconds that never go back. Callbacks may be made from any call but may not
@@ -43,22 +47,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "datafs_abi.h"
+#include "metad/object.h"
 
 struct datafs_grants;
-
-enum datafs_grant_kind {
-	DATAFS_GRANT_ATTR,	/* attributes of @ino, its xattrs and target */
-	DATAFS_GRANT_NAME,	/* what @name leads to in @ino, or that it is not there */
-	DATAFS_GRANT_NAMES,	/* all names in @ino, and what is not there */
-};
-
-struct datafs_grant_object {
-	uint64_t ino;
-	enum datafs_grant_kind kind;
-	uint8_t len;		/* of @name; NAME only. 0 in a recall for want of room */
-	const char *name;	/* without NUL */
-};
 
 /* Objects of one change: a rename with another name replaced has most. */
 #define DATAFS_CHANGE_OBJECTS	10
@@ -66,11 +57,16 @@ struct datafs_grant_object {
 /* The caller's, from begin to end. */
 struct datafs_change {
 	/*
-	 * Nobody but @session believes any of it now. -ECANCELED: this member leads no
+	 * Nobody believes any of it now. -ECANCELED: this member leads no
 	 * more, it must not be proposed, and has ended.
 	 */
 	void (*go)(struct datafs_change *c, int err);
-	uint64_t session;		/* whose own grants stay; 0: nobody's */
+	/*
+	 * Who asked for it; 0: nobody. It believes none of the first @said objects until
+	 * it is answered: its own grants of these stay.
+	 */
+	uint64_t session;
+	unsigned int said;
 	unsigned int n;
 	struct datafs_grant_object objects[DATAFS_CHANGE_OBJECTS];
 
@@ -99,10 +95,11 @@ struct datafs_grants_conf {
 };
 
 /*
- * This member leads since @now (of the election, or earlier): @sessions are all those
- * of the state. -ENOMEM.
+ * This member leads, since @now or longer; what a predecessor let be believed was confirmed
+ * before its election. @sessions are all those of the state that may have had a lease, none
+ * longer than @longest milliseconds. -ENOMEM.
  */
-int datafs_grants_new(const struct datafs_grants_conf *conf, uint64_t now,
+int datafs_grants_new(const struct datafs_grants_conf *conf, uint64_t now, uint32_t longest,
 		      const uint64_t *sessions, size_t n, struct datafs_grants **res);
 /* It leads no more: changes under way that did not go get -ECANCELED. */
 void datafs_grants_free(struct datafs_grants *g);
@@ -110,14 +107,21 @@ void datafs_grants_free(struct datafs_grants *g);
 /*
  * @session is there, perhaps for the first time, and has forgotten all that it was told
  * before. It came at @asked, confirmed as renewals are. Until the session hears of it, it
- * keeps no answer; of another connection than this, nothing is taken any more. -ENOMEM.
+ * keeps no answer; of another connection than this, nothing is taken any more. -ENOMEM;
+ * -EAGAIN: it is noted that it believes nothing, but it has let so many leases run out with
+ * recalls unanswered that it gets none for a while.
  */
 int datafs_grants_fresh(struct datafs_grants *g, uint64_t session, uint64_t asked);
 /*
- * A renewal that came at @asked is confirmed. -ENOENT: it is to say fresh first; -EAGAIN:
- * a recall is not done. With an error the lease is as it was.
+ * A renewal that came at @asked is confirmed, and lasts for *@ms from then on: of a session
+ * with a recall that is not done only till a lease after that recall. -ENOENT: it is to say
+ * fresh first; -EAGAIN: that is no longer than the lease is. With an error it is as it was.
  */
-int datafs_grants_renew(struct datafs_grants *g, uint64_t session, uint64_t asked);
+int datafs_grants_renew(struct datafs_grants *g, uint64_t session, uint64_t asked, uint32_t *ms);
+/* Are changes held for it, which had a lease of another leader, and was not heard of? */
+bool datafs_grants_waits(const struct datafs_grants *g, uint64_t session, uint64_t now);
+/* Has it a lease now, and said so to this leader? */
+bool datafs_grants_believes(const struct datafs_grants *g, uint64_t session, uint64_t now);
 /* It has ended: nobody believes anything for it. */
 void datafs_grants_gone(struct datafs_grants *g, uint64_t session);
 

@@ -28,35 +28,50 @@ void grants_let_go(struct datafs_grants *g)
 	}
 }
 
+/* Does the session @s believe the @i th object, and is to be told? */
+static struct grant *to_tell(const struct datafs_change *c, unsigned int i,
+			     const struct session *s)
+{
+	return s->id == c->session && i < c->said ? NULL :
+		grants_holder(c->marks[i].object, s);
+}
+
 /* Of the session @s, all that @c changes: told, and @c waits. */
 static void recall_for(struct datafs_grants *g, struct session *s, struct datafs_change *c,
-		       struct recall *r)
+		       struct recall *r, uint64_t now)
 {
 	struct datafs_grant_object objects[DATAFS_CHANGE_OBJECTS];
 
 	for (unsigned int i = 0; i < c->n; i++) {
-		struct object *o = c->marks[i].object;
-		struct grant *gr = grants_holder(o, s);
+		struct grant *gr = to_tell(c, i, s);
 
 		if (!gr)
 			continue;
 		objects[r->n] = c->objects[i];
-		r->of[r->n].object = o;
+		r->of[r->n].object = c->marks[i].object;
 		r->of[r->n++].grant = gr;
 	}
 	r->id = ++s->last_recall;
-	r->change = c;
+	r->at = now;
 	TAILQ_INSERT_TAIL(&s->recalls, r, next);
-	c->waiting++;
+	if (datafs_grants_plant_early && datafs_grants_plant_early()) {
+		/* as for want of room */
+		g->room_recalls++;
+		for (unsigned int i = 0; i < r->n; i++)
+			((struct object *)r->of[i].object)->changing++;
+	} else {
+		r->change = c;
+		c->waiting++;
+	}
 	g->conf.recall(g->conf.ctx, s->id, r->id, objects, r->n);
 }
 
-/* Is the holder one of an object before the @i th, too? */
+/* Is it told of an object before the @i th, too? */
 static bool seen_before(const struct datafs_change *c, unsigned int i,
 			const struct session *s)
 {
 	while (i--)
-		if (grants_holder(c->marks[i].object, s))
+		if (to_tell(c, i, s))
 			return true;
 	return false;
 }
@@ -96,7 +111,7 @@ static void lapse_holders(struct datafs_grants *g, struct datafs_change *c, uint
  * One recall for each session that has something of it. All memory is had before
  * the first is sent.
  */
-static int recall_all(struct datafs_grants *g, struct datafs_change *c)
+static int recall_all(struct datafs_grants *g, struct datafs_change *c, uint64_t now)
 {
 	TAILQ_HEAD(, recall) made = TAILQ_HEAD_INITIALIZER(made);
 	bool told = false;
@@ -108,13 +123,12 @@ again:
 		struct object *o = c->marks[i].object;
 
 		LIST_FOREACH(gr, &o->holders, of_object) {
-			if (gr->session->id == c->session ||
-			    seen_before(c, i, gr->session))
+			if (!to_tell(c, i, gr->session) || seen_before(c, i, gr->session))
 				continue;
 			if (told) {
 				r = TAILQ_FIRST(&made);
 				TAILQ_REMOVE(&made, r, next);
-				recall_for(g, gr->session, c, r);
+				recall_for(g, gr->session, c, r, now);
 				continue;
 			}
 			r = calloc(1, sizeof(*r) + c->n * sizeof(r->of[0]));
@@ -157,7 +171,7 @@ int datafs_change_begin(struct datafs_grants *g, struct datafs_change *c, uint64
 	}
 	if (!err) {
 		lapse_holders(g, c, now);
-		err = recall_all(g, c);
+		err = recall_all(g, c, now);
 	}
 	if (err) {
 		marks_put(g, c);
@@ -182,7 +196,7 @@ bool datafs_change_end(struct datafs_grants *g, struct datafs_change *c, uint64_
 		alone = c->marks[i].begun ==
 			((struct object *)c->marks[i].object)->begun;
 	for (unsigned int i = 0; alone && i < c->n; i++)
-		alone = grants_note(g, s, c->marks[i].object);
+		alone = grants_note(g, s, c->marks[i].object, now);
 	marks_put(g, c);
 	return alone;
 }
@@ -197,8 +211,10 @@ void datafs_recall_done(struct datafs_grants *g, uint64_t session, uint64_t id)
 	TAILQ_FOREACH(r, &s->recalls, next)
 		if (r->id == id)
 			break;
-	if (r)
-		grants_recall_end(g, s, r);
+	if (!r)
+		return;
+	s->deaf = 0;
+	grants_recall_end(g, s, r);
 }
 
 /* ------------------------------------------------------------------- time */

@@ -8,6 +8,13 @@
 
 #include "grants.h"
 
+/*
+ * A fault that a test plants, to see that it would find it: it defines this function, which
+ * says whether a change goes before all have forgotten what it changes. In a program
+ * without such a test it is not there.
+ */
+bool datafs_grants_plant_early(void) __attribute__((weak));
+
 #define GRANT_BUCKETS_MIN	1024
 #define GRANT_SESSION_BUCKETS	1024
 
@@ -41,7 +48,7 @@ struct grant {
 /* What a session was told to forget, until it has. */
 struct recall {
 	TAILQ_ENTRY(recall) next;	/* of the session, by id */
-	uint64_t id;
+	uint64_t id, at;
 	struct datafs_change *change;	/* that waits; NULL: for want of room */
 	unsigned int n;
 	struct {
@@ -57,6 +64,8 @@ struct session {
 	bool fresh;			/* since this member leads */
 	uint64_t ends;			/* its lease, if it is fresh */
 	bool lapsed;			/* somebody went on because that had ended */
+	unsigned int deaf;		/* leases in a row that ended with a recall unanswered */
+	uint64_t again;			/* none begins before */
 	uint64_t last_recall;
 	struct grant_list grants;
 	struct grant_recalls recalls;
@@ -89,7 +98,7 @@ struct session *grants_believer(const struct datafs_grants *g, uint64_t id, uint
 /* What @s has of @o, or NULL. */
 struct grant *grants_holder(const struct object *o, const struct session *s);
 /* Notes it, if there is room; @o is not changing, but by who is about to end. */
-bool grants_note(struct datafs_grants *g, struct session *s, struct object *o);
+bool grants_note(struct datafs_grants *g, struct session *s, struct object *o, uint64_t now);
 /* What it named is believed by the session no more. */
 void grants_recall_end(struct datafs_grants *g, struct session *s, struct recall *r);
 

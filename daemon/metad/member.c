@@ -250,6 +250,12 @@ void datafs_member_run(struct datafs_member *m)
 	m->busy = false;
 }
 
+void datafs_member_fail(struct datafs_member *m, int err, const char *what)
+{
+	datafs_member_halt(m, err, what);
+	datafs_member_run(m);
+}
+
 void datafs_member_receive(struct datafs_member *m, uint64_t from, const void *buf,
 			   size_t len)
 {

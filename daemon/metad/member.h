@@ -301,6 +301,12 @@ struct datafs_member_status {
 };
 void datafs_member_status(struct datafs_member *m, struct datafs_member_status *res);
 
+/*
+ * Its user has met @err, which another member may not: it halts as if it had met that itself,
+ * and logs @what was tried. Operations end with -EIO.
+ */
+void datafs_member_fail(struct datafs_member *m, int err, const char *what);
+
 /* Who is in the quorum, by the last configuration of this member's log. */
 struct datafs_member_server {
 	uint64_t id;

@@ -203,9 +203,10 @@ void datafs_append_free(struct append *a);
 int datafs_raft_error(int rv);	/* of libraft, as a negative errno */
 
 void datafs_member_run(struct datafs_member *m);
+/* Logs it, the first time. */
+void datafs_member_halt(struct datafs_member *m, int err, const char *what);
 /* Queues it. NULL: no memory, and the member has halted. */
 struct event *datafs_member_event(struct datafs_member *m, enum event_kind kind);
-void datafs_member_halt(struct datafs_member *m, int err, const char *what);
 /*
  * Proposes an entry now: its index, or 0 with the error. @buf is raft_malloc()ed,
  * and taken. Not inside a step.

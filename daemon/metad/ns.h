@@ -80,9 +80,10 @@
  * test builds a member of the next level, too.
  */
 #ifndef DATAFS_METAD_LEVEL
-#define DATAFS_METAD_LEVEL	2
+#define DATAFS_METAD_LEVEL	3
 #endif
 #define DATAFS_METAD_LEVEL_QUOTA	2	/* from here on there are quotas */
+#define DATAFS_METAD_LEVEL_LEASE	3	/* ... leases */
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
 #define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
@@ -189,11 +190,33 @@ uint32_t datafs_metad_level(const struct datafs_metad *m);
  * in the log. -ENOMEM, -EIO.
  */
 int datafs_metad_counts(struct datafs_metad *m, struct datafs_metad_counts *res);
+/*
+ * All sessions that are open, those that are ending too, and how long a lease of each may
+ * be, in milliseconds; 0: it never had one. Non-zero of @fn is the answer.
+ */
+int datafs_metad_sessions(struct datafs_metad *m,
+			  int (*fn)(void *arg, uint64_t id, uint32_t lease), void *arg);
+/* How long a lease of a session may be, in milliseconds, and whose; 0: it never had one. */
+struct datafs_metad_lease {
+	uint32_t ms;
+	uint64_t holder;
+};
+
+/* 0; -ENOTCONN: there is no such session, or it is ending. */
+int datafs_metad_session(struct datafs_metad *m, uint64_t id, struct datafs_metad_lease *lease);
 int datafs_metad_getattr(struct datafs_metad *m, uint64_t ino,
 			 struct datafs_metad_attr *res);
 /* -ENOENT, -ENOTDIR, -ENAMETOOLONG, -EINVAL (no name). */
 int datafs_metad_lookup(struct datafs_metad *m, uint64_t dir, const char *name,
 			size_t len, struct datafs_metad_attr *res);
+/* 1: the answer to this command is kept, 0: it is not; or an error. */
+int datafs_metad_answered(struct datafs_metad *m, uint64_t session, uint64_t request);
+/*
+ * The inode that a name leads to, as of any directory that is there: 0, -ENOENT (there is
+ * none, whatever the reason).
+ */
+int datafs_metad_leads_to(struct datafs_metad *m, uint64_t dir, const char *name,
+			  size_t len, uint64_t *ino);
 /* The directory that holds @dir (the root: itself; a removed one: the last). */
 int datafs_metad_parent(struct datafs_metad *m, uint64_t dir, uint64_t *res);
 /* @name is not NUL-terminated. Return non-zero to stop before this entry. */

@@ -15,6 +15,7 @@ static const struct command {
 	{ METAD__COMMAND__OP_SESSION_OPEN, op_session_open, 1 },
 	{ METAD__COMMAND__OP_SESSION_RENEW, op_session_renew, 1 },
 	{ METAD__COMMAND__OP_SESSION_CLOSE, op_session_close, 1 },
+	{ METAD__COMMAND__OP_SESSION_LEASE, op_session_lease, DATAFS_METAD_LEVEL_LEASE },
 	{ METAD__COMMAND__OP_CREATE, op_create, 1 },
 	{ METAD__COMMAND__OP_MKDIR, op_mkdir, 1 },
 	{ METAD__COMMAND__OP_MKNOD, op_mknod, 1 },

@@ -101,6 +101,7 @@ int op_feature(struct op *o, const Metad__Command *c);
 int op_session_open(struct op *o, const Metad__Command *c);
 int op_session_renew(struct op *o, const Metad__Command *c);
 int op_session_close(struct op *o, const Metad__Command *c);
+int op_session_lease(struct op *o, const Metad__Command *c);
 int op_hold(struct op *o, const Metad__Command *c);
 int op_release(struct op *o, const Metad__Command *c);
 /* Drops answers below what the session now says. */

@@ -97,7 +97,7 @@ static void del_answers(struct op *o, uint64_t id)
 int op_session_close(struct op *o, const Metad__Command *c)
 {
 	uint64_t id = o->session ? o->session : c->session_close->session;
-	struct key k = key_make('S', id);
+	struct key k = key_make('S', id), lease = key_make('L', id);
 	struct rec_session s;
 	int ret;
 
@@ -106,8 +106,11 @@ int op_session_close(struct op *o, const Metad__Command *c)
 	ret = rec_session_get(o->t, id, &s);
 	if (ret <= 0)
 		return ret;
-	if (!s.closing)
+	if (!s.closing) {
 		s.closing = DATAFS_METAD_ROOT;
+		/* who ends it has forgotten all, or had no lease for long */
+		rec_del(o->t, &lease);
+	}
 	o->opened = false;
 	o->more = let_go_some(o, id, &s);
 	if (o->more) {
@@ -118,6 +121,31 @@ int op_session_close(struct op *o, const Metad__Command *c)
 	rec_del(o->t, &k);
 	o->n->c.sessions--;
 	o->n->c.session_ended = DATAFS_MAX(o->n->c.session_ended, id);
+	return 0;
+}
+
+int op_session_lease(struct op *o, const Metad__Command *c)
+{
+	uint64_t id = c->session_lease->session;
+	uint32_t ms = c->session_lease->ms;
+	struct datafs_metad_lease l;
+	struct rec_session s;
+	int ret;
+
+	if (o->session)
+		return -EPERM;
+	if (o->n->c.feature_level < DATAFS_METAD_LEVEL_LEASE)
+		return -EOPNOTSUPP;
+	ret = rec_session_get(o->t, id, &s);
+	if (ret <= 0 || s.closing)
+		return ret < 0 ? ret : -ENOTCONN;
+	ret = rec_lease_get(o->t, id, &l);
+	if (ret < 0)
+		return ret;
+	l.ms = DATAFS_MAX(l.ms, ms);
+	l.holder = c->session_lease->holder;
+	if (l.ms)
+		rec_lease_put(o->t, id, &l);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/util.h"
 #include "ns_internal.h"
 #include "op.h"
 
@@ -46,6 +47,80 @@ int datafs_metad_counts(struct datafs_metad *m, struct datafs_metad_counts *res)
 	if (ret == 1)
 		*res = n.c;
 	return ret == 1 ? 0 : ret ? ret : -EUCLEAN;
+}
+
+int datafs_metad_sessions(struct datafs_metad *m,
+			  int (*fn)(void *arg, uint64_t id, uint32_t lease), void *arg)
+{
+	struct key prefix = { .b = { 'S' }, .len = 1 };
+	struct txn_bytes key;
+	struct txn_scan s;
+	struct datafs_metad_lease lease;
+	struct txn t;
+	uint64_t id;
+	int ret;
+
+	txn_view(&t, m->db, m->dir);
+	txn_scan_begin(&s, &t, key_bytes(&prefix), key_bytes(&prefix));
+	while ((ret = txn_scan_next(&s, &key, NULL)) == 1) {
+		id = key.len == 9 ? datafs_get_be64(key.p + 1) : 0;
+		ret = id ? rec_lease_get(&t, id, &lease) : txn_damaged(&t, key, "no session");
+		if (ret >= 0)
+			ret = fn(arg, id, lease.ms);
+		if (ret)
+			break;
+	}
+	txn_scan_end(&s);
+	txn_end(&t);
+	return ret;
+}
+
+int datafs_metad_session(struct datafs_metad *m, uint64_t id, struct datafs_metad_lease *lease)
+{
+	struct rec_session s;
+	struct txn t;
+	int ret, err;
+
+	txn_view(&t, m->db, m->dir);
+	ret = rec_session_get(&t, id, &s);
+	if (ret == 1 && s.closing)
+		ret = 0;
+	*lease = (struct datafs_metad_lease){ 0 };
+	err = ret == 1 ? rec_lease_get(&t, id, lease) : 0;
+	txn_end(&t);
+	ret = err < 0 ? err : ret;
+	return ret < 0 ? ret : ret ? 0 : -ENOTCONN;
+}
+
+int datafs_metad_answered(struct datafs_metad *m, uint64_t session, uint64_t request)
+{
+	struct key k = key_make2('R', session, request);
+	struct txn_bytes val;
+	struct txn t;
+	int ret;
+
+	txn_view(&t, m->db, m->dir);
+	ret = rec_bytes_get(&t, &k, &val);
+	txn_end(&t);
+	return ret;
+}
+
+int datafs_metad_leads_to(struct datafs_metad *m, uint64_t dir, const char *name,
+			  size_t len, uint64_t *ino)
+{
+	struct txn_bytes n = { (const uint8_t *)name, len };
+	struct rec_dirent de;
+	struct txn t;
+	int ret;
+
+	if (op_name_check(n))
+		return -ENOENT;
+	txn_view(&t, m->db, m->dir);
+	ret = rec_dirent_get(&t, dir, n, &de);
+	txn_end(&t);
+	if (ret == 1)
+		*ino = de.ino;
+	return ret < 0 ? ret : ret ? 0 : -ENOENT;
 }
 
 int datafs_metad_getattr(struct datafs_metad *m, uint64_t ino,

@@ -368,6 +368,32 @@ void rec_quota_put(struct txn *t, const struct datafs_metad_quota *q)
 	txn_put(t, key_bytes(&k), (struct txn_bytes){ val, sizeof(val) });
 }
 
+#define LEASE_LEN	(1 + 4 + 8)
+
+int rec_lease_get(struct txn *t, uint64_t session, struct datafs_metad_lease *l)
+{
+	struct key k = key_make('L', session);
+	struct txn_bytes val;
+	int ret = txn_get(t, key_bytes(&k), &val);
+
+	*l = (struct datafs_metad_lease){ 0 };
+	if (ret <= 0)
+		return ret;
+	if (val.len != LEASE_LEN || *val.p != REC_VERSION)
+		return txn_damaged(t, key_bytes(&k), "lease");
+	get64(get32(val.p + 1, &l->ms), &l->holder);
+	return l->ms ? 1 : txn_damaged(t, key_bytes(&k), "a lease of no time");
+}
+
+void rec_lease_put(struct txn *t, uint64_t session, const struct datafs_metad_lease *l)
+{
+	struct key k = key_make('L', session);
+	uint8_t val[LEASE_LEN] = { REC_VERSION };
+
+	put64(put32(val + 1, l->ms), l->holder);
+	txn_put(t, key_bytes(&k), (struct txn_bytes){ val, sizeof(val) });
+}
+
 #define NODE_LEN	(1 + DATAFS_METAD_ID_LEN + 4 + 9 * 8)
 
 int rec_node_get(struct txn *t, struct rec_node *n)

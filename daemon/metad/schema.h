@@ -10,6 +10,7 @@
  *   X ino name             an xattr's value
  *   O ino                  an orphan: no name any more, but held
  *   S session              struct rec_session
+ *   L session              how long a lease of it may be; absent: it had none
  *   H session ino          the session holds the inode
  *   R session request      an answered command's Result
  *   Q id                   struct datafs_metad_quota
@@ -25,6 +26,7 @@
  *   - a quota counts the inodes that have its id, at least one; there is none, and no
  *     inode has an id, below feature level 2
  *   - a session's counts are those of its R and H records
+ *   - L is of a session that is there and not ending
  *
  * A record that does not decode, or contradicts itself, is damage: one line in
  * the log and -EUCLEAN, which sticks to the transaction.
@@ -108,6 +110,9 @@ int rec_quota_get(struct txn *t, uint64_t id, struct datafs_metad_quota *q);
 int rec_quota_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
 		     struct datafs_metad_quota *q);
 void rec_quota_put(struct txn *t, const struct datafs_metad_quota *q);
+/* @l is 0 if it is not there. */
+int rec_lease_get(struct txn *t, uint64_t session, struct datafs_metad_lease *l);
+void rec_lease_put(struct txn *t, uint64_t session, const struct datafs_metad_lease *l);
 int rec_node_get(struct txn *t, struct rec_node *n);
 void rec_node_put(struct txn *t, const struct rec_node *n);
 

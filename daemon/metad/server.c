@@ -12,6 +12,7 @@
 
 static void server_free(struct datafs_server *s)
 {
+	server_leases_free(s);
 	server_fsm_close(s);
 	datafs_pool_free(s->pool);
 	datafs_keys_wipe(&s->keys);
@@ -49,6 +50,8 @@ static struct datafs_server *server_new(const struct datafs_server_config *cfg)
 	s->raft_ends = true;
 	TAILQ_INIT(&s->owed);
 	TAILQ_INIT(&s->level_asks);
+	TAILQ_INIT(&s->clients);
+	server_leases_init(s);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_rwlock_init(&s->ns_lock, NULL);
 	sem_init(&s->is_quiet, 0, 0);

@@ -18,6 +18,9 @@
  *
  * A directory of a member has raft/ (the log), snapshots/, and db/ (fsm.h).
  *
+ * Leases. What the leader tells a session that has one it notes (grants.h), and it
+ * recalls it before it has that changed.
+ *
  * A full disk. While less than DATAFS_SERVER_RESERVE bytes are free the leader
  * refuses commands that make something (ENOSPC: nothing was done), below a quarter
  * of it all (EAGAIN); questions are answered as ever. It looks once a second.
@@ -32,6 +35,13 @@
 /* Entries that make a snapshot, and are kept before it. */
 #define DATAFS_SERVER_THRESHOLD	65536u
 #define DATAFS_SERVER_TRAILING	16384u
+/*
+ * Milliseconds of a lease; seconds without a sign of life after which a session is ended. 0:
+ * never, as long as mounts, which take no lease, give none unless they change something.
+ */
+#define DATAFS_SERVER_LEASE	5000u
+#define DATAFS_SERVER_SESSION	0u
+#define DATAFS_SERVER_GRANTS	(1u << 20)	/* in the table, at most */
 
 struct datafs_server;
 
@@ -42,6 +52,8 @@ struct datafs_server_config {
 	/* A member's, or off. Copied. */
 	const struct datafs_keys *keys;
 	unsigned int threshold, trailing;	/* of snapshots */
+	uint32_t lease;				/* milliseconds, of those that it gives */
+	uint32_t session;			/* seconds, see DATAFS_SERVER_SESSION */
 	/*
 	 * The highest feature level that it takes part in, and tells the others that it
 	 * knows. 0: DATAFS_METAD_LEVEL.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What clients ask. The network thread decodes and checks it, the raft thread has
- * it proposed or says when it may be answered, a worker answers questions, and
- * the network thread replies, at once or when there is room for it.
+ * What clients ask. The network thread decodes and checks it, the raft thread does
+ * it or says when it may be answered, and the network thread replies, at once or when
+ * there is room for it.
  */
 #include "metad/server_internal.h"
 
@@ -12,10 +12,11 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "metad/answer.h"
 
 /* Of a Reply with an error and nothing else. */
 #define SMALL_REPLY	16
+/* Of an Ask with a lease, at the most. */
+#define LEASE_LEN	64
 
 static int send_reply(const struct ask *a)
 {
@@ -32,6 +33,8 @@ static int send_reply(const struct ask *a)
 
 static void ask_free(struct ask *a)
 {
+	if (a->answer)
+		metad__answer__free_unpacked(a->answer, NULL);
 	a->s->asks--;
 	a->s->asks_bytes -= a->bytes;
 	datafs_conn_put(a->conn);
@@ -95,6 +98,15 @@ void server_ask_reply(struct ask *a, const Metad__Reply *reply)
 	ask_give_back(a);
 }
 
+void server_ask_answer(struct ask *a, Metad__Answer *answer)
+{
+	Metad__Reply r = METAD__REPLY__INIT;
+
+	r.answer = answer;
+	server_ask_reply(a, &r);
+	metad__answer__free_unpacked(answer, NULL);
+}
+
 /* It does not lead: who does, if that is known here. */
 static void reply_hint(struct ask *a, Metad__Reply *r)
 {
@@ -128,108 +140,6 @@ void server_ask_end(struct ask *a, int error)
 	reply_hint(a, &r);
 }
 
-static void command_done(struct datafs_member_op *op, int err, const void *res, size_t len)
-{
-	struct ask *a = (void *)((char *)op - offsetof(struct ask, op));
-	Metad__Reply r = METAD__REPLY__INIT;
-
-	if (err) {
-		server_ask_end(a, -err);
-		return;
-	}
-	r.has_result = true;
-	r.result = (ProtobufCBinaryData) { len, (uint8_t *)res };
-	server_ask_reply(a, &r);
-}
-
-/*
- * What needs next to no room, or makes some; or comes before what does: a session, without
- * which a mount does not even read, and the hold of what is open and loses its name.
- */
-static bool is_small(Metad__Command__OpCase op)
-{
-	static const Metad__Command__OpCase small[] = {
-		METAD__COMMAND__OP_NOOP, METAD__COMMAND__OP_SESSION_OPEN,
-		METAD__COMMAND__OP_SESSION_RENEW, METAD__COMMAND__OP_SESSION_CLOSE,
-		METAD__COMMAND__OP_UNLINK, METAD__COMMAND__OP_RMDIR,
-		METAD__COMMAND__OP_REMOVEXATTR, METAD__COMMAND__OP_HOLD,
-		METAD__COMMAND__OP_RELEASE,
-	};
-
-	for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++)
-		if (small[i] == op)
-			return true;
-	return false;
-}
-
-/* Of who does not lead the room is not asked. */
-static int check_room(struct ask *a)
-{
-	struct datafs_member_status st;
-
-	if (a->s->room == ROOM_ENOUGH)
-		return 0;
-	datafs_member_status(a->s->member, &st);
-	if (!st.leads || (a->s->room == ROOM_LITTLE && is_small(a->what.command->op_case)))
-		return 0;
-	return a->s->room == ROOM_LITTLE ? ENOSPC : EAGAIN;
-}
-
-static void do_command(struct ask *a)
-{
-	int err = check_room(a);
-
-	if (err) {
-		server_ask_end(a, err);
-		return;
-	}
-	a->op.done = command_done;
-	a->op.buf = a->what.what->command.data;
-	a->op.len = a->what.what->command.len;
-	err = datafs_member_submit(a->s->member, &a->op);
-	if (err)
-		server_ask_end(a, err == -EBUSY ? EAGAIN : -err);
-}
-
-/* On a worker. */
-static void answer(struct datafs_job *job)
-{
-	struct ask *a = (void *)((char *)job - offsetof(struct ask, job));
-	struct datafs_metad *m = server_read_begin(a->s);
-	Metad__Reply r = METAD__REPLY__INIT;
-	int err = datafs_metad_answer(m, a->what.what->query, &r.answer);
-
-	server_read_end(a->s);
-	if (err) {
-		server_ask_end(a, -err);
-		return;
-	}
-	server_ask_reply(a, &r);
-	metad__answer__free_unpacked(r.answer, NULL);
-}
-
-static void read_done(struct datafs_member_read *read, int err)
-{
-	struct ask *a = (void *)((char *)read - offsetof(struct ask, read));
-
-	if (err) {
-		server_ask_end(a, -err);
-		return;
-	}
-	a->job.run = answer;
-	datafs_pool_add(a->s->pool, &a->job, DATAFS_PRIO_WAITED);
-}
-
-static void do_query(struct ask *a)
-{
-	int err;
-
-	a->read.done = read_done;
-	err = datafs_member_read(a->s->member, &a->read);
-	if (err)
-		server_ask_end(a, -err);
-}
-
 static void read_ask(struct datafs_server *s, struct letter *l)
 {
 	struct ask *a = (struct ask *)l;
@@ -237,10 +147,13 @@ static void read_ask(struct datafs_server *s, struct letter *l)
 	(void)s;
 	switch (a->what.what->what_case) {
 	case METAD__ASK__WHAT_COMMAND:
-		do_command(a);
+		server_command(a);
 		break;
 	case METAD__ASK__WHAT_QUERY:
-		do_query(a);
+		server_query(a);
+		break;
+	case METAD__ASK__WHAT_LEASE:
+		server_lease(a);
 		break;
 	default:
 		server_admin(a);
@@ -288,6 +201,15 @@ static size_t reply_max(const struct datafs_ask *what)
 	}
 }
 
+/* Changes may wait for a lease: all that there is room for. Others are renewed meanwhile. */
+static bool has_room(const struct datafs_server *s, const struct datafs_ask *what, uint32_t len)
+{
+	bool lease = what->what->what_case == METAD__ASK__WHAT_LEASE && len <= LEASE_LEN;
+
+	return s->asks < SERVER_ASKS_MAX + (lease ? SERVER_LEASES_MAX : 0) &&
+	       (lease || s->asks_bytes + len + reply_max(what) <= SERVER_ASKS_BYTES);
+}
+
 static int admit(struct datafs_server *s, struct datafs_conn *conn, const void *body,
 		 uint32_t len, struct datafs_ask *what)
 {
@@ -295,19 +217,19 @@ static int admit(struct datafs_server *s, struct datafs_conn *conn, const void *
 
 	if (s->net_ends)
 		return -EIO;
-	if (s->asks >= SERVER_ASKS_MAX)
-		return -EAGAIN;
 	err = datafs_ask_decode(body, len, what);
 	if (err == -ENOMEM)
 		return -EAGAIN;
+	if (!err && !has_room(s, what, len)) {
+		datafs_ask_free(what);
+		return -EAGAIN;
+	}
 	if (!err)
 		err = check_rights(conn, what);
-	if (err)
+	if (err) {
 		say_refused(s, conn, err);
-	else if (s->asks_bytes + len + reply_max(what) > SERVER_ASKS_BYTES)
-		err = -EAGAIN;
-	if (err)
 		datafs_ask_free(what);
+	}
 	return err;
 }
 
@@ -332,6 +254,10 @@ void server_call(void *arg, struct datafs_conn *conn, uint64_t id, const void *b
 	a->call = id;
 	a->bytes = len + reply_max(&what);
 	a->what = what;
+	a->came = server_now();
+	a->arrival = ++s->arrival;
+	a->conn_nr = server_client_nr(s, conn, what.what->what_case == METAD__ASK__WHAT_LEASE &&
+					       what.what->lease->fresh);
 	s->asks++;
 	s->asks_bytes += a->bytes;
 	if (!server_mail(s, &a->letter)) {

@@ -22,8 +22,12 @@ static int apply(void *ctx, uint64_t index, uint64_t term, struct datafs_raft_co
 		 unsigned int n)
 {
 	struct datafs_server *s = ctx;
+	int err;
 
-	return s->apply.apply(s->apply.ctx, index, term, cmds, n);
+	atomic_fetch_add(&s->applies, 1);
+	err = s->apply.apply(s->apply.ctx, index, term, cmds, n);
+	atomic_fetch_add(&s->applies, 1);
+	return err;
 }
 
 static int checkpoint(void *ctx, const char *dir)
@@ -39,6 +43,7 @@ static int restore(void *ctx, const char *dir)
 	int err;
 
 	pthread_rwlock_wrlock(&s->ns_lock);
+	atomic_fetch_add(&s->applies, 2);
 	err = s->apply.restore(s->apply.ctx, dir);
 	s->ns = datafs_fsm_ns(s->fsm);
 	pthread_rwlock_unlock(&s->ns_lock);

@@ -149,6 +149,7 @@ static void on_down(void *arg, struct datafs_conn *conn, int err)
 {
 	(void)err;
 	server_ask_down(arg, conn);
+	server_client_down(arg, conn);
 	if (is_member(conn))
 		server_link_down(arg, conn);
 }
@@ -156,6 +157,7 @@ static void on_down(void *arg, struct datafs_conn *conn, int err)
 static void on_ready(void *arg, struct datafs_conn *conn)
 {
 	server_ask_ready(arg, conn);
+	server_client_ready(arg, conn);
 }
 
 static const struct datafs_wire_ops ops = {

@@ -102,6 +102,7 @@ static void on_before_wait(uv_prepare_t *h)
 	struct datafs_member_status st;
 	uint64_t at, now;
 
+	server_leases_run(s);
 	server_peers_look(s);
 	datafs_member_status(s->member, &st);
 	if (st.halted && !s->told_halted) {
@@ -109,7 +110,7 @@ static void on_before_wait(uv_prepare_t *h)
 		if (s->cfg.halted)
 			s->cfg.halted(s->cfg.arg, st.halted);
 	}
-	at = datafs_member_deadline(s->member);
+	at = DATAFS_MIN(datafs_member_deadline(s->member), server_leases_deadline(s));
 	if (at == UINT64_MAX) {
 		uv_timer_stop(&s->tick);
 		return;
@@ -146,6 +147,7 @@ static void on_look(uv_timer_t *h)
 		datafs_log(room ? LOG_ERR : LOG_NOTICE, "%s: %s", s->dir, said[room]);
 	s->room = room;
 	server_level_look(s);
+	server_sessions_look(s);
 }
 
 static int member_open(struct datafs_server *s)
@@ -206,9 +208,12 @@ static void disk_closed(void *ctx)
 {
 	struct datafs_server *s = ctx;
 
+	server_leases_end(s);
 	if (s->member)
 		datafs_member_close(s->member);
 	s->member = NULL;
+	/* those that waited for what the member has given up */
+	server_leases_end(s);
 }
 
 static void begin_close(struct datafs_server *s)

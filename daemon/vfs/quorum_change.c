@@ -30,13 +30,14 @@ static void wait_a_little(void)
 	nanosleep(&ts, NULL);
 }
 
-/* As datafs_quorum_change(); too many answers are remembered if one is long in coming. */
-static int change(struct vfs_mount *mnt, const Metad__Command *cmd, Metad__Result **res)
+/* As datafs_quorum_change_told(); too many answers are remembered if one is long in coming. */
+static int change(struct vfs_mount *mnt, const Metad__Command *cmd, Metad__Result **res,
+		  struct datafs_told *told)
 {
 	int ret;
 
 	for (int i = 0; ; i++) {
-		ret = datafs_quorum_change(mnt->quorum, cmd, res);
+		ret = datafs_quorum_change_told(mnt->quorum, cmd, res, told);
 		if (ret || (*res)->error != EBUSY || i == BUSY_TRIES)
 			return ret;
 		metad__result__free_unpacked(*res, NULL);
@@ -45,7 +46,7 @@ static int change(struct vfs_mount *mnt, const Metad__Command *cmd, Metad__Resul
 }
 
 int vfs_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
-		uint64_t lowest, Metad__Result **res)
+		uint64_t lowest, Metad__Result **res, struct datafs_told *told)
 {
 	int ret;
 
@@ -53,7 +54,7 @@ int vfs_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
 	cmd->session = mnt->session;
 	cmd->request = request;
 	cmd->lowest = DATAFS_MIN(lowest, request);
-	ret = change(mnt, cmd, res);
+	ret = change(mnt, cmd, res, told);
 	/* Perhaps it is done; the error will say that it is not. */
 	if (ret == -EIO)
 		vfs_tell_doubt(mnt->v, mnt->quorum);
@@ -283,6 +284,7 @@ static int hold(struct vfs_mount *mnt, uint64_t ino, uint64_t request, uint64_t 
 {
 	Metad__Command c = METAD__COMMAND__INIT;
 	Metad__Hold h = METAD__HOLD__INIT;
+	struct datafs_told told;
 	Metad__Result *res;
 	int ret;
 
@@ -290,7 +292,7 @@ static int hold(struct vfs_mount *mnt, uint64_t ino, uint64_t request, uint64_t 
 	h.ino = ino;
 	c.op_case = METAD__COMMAND__OP_HOLD;
 	c.hold = &h;
-	ret = vfs_command(mnt, &c, request, lowest, &res);
+	ret = vfs_command(mnt, &c, request, lowest, &res, &told);
 	if (!ret)
 		metad__result__free_unpacked(res, NULL);
 	return ret == -ESTALE ? 0 : ret;
@@ -317,31 +319,59 @@ static void tell(struct vfs_mount *mnt, const struct command *c,
 	vfs_tell_others(mnt, &t);
 }
 
-static void fill_reply(const struct vfs_mount *mnt, const Metad__Result *res,
+static uint32_t keep_name(struct vfs_mount *mnt, const struct datafs_told *told, uint64_t dir,
+			  const void *name, size_t len)
+{
+	const struct datafs_grant_object o = {
+		.ino = dir, .kind = DATAFS_GRANT_NAME, .name = name, .len = (uint8_t)len,
+	};
+
+	return vfs_keep(mnt, told, true, &o);
+}
+
+/* What is made of the names that it is about; of the one kept no longer than the other. */
+static uint32_t keep_names(struct vfs_mount *mnt, const struct command *c,
+			   const struct datafs_told *told, const struct datafs_call *call)
+{
+	const Metad__Rename *r = &c->m.rename;
+	uint32_t ms = keep_name(mnt, told, call->req->ino, call->name, call->req->namelen);
+
+	if (c->c.op_case != METAD__COMMAND__OP_RENAME)
+		return ms;
+	return DATAFS_MIN(ms, keep_name(mnt, told, r->new_parent, r->new_name.data,
+					r->new_name.len));
+}
+
+static void put_attr(struct vfs_mount *mnt, const struct datafs_told *told,
+		     const Metad__Attr *a, struct datafs_attr *attr)
+{
+	if (a)
+		vfs_quorum_attr(a, a->nlink ? vfs_keep_attr(mnt, told, true, a) : 0, attr);
+}
+
+static void fill_reply(struct vfs_mount *mnt, const struct command *c,
+		       const struct datafs_told *told, const Metad__Result *res,
 		       struct datafs_call *call)
 {
 	struct datafs_change_rep *rep = call->out;
 
 	memset(rep, 0, sizeof(*rep));
-	if (res->node)
-		vfs_quorum_attr(mnt, res->node, &rep->node.attr);
-	rep->node.valid_ms = vfs_quorum_valid(mnt);
+	put_attr(mnt, told, res->node, &rep->node.attr);
 	if (res->parent)
-		vfs_quorum_attr(mnt, res->parent, &rep->parent);
-	if (res->new_parent)
-		vfs_quorum_attr(mnt, res->new_parent, &rep->new_parent);
-	if (res->other)
-		vfs_quorum_attr(mnt, res->other, &rep->other);
+		rep->node.valid_ms = keep_names(mnt, c, told, call);
+	put_attr(mnt, told, res->parent, &rep->parent);
+	put_attr(mnt, told, res->new_parent, &rep->new_parent);
+	put_attr(mnt, told, res->other, &rep->other);
 	call->out_len = sizeof(*rep);
 }
 
 /* Told once: what is not released is held for as long as the mount is there. */
 static int must_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
-			uint64_t lowest, Metad__Result **res)
+			uint64_t lowest, Metad__Result **res, struct datafs_told *told)
 {
 	int ret;
 
-	while ((ret = vfs_command(mnt, cmd, request, lowest, res)) == -ENOMEM)
+	while ((ret = vfs_command(mnt, cmd, request, lowest, res, told)) == -ENOMEM)
 		wait_a_little();
 	return ret;
 }
@@ -363,6 +393,7 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 	struct command c = { .c = METAD__COMMAND__INIT };
 	uint64_t lowest = 2 * DATAFS_MIN(r->lowest, req->id);
 	struct datafs_quorum *q;
+	struct datafs_told told;
 	Metad__Result *res;
 	int ret;
 
@@ -378,12 +409,12 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 		ret = hold(mnt, c.hold, 2 * req->id, lowest);
 	if (!ret)
 		ret = (call->out ? vfs_command : must_command)(mnt, &c.c, 2 * req->id + 1,
-							       lowest, &res);
+							       lowest, &res, &told);
 	if (ret)
 		return ret;
 	tell(mnt, &c, call, res);
 	if (call->out)
-		fill_reply(mnt, res, call);
+		fill_reply(mnt, &c, &told, res, call);
 	metad__result__free_unpacked(res, NULL);
 	return 0;
 }

@@ -160,6 +160,8 @@ int vfs_join(struct vfs_mount *mnt, uint32_t ms)
 	datafs_quorum_limit(share, ms);
 	ret = vfs_session_have(mnt, share);
 	if (!ret)
+		ret = vfs_lease_have(mnt, share);
+	if (!ret)
 		atomic_store(&mnt->quorum, share);
 	return ret;
 }

@@ -12,8 +12,7 @@
 /* Of inodes there is no end; some programs want one. */
 #define FFREE	(1ull << 32)
 
-void vfs_quorum_attr(const struct vfs_mount *mnt, const Metad__Attr *a,
-		     struct datafs_attr *attr)
+void vfs_quorum_attr(const Metad__Attr *a, uint32_t valid_ms, struct datafs_attr *attr)
 {
 	*attr = (struct datafs_attr) {
 		/* The bytes of a file are none yet, and names go by INVALIDATE. */
@@ -26,7 +25,7 @@ void vfs_quorum_attr(const struct vfs_mount *mnt, const Metad__Attr *a,
 		.mode = a->mode, .nlink = a->nlink, .uid = a->uid, .gid = a->gid,
 		.flags = DATAFS_ATTR_BTIME | DATAFS_ATTR_CHANGES |
 			 (a->xattrs ? DATAFS_ATTR_XATTR | DATAFS_ATTR_ACL : 0),
-		.valid_ms = vfs_quorum_valid(mnt),
+		.valid_ms = valid_ms,
 	};
 	if (S_ISBLK(a->mode) || S_ISCHR(a->mode)) {
 		attr->rdev_major = a->rdev_major;
@@ -35,14 +34,20 @@ void vfs_quorum_attr(const struct vfs_mount *mnt, const Metad__Attr *a,
 }
 
 /* 0 and the answer, or an error of the way or of the question. */
-static int ask(struct vfs_mount *mnt, const Metad__Query *q, Metad__Answer **res)
+static int ask_told(struct vfs_mount *mnt, const Metad__Query *q, Metad__Answer **res,
+		    struct datafs_told *told)
 {
 	struct datafs_quorum *quorum;
 	int ret = vfs_quorum_of(mnt, &quorum);
 
-	if (ret)
-		return ret;
-	ret = datafs_quorum_ask(quorum, q, res);
+	return ret ? ret : datafs_quorum_ask_told(quorum, q, res, told);
+}
+
+static int ask(struct vfs_mount *mnt, const Metad__Query *q, Metad__Answer **res)
+{
+	struct datafs_told told;
+	int ret = ask_told(mnt, q, res, &told);
+
 	if (ret || !(*res)->error)
 		return ret;
 	ret = -(int)(*res)->error;
@@ -51,84 +56,129 @@ static int ask(struct vfs_mount *mnt, const Metad__Query *q, Metad__Answer **res
 }
 
 /*
- * The answer's attributes, which must be there. What has no name any more is only there
- * for the mount that holds it, which does not ask.
+ * 0: the answer has attributes; its error, or -EIO, or -ESTALE: what has no name any more
+ * is only there for the mount that holds it, which does not ask.
  */
-static int take_attr(const struct vfs_mount *mnt, Metad__Answer *a,
-		     struct datafs_attr *attr)
+static int has_attr(const Metad__Answer *a)
 {
-	int ret = !a->attr ? -EIO : !a->attr->nlink ? -ESTALE : 0;
+	return a->error ? -(int)a->error : !a->attr ? -EIO : !a->attr->nlink ? -ESTALE : 0;
+}
 
-	if (!ret)
-		vfs_quorum_attr(mnt, a->attr, attr);
-	metad__answer__free_unpacked(a, NULL);
-	return ret;
+static void name_query(const struct datafs_call *call, Metad__Query__OfCase of,
+		       Metad__Name *name, Metad__Query *q)
+{
+	metad__name__init(name);
+	metad__query__init(q);
+	name->has_parent = name->has_name = true;
+	name->parent = call->req->ino;
+	name->name.data = (uint8_t *)call->name;
+	name->name.len = strlen(call->name);
+	q->of_case = of;
+	/* One of the union; those of a name are pointers to the same type. */
+	q->lookup = name;
 }
 
 /* Of the call's inode and name. */
 static int ask_name(struct vfs_mount *mnt, Metad__Query__OfCase of,
 		    const struct datafs_call *call, Metad__Answer **res)
 {
-	Metad__Name name = METAD__NAME__INIT;
-	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Name name;
+	Metad__Query q;
 
-	name.has_parent = name.has_name = true;
-	name.parent = call->req->ino;
-	name.name.data = (uint8_t *)call->name;
-	name.name.len = strlen(call->name);
-	q.of_case = of;
-	/* One of the union; those of a name are pointers to the same type. */
-	q.lookup = &name;
+	name_query(call, of, &name, &q);
 	return ask(mnt, &q, res);
 }
 
 int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call)
 {
+	const struct datafs_grant_object o = {
+		.ino = call->req->ino, .kind = DATAFS_GRANT_NAME,
+		.len = (uint8_t)strlen(call->name), .name = call->name,
+	};
 	struct datafs_entry *e = call->out;
+	struct datafs_told told;
 	Metad__Answer *a;
+	Metad__Name name;
+	Metad__Query q;
 	int ret;
 
 	memset(e, 0, sizeof(*e));
-	e->valid_ms = vfs_quorum_valid(mnt);
 	call->out_len = sizeof(*e);
-	ret = ask_name(mnt, METAD__QUERY__OF_LOOKUP, call, &a);
-	if (ret == -ENOENT)
-		return 0;
-	return ret ? ret : take_attr(mnt, a, &e->attr);
+	name_query(call, METAD__QUERY__OF_LOOKUP, &name, &q);
+	ret = ask_told(mnt, &q, &a, &told);
+	if (ret)
+		return ret;
+	ret = has_attr(a);
+	if (!ret)
+		vfs_quorum_attr(a->attr, vfs_keep_attr(mnt, &told, a->believe_attr, a->attr),
+				&e->attr);
+	if (!ret || ret == -ENOENT) {
+		e->valid_ms = vfs_keep(mnt, &told, a->believe, &o);
+		ret = 0;
+	}
+	metad__answer__free_unpacked(a, NULL);
+	return ret;
+}
+
+static void inode_query(uint64_t ino, Metad__Query__OfCase of, Metad__Inode *inode,
+			Metad__Query *q)
+{
+	metad__inode__init(inode);
+	metad__query__init(q);
+	inode->has_ino = true;
+	inode->ino = ino;
+	q->of_case = of;
+	/* One of the union; all are pointers to the same type. */
+	q->getattr = inode;
 }
 
 static int ask_inode(struct vfs_mount *mnt, Metad__Query__OfCase of, uint64_t ino,
 		     Metad__Answer **res)
 {
-	Metad__Query q = METAD__QUERY__INIT;
-	Metad__Inode inode = METAD__INODE__INIT;
+	Metad__Inode inode;
+	Metad__Query q;
 
-	inode.has_ino = true;
-	inode.ino = ino;
-	q.of_case = of;
-	/* One of the union; all are pointers to the same type. */
-	q.getattr = &inode;
+	inode_query(ino, of, &inode, &q);
 	return ask(mnt, &q, res);
+}
+
+/* Attributes: of the inode itself, or of another, which the answer says may be kept. */
+static int ask_attr(struct vfs_mount *mnt, Metad__Query__OfCase of, uint64_t ino,
+		    struct datafs_attr *attr)
+{
+	struct datafs_told told;
+	Metad__Inode inode;
+	Metad__Answer *a;
+	Metad__Query q;
+	bool believe;
+	int ret;
+
+	inode_query(ino, of, &inode, &q);
+	ret = ask_told(mnt, &q, &a, &told);
+	if (ret)
+		return ret;
+	ret = has_attr(a);
+	if (!ret) {
+		believe = a->attr->ino == ino ? a->believe : a->believe_attr;
+		vfs_quorum_attr(a->attr, vfs_keep_attr(mnt, &told, believe, a->attr), attr);
+	}
+	metad__answer__free_unpacked(a, NULL);
+	return ret;
 }
 
 int vfs_quorum_getattr(struct vfs_mount *mnt, struct datafs_call *call)
 {
-	Metad__Answer *a;
-	int ret = ask_inode(mnt, METAD__QUERY__OF_GETATTR, call->req->ino, &a);
-
 	call->out_len = sizeof(struct datafs_attr);
-	return ret ? ret : take_attr(mnt, a, call->out);
+	return ask_attr(mnt, METAD__QUERY__OF_GETATTR, call->req->ino, call->out);
 }
 
 int vfs_quorum_parent(struct vfs_mount *mnt, struct datafs_call *call)
 {
 	struct datafs_entry *e = call->out;
-	Metad__Answer *a;
-	int ret = ask_inode(mnt, METAD__QUERY__OF_PARENT, call->req->ino, &a);
 
 	*e = (struct datafs_entry) { .valid_ms = DATAFS_FOREVER };
 	call->out_len = sizeof(*e);
-	return ret ? ret : take_attr(mnt, a, &e->attr);
+	return ask_attr(mnt, METAD__QUERY__OF_PARENT, call->req->ino, &e->attr);
 }
 
 static int bytes(Metad__Answer *a, struct datafs_call *call, size_t max)
@@ -168,7 +218,7 @@ int vfs_quorum_getxattr(struct vfs_mount *mnt, struct datafs_call *call)
 }
 
 /* The bytes that @d takes in the kernel's form, and writes them if @to. */
-static size_t put_entry(const struct vfs_mount *mnt, const Metad__Dirent *d, char *to)
+static size_t put_entry(const Metad__Dirent *d, uint32_t name_ms, uint32_t attr_ms, char *to)
 {
 	size_t padded = datafs_round_up(d->name.len, 8);
 	struct datafs_dirent *de = (void *)to;
@@ -176,9 +226,9 @@ static size_t put_entry(const struct vfs_mount *mnt, const Metad__Dirent *d, cha
 	if (to) {
 		memset(de, 0, sizeof(*de) + padded);
 		de->cookie = d->cookie;
-		de->valid_ms = vfs_quorum_valid(mnt);
+		de->valid_ms = name_ms;
 		de->namelen = d->name.len;
-		vfs_quorum_attr(mnt, d->attr, &de->attr);
+		vfs_quorum_attr(d->attr, attr_ms, &de->attr);
 		memcpy(de + 1, d->name.data, d->name.len);
 	}
 	return sizeof(*de) + padded;
@@ -191,6 +241,11 @@ int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call)
 	Metad__Readdir rd = METAD__READDIR__INIT;
 	Metad__Query q = METAD__QUERY__INIT;
 	size_t max = DATAFS_MIN(req->max, DATAFS_MSG_MAX), len = sizeof(*rep);
+	const struct datafs_grant_object names = {
+		.ino = call->req->ino, .kind = DATAFS_GRANT_NAMES,
+	};
+	struct datafs_told told;
+	uint32_t name_ms;
 	Metad__Answer *a;
 	size_t i;
 	int ret;
@@ -204,9 +259,11 @@ int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call)
 	rd.max = (uint32_t)DATAFS_MIN(DATAFS_MAX(max, (size_t)1), (size_t)(512 << 10));
 	q.of_case = METAD__QUERY__OF_READDIR;
 	q.readdir = &rd;
-	ret = ask(mnt, &q, &a);
+	ret = ask_told(mnt, &q, &a, &told);
 	if (ret)
 		return ret;
+	ret = -(int)a->error;
+	name_ms = vfs_keep(mnt, &told, a->believe, &names);
 	max -= DATAFS_MIN(max, sizeof(struct datafs_rep));
 	for (i = 0; i < a->n_entries; i++) {
 		const Metad__Dirent *d = a->entries[i];
@@ -215,9 +272,10 @@ int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call)
 			ret = -EIO;
 			break;
 		}
-		if (i && len + put_entry(mnt, d, NULL) > max)
+		if (i && len + put_entry(d, 0, 0, NULL) > max)
 			break;
-		len += put_entry(mnt, d, (char *)call->out + len);
+		len += put_entry(d, name_ms, vfs_keep_attr(mnt, &told, d->believe_attr, d->attr),
+				 (char *)call->out + len);
 	}
 	rep->count = i;
 	rep->flags = a->eof && i == a->n_entries ? DATAFS_READDIR_EOF : 0;

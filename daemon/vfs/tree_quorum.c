@@ -4,8 +4,8 @@
  * this daemon's directory, "HOST,...:/DIR" of one on other machines.
  *
  * What the quorum of one is asked holds for ever, since all its changes are known here
- * (quorum_tell.c). Others change a quorum elsewhere, and nobody tells: of that nothing
- * holds, and the kernel always asks again.
+ * (quorum_tell.c). What one elsewhere is asked holds under the mount's lease, for the
+ * quorum tells of changes by others then (quorum_lease.c).
  */
 #include "vfs_internal.h"
 

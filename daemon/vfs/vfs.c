@@ -28,6 +28,7 @@ static void mount_free(struct vfs_mount *mnt)
 {
 	mnt->tree->close(mnt);
 	pthread_mutex_destroy(&mnt->joining);
+	pthread_mutex_destroy(&mnt->lease_lock);
 	free(mnt->members);
 	free(mnt->source);
 	free(mnt->options_text);
@@ -92,6 +93,7 @@ static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
 	mnt->id = id;
 	mnt->refs = 1;
 	pthread_mutex_init(&mnt->joining, NULL);
+	pthread_mutex_init(&mnt->lease_lock, NULL);
 	mnt->source = strndup(source, source_len);
 	mnt->options_text = strndup(options, options_len);
 	mnt->tree = &vfs_tree_under;
@@ -143,6 +145,7 @@ int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
 			strlen(options));
 	if (!mnt)
 		return -ENOMEM;
+	mnt->adopted = true;
 	ret = parse(mnt);
 	if (!ret)
 		ret = mnt->tree->adopt(mnt);
@@ -278,6 +281,8 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 	v->key_file = cfg->key_file ? strdup(cfg->key_file) : NULL;
 	v->mount_ms = MOUNT_MS;
 	v->invalidate = cfg->invalidate;
+	v->recall = cfg->recall;
+	v->lease = cfg->lease;
 	v->arg = cfg->arg;
 	v->streams = datafs_streams_new();
 	if (v->dir && (v->key_file || !cfg->key_file) && v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)

@@ -31,6 +31,17 @@ struct datafs_vfs_config {
 		      const struct datafs_range *ranges, uint32_t n);
 	/* The kernel asks anew for what @items name, from when it returns on. */
 	int (*invalidate)(void *arg, const void *items, size_t bytes);
+	/*
+	 * As @invalidate, on a thread that must not wait for who calls one of the others.
+	 * NULL if there are no mounts of quorums elsewhere.
+	 */
+	int (*recall)(void *arg, const void *items, size_t bytes);
+	/*
+	 * The kernel uses nothing that it keeps of @mount from @until (datafs_now()) on. Does
+	 * not block. -ENOENT: no such mount; -ENOTTY: its module has no leases; -ENOTCONN:
+	 * another is its daemon. NULL if there are no mounts of quorums elsewhere.
+	 */
+	int (*lease)(void *arg, uint32_t mount, uint64_t until);
 	void *arg;
 };
 

@@ -5,6 +5,7 @@
  *   tree_quorum.c  a mount of a quorum's namespace
  *   quorum_join.c  ... and which quorum that is
  *   quorum_session.c  its session there
+ *   quorum_lease.c    ... and what the kernel keeps of its answers
  *   quorum_names.c, quorum_change.c   what is asked of it, and what changes it
  *   quorum_tell.c  what its other mounts must not believe any more
  *   names.c    lookup, attributes, directories
@@ -77,6 +78,11 @@ struct vfs_mount {
 	atomic_bool gone;		/* nothing is waited for any more */
 	atomic_bool ended;	/* the session has, which was logged */
 	atomic_bool untold;	/* something has changed that could not be told */
+	bool adopted;		/* the kernel may keep what a predecessor has told */
+	bool leased;		/* the session has its lease, or is about to; who joins */
+	atomic_bool lease_none;	/* the kernel takes none */
+	pthread_mutex_t lease_lock;	/* protects @lease_doubt, and the kernel's end of it */
+	bool lease_doubt;	/* the kernel may keep what is not so; it was told that it has none */
 
 	/* of vfs_tree_under */
 	_Atomic(struct datafs_under *) under;	/* NULL: not open yet */
@@ -90,7 +96,9 @@ struct datafs_vfs {
 	struct datafs_streams *streams;
 	struct datafs_pool *pool;
 	int (*invalidate)(void *arg, const void *items, size_t bytes);
-	void *arg;	/* of @invalidate */
+	int (*recall)(void *arg, const void *items, size_t bytes);
+	int (*lease)(void *arg, uint32_t mount, uint64_t until);
+	void *arg;	/* of these */
 	atomic_bool stopping;
 
 	char *dir, *key_file;
@@ -176,12 +184,6 @@ bool vfs_quorum_source(const char *source);
 int vfs_quorum_parse(struct vfs_mount *mnt);
 /* After all mounts are adopted: what a predecessor may have left undone is done. */
 void vfs_quorum_start(struct datafs_vfs *v);
-/* How long the kernel may believe what is answered of it. */
-static inline uint32_t vfs_quorum_valid(const struct vfs_mount *mnt)
-{
-	return mnt->members ? 0 : DATAFS_FOREVER;
-}
-
 /* quorum_join.c */
 
 /* That of the daemon, made once for the instance. Logged. */
@@ -216,9 +218,21 @@ void vfs_session_gone(struct vfs_mount *mnt);
 /* Those of mounts that are none any more. */
 void vfs_sessions_clean(struct datafs_vfs *v);
 
+/* quorum_lease.c */
+
+/* The session has a lease, or is about to. 0; or it has not, and what stood in the way. */
+int vfs_lease_have(struct vfs_mount *mnt, struct datafs_quorum *q);
+/*
+ * For how long the kernel may use what is told of @o: FOREVER is until it is invalidated,
+ * or the lease ends. @believe: as the answer says.
+ */
+uint32_t vfs_keep(struct vfs_mount *mnt, const struct datafs_told *told, bool believe,
+		  const struct datafs_grant_object *o);
+uint32_t vfs_keep_attr(struct vfs_mount *mnt, const struct datafs_told *told, bool believe,
+		       const Metad__Attr *a);
+
 /* quorum_names.c */
-void vfs_quorum_attr(const struct vfs_mount *mnt, const Metad__Attr *a,
-		     struct datafs_attr *attr);
+void vfs_quorum_attr(const Metad__Attr *a, uint32_t valid_ms, struct datafs_attr *attr);
 int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_getattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call);
@@ -248,8 +262,8 @@ void vfs_tell_doubt(struct datafs_vfs *v, const struct datafs_quorum *q);
 
 /* quorum_change.c: all of CREATE to RELEASE */
 int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call);
-/* @cmd, of the mount's session. 0 and @res, or an error of the way or of it. */
+/* @cmd, of the mount's session. 0, @res and what of it may be kept (vfs_keep()), or an error of the way or of it. */
 int vfs_command(struct vfs_mount *mnt, Metad__Command *cmd, uint64_t request,
-		uint64_t lowest, Metad__Result **res);
+		uint64_t lowest, Metad__Result **res, struct datafs_told *told);
 
 #endif

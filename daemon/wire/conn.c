@@ -60,6 +60,11 @@ const struct datafs_wire_peer *datafs_conn_who(const struct datafs_conn *conn)
 	return &conn->who;
 }
 
+int64_t datafs_conn_heard(const struct datafs_conn *conn)
+{
+	return conn->heard;
+}
+
 struct datafs_peer *datafs_conn_peer(const struct datafs_conn *conn)
 {
 	return conn->peer;

@@ -109,6 +109,8 @@ void datafs_wire_disconnect(struct datafs_peer *peer);
 struct datafs_conn *datafs_conn_get(struct datafs_conn *conn);
 void datafs_conn_put(struct datafs_conn *conn);
 const struct datafs_wire_peer *datafs_conn_who(const struct datafs_conn *conn);
+/* When anything of the peer came last, also that it lives: datafs_now(). */
+int64_t datafs_conn_heard(const struct datafs_conn *conn);
 /* Whose connection it is; NULL: it was accepted, or the peer is not kept. */
 struct datafs_peer *datafs_conn_peer(const struct datafs_conn *conn);
 /* Bytes that wait to be sent. */

@@ -91,6 +91,7 @@ quorum_make()
 		key_file = $D/key
 		peers = ${peers#,}
 		snapshot_entries = ${ENTRIES:-300}
+		lease_ms = ${LEASE:-300}
 		END
 		"$BIN/datafs-metad" --config "$D/$n.conf" --bootstrap || return 1
 	done

@@ -91,6 +91,34 @@ static void admins(void)
 	}
 }
 
+static void leases(void)
+{
+	Metad__Object attr = METAD__OBJECT__INIT, name = attr, names = attr;
+	Metad__Object *all[] = { &attr, &name, &names };
+	Metad__Lease lease = METAD__LEASE__INIT;
+	Metad__Recall recall = METAD__RECALL__INIT;
+	Metad__Ask ask = METAD__ASK__INIT;
+	uint8_t buf[128];
+
+	lease.has_session = lease.has_fresh = true;
+	lease.session = 7;
+	ask.what_case = METAD__ASK__WHAT_LEASE;
+	ask.lease = &lease;
+	save_ask(&ask, "lease", 0);
+	recall.has_session = true;
+	recall.session = 7;
+	for (size_t i = 0; i < 3; i++) {
+		all[i]->has_ino = all[i]->has_kind = true;
+		all[i]->ino = 1 + i;
+		all[i]->kind = METAD__OBJECT_KIND__ATTR + (int)i;
+	}
+	name.has_name = true;
+	name.name = (ProtobufCBinaryData) { 1, (uint8_t *)"x" };
+	recall.n_objects = 3;
+	recall.objects = all;
+	seed_save("ask", "recall", buf, metad__recall__pack(&recall, buf));
+}
+
 static void pieces(void)
 {
 	struct datafs_raft_piece piece = { 7, 3, "000005.ldb", 4096, 65536 };
@@ -109,5 +137,6 @@ void seeds_ask(void)
 	commands();
 	queries();
 	admins();
+	leases();
 	pieces();
 }

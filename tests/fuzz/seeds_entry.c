@@ -35,6 +35,7 @@ static const struct req reqs[] = {
 	{ OP(SESSION_CLOSE) },
 	{ OP(SET_QUOTA), 4, .inodes = 10, .bytes = 1000 },
 	{ OP(REMOVE_QUOTA), 4 },
+	{ OP(SESSION_LEASE), .ino = 2, .level = 300 },
 };
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))

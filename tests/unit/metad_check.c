@@ -180,6 +180,13 @@ static const char *see_hold(struct txn_bytes key, struct txn_bytes val)
 	return NULL;
 }
 
+static const char *see_lease(struct txn_bytes key, struct txn_bytes val)
+{
+	const struct seen_session *s = session(datafs_get_be64(key.p + 1));
+
+	return HOLDS(key.len == 9 && val.len == 13 && s && !s->s.closing) ? NULL : w.why;
+}
+
 static const char *see_answer(struct txn_bytes key, struct txn_bytes val)
 {
 	struct seen_session *s = session(datafs_get_be64(key.p + 1));
@@ -224,6 +231,7 @@ static const struct {
 	{ 'N', see_node }, { 'I', see_inode }, { 'S', see_session },
 	{ 'D', see_name }, { 'C', see_entry }, { 'X', see_xattr },
 	{ 'O', see_orphan }, { 'H', see_hold }, { 'R', see_answer }, { 'Q', see_quota },
+	{ 'L', see_lease },
 };
 
 static const char *scan(int kind)
@@ -248,7 +256,7 @@ static const char *keys_known(void)
 
 	txn_scan_begin(&s, &w.t, none, none);
 	while (known && txn_scan_next(&s, &key, &val) == 1)
-		known = key.len && memchr("NISDCXOHRQ", key.p[0], 10);
+		known = key.len && memchr("NISDCXOHRQL", key.p[0], 11);
 	txn_scan_end(&s);
 	if (!HOLDS(known))
 		return w.why;

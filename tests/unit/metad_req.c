@@ -10,6 +10,7 @@ union op {
 	Metad__SessionOpen open;
 	Metad__SessionRenew renew;
 	Metad__SessionClose close;
+	Metad__SessionLease lease;
 	Metad__Make make;
 	Metad__Symlink symlink;
 	Metad__Link link;
@@ -173,6 +174,13 @@ static void op_of(union op *u, const struct req *r)
 		metad__session_close__init(&u->close);
 		u->close.has_session = r->ino;
 		u->close.session = r->ino;
+		break;
+	case OP(SESSION_LEASE):
+		metad__session_lease__init(&u->lease);
+		u->lease.has_session = u->lease.has_ms = u->lease.has_holder = true;
+		u->lease.holder = r->bytes;
+		u->lease.session = r->ino;
+		u->lease.ms = r->level;
 		break;
 	default:
 		metad__noop__init(&u->noop);

@@ -21,8 +21,8 @@ struct req {
 	const char *name;
 	uint64_t to;		/* the new parent */
 	const char *new_name;
-	uint32_t mode, umask, uid, gid, level;
-	uint64_t inodes, bytes;	/* of a quota */
+	uint32_t mode, umask, uid, gid, level;	/* @level: also of a lease, in ms */
+	uint64_t inodes, bytes;	/* of a quota; @bytes: also the holder of a lease */
 	const void *value;	/* of xattrs, links */
 	size_t len;
 	bool create, replace;	/* of rename: noreplace, exchange */

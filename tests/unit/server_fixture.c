@@ -18,6 +18,7 @@
 
 struct node nodes[NODES + 1];
 unsigned int threshold;
+uint32_t lease, session_timeout;
 struct datafs_keys member_keys, client_keys;
 struct datafs_quorum *quorum;
 struct datafs_remote *admin;
@@ -54,6 +55,7 @@ int node_open(unsigned int id, struct datafs_server **res)
 		.id = id, .dir = nodes[id].dir, .listen = nodes[id].address,
 		.keys = &member_keys, .threshold = threshold, .trailing = threshold / 4 + 1,
 		.level = nodes[id].level,
+		.lease = lease, .session = session_timeout,
 	};
 
 	return datafs_server_open(&cfg, res);
@@ -91,6 +93,8 @@ static int set_up(uint32_t level)
 
 	datafs_log_set_level(getenv("DATAFS_TEST_LOG") ? LOG_DEBUG : LOG_CRIT);
 	threshold = 1000;
+	lease = 300;
+	session_timeout = DATAFS_SERVER_SESSION;
 	request = 0;
 	make_keys();
 	assert_int_equal(tmpdir_make(root, sizeof(root), "server"), 0);

@@ -172,7 +172,7 @@ static void test_other_version(void **state)
 	hello_error = EPROTONOSUPPORT;
 	assert_int_equal(datafs_device_hello(dev, "x", session, 5),
 			 -EPROTONOSUPPORT);
-	assert_logged("instance x: the module speaks protocol 9.3, this datafsd 1.1");
+	assert_logged("instance x: the module speaks protocol 9.3, this datafsd 1.2");
 }
 
 static void test_backing_refused(void **state)

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "metad/grants.h"
+#include "metad/grants_internal.h"
 
 #define LEASE	1000
 
@@ -70,11 +70,22 @@ static struct chg *change(uint64_t session, unsigned int n, ...)
 
 	t->c.go = went;
 	t->c.session = session;
+	t->c.said = n;
 	t->c.n = n;
 	va_start(ap, n);
 	for (unsigned int i = 0; i < n; i++)
 		t->c.objects[i] = va_arg(ap, struct datafs_grant_object);
 	va_end(ap);
+	return t;
+}
+
+/* Its command names the first of them only. */
+static struct chg *change_found(uint64_t session, unsigned int said,
+				struct datafs_grant_object a, struct datafs_grant_object b)
+{
+	struct chg *t = change(session, 2, a, b);
+
+	t->c.said = said;
 	return t;
 }
 
@@ -85,7 +96,7 @@ static void lead(uint64_t now, size_t max, const uint64_t *sessions, size_t n)
 	};
 
 	memset(&told, 0, sizeof(told));
-	assert_int_equal(datafs_grants_new(&conf, now, sessions, n, &g), 0);
+	assert_int_equal(datafs_grants_new(&conf, now, LEASE, sessions, n, &g), 0);
 }
 
 static int setup(void **state)
@@ -150,6 +161,27 @@ static void test_recall(void **state)
 	free(c);
 }
 
+/* What its command does not name who asks for it is told, too. */
+static void test_found(void **state)
+{
+	struct chg *c = change_found(1, 1, names7, attr7);
+
+	(void)state;
+	assert_true(datafs_grant(g, 1, 10, &attr7));
+	assert_true(datafs_grant(g, 1, 10, &names7));
+	assert_int_equal(datafs_change_begin(g, &c->c, 10), 0);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.session, 1);
+	assert_int_equal(told.n, 1);
+	assert_int_equal(told.objects[0].kind, DATAFS_GRANT_ATTR);
+	assert_int_equal(c->gone, 0);
+	datafs_recall_done(g, 1, told.id);
+	assert_int_equal(c->gone, 1);
+	assert_true(datafs_change_end(g, &c->c, 10, true));
+	assert_int_equal(datafs_grants_count(g), 2);
+	free(c);
+}
+
 /* Two changes of one thing: which of them was the later one is not known. */
 static void test_two(void **state)
 {
@@ -174,40 +206,71 @@ static void test_two(void **state)
 	free(d);
 }
 
+/* How long it lasts, or the error. */
+static int renew(uint64_t session, uint64_t asked)
+{
+	uint32_t ms;
+	int err = datafs_grants_renew(g, session, asked, &ms);
+
+	return err ? err : (int)ms;
+}
+
+/* Two names of one checksum, in one change: they are one object. */
+static void test_one_sum(void **state)
+{
+	struct datafs_grant_object a = name7("\1\1\1\1\1\1\1\1\2");
+	struct datafs_grant_object b = name7("\x84\x1f\x0f\xae\x2a\xae\xd9\x93\3");
+	struct chg *c = change(1, 2, a, b);
+
+	(void)state;
+	assert_true(datafs_grant(g, 2, 10, &a));
+	assert_true(datafs_grant(g, 2, 10, &b));
+	assert_int_equal(datafs_grants_count(g), 1);
+	assert_int_equal(datafs_change_begin(g, &c->c, 20), 0);
+	assert_int_equal(told.n, 2);
+	datafs_recall_done(g, 2, told.id);
+	assert_int_equal(c->gone, 1);
+	assert_int_equal(datafs_grants_count(g), 0);
+	datafs_change_end(g, &c->c, 20, true);
+	free(c);
+}
+
 static void test_lease(void **state)
 {
 	struct chg *c = change(1, 1, attr7);
 
 	(void)state;
 	assert_true(datafs_grant(g, 2, 10, &attr7));
-	assert_int_equal(datafs_grants_renew(g, 2, 500), 0);
+	assert_int_equal(renew(2, 500), LEASE);
 	assert_int_equal(datafs_grants_deadline(g), UINT64_MAX);
 	assert_int_equal(datafs_change_begin(g, &c->c, 600), 0);
 	assert_int_equal(datafs_grants_deadline(g), 500 + LEASE);
-	/* Who does not do what it is told does not go on believing. */
-	assert_int_equal(datafs_grants_renew(g, 2, 700), -EAGAIN);
-	datafs_grants_tick(g, 500 + LEASE - 1);
+	/* Who does not do what it is told does not go on believing for long. */
+	assert_int_equal(renew(2, 700), LEASE - 100);
+	assert_int_equal(datafs_grants_deadline(g), 600 + LEASE);
+	assert_int_equal(renew(2, 800), -EAGAIN);
+	datafs_grants_tick(g, 600 + LEASE - 1);
 	assert_int_equal(c->gone, 0);
-	datafs_grants_tick(g, 500 + LEASE);
+	datafs_grants_tick(g, 600 + LEASE);
 	assert_int_equal(c->gone, 1);
-	datafs_change_end(g, &c->c, 500 + LEASE, true);
+	datafs_change_end(g, &c->c, 600 + LEASE, true);
 	/* Something went on without it: it must forget all before it begins anew. */
-	assert_int_equal(datafs_grants_renew(g, 2, 500 + LEASE), -ENOENT);
-	assert_false(datafs_grant(g, 2, 500 + LEASE, &attr7));
-	assert_int_equal(datafs_grants_fresh(g, 2, 500 + LEASE), 0);
-	assert_true(datafs_grant(g, 2, 500 + LEASE, &attr7));
+	assert_int_equal(renew(2, 600 + LEASE), -ENOENT);
+	assert_false(datafs_grant(g, 2, 600 + LEASE, &attr7));
+	assert_int_equal(datafs_grants_fresh(g, 2, 600 + LEASE), 0);
+	assert_true(datafs_grant(g, 2, 600 + LEASE, &attr7));
 	free(c);
 
 	/* Its lease has ended before, but nobody had noticed. */
-	assert_int_equal(datafs_grants_renew(g, 2, 600 + LEASE), 0);
+	assert_int_equal(renew(2, 700 + LEASE), LEASE);
 	c = change(0, 1, attr7);
-	assert_int_equal(datafs_change_begin(g, &c->c, 600 + 2 * LEASE), 0);
+	assert_int_equal(datafs_change_begin(g, &c->c, 700 + 2 * LEASE), 0);
 	assert_int_equal(c->gone, 1);
-	assert_int_equal(datafs_grants_renew(g, 2, 600 + 2 * LEASE - 1), -ENOENT);
-	datafs_change_end(g, &c->c, 600 + 2 * LEASE, true);
+	assert_int_equal(renew(2, 700 + 2 * LEASE - 1), -ENOENT);
+	datafs_change_end(g, &c->c, 700 + 2 * LEASE, true);
 	free(c);
 	/* Session 3's has too, and nobody minded: it just goes on. */
-	assert_int_equal(datafs_grants_renew(g, 3, 600 + 2 * LEASE), 0);
+	assert_int_equal(renew(3, 700 + 2 * LEASE), LEASE);
 }
 
 static void test_new_leader(void **state)
@@ -221,7 +284,7 @@ static void test_new_leader(void **state)
 	assert_int_equal(datafs_grants_fresh(g, 3, 100), 0);
 	assert_int_equal(datafs_change_begin(g, &c->c, 100), 0);
 	assert_int_equal(datafs_grants_deadline(g), 100 + LEASE);
-	assert_int_equal(datafs_grants_renew(g, 1, 100), -ENOENT);
+	assert_int_equal(renew(1, 100), -ENOENT);
 	assert_false(datafs_grant(g, 1, 100, &attr7));
 	assert_int_equal(datafs_grants_fresh(g, 1, 100), 0);
 	assert_int_equal(c->gone, 0);
@@ -298,6 +361,58 @@ static void test_room(void **state)
 	assert_true(datafs_grant(g, 1, 1, &back));
 }
 
+/* One that lets its lease run out. */
+static void be_deaf(uint64_t now)
+{
+	struct chg *c;
+
+	assert_true(datafs_grant(g, 1, now, &attr7));
+	c = change(2, 1, attr7);
+	assert_int_equal(datafs_change_begin(g, &c->c, now), 0);
+	assert_int_equal(c->gone, 0);
+	datafs_grants_tick(g, now + LEASE);
+	assert_int_equal(c->gone, 1);
+	datafs_change_end(g, &c->c, now + LEASE, true);
+	free(c);
+}
+
+/* Who never answers gets no lease for a while, longer each time, until it answers. */
+static void test_deaf(void **state)
+{
+	struct chg *c;
+
+	(void)state;
+	be_deaf(0);
+	assert_int_equal(datafs_grants_fresh(g, 1, 1000), 0);
+	be_deaf(1000);
+	assert_int_equal(datafs_grants_fresh(g, 1, 2000), -EAGAIN);
+	assert_false(datafs_grant(g, 1, 2000, &attr7));
+	assert_int_equal(renew(1, 2000), -ENOENT);
+	assert_int_equal(datafs_grants_fresh(g, 1, 2999), -EAGAIN);
+	assert_int_equal(datafs_grants_fresh(g, 1, 3000), 0);
+	be_deaf(3000);
+	assert_int_equal(datafs_grants_fresh(g, 1, 5999), -EAGAIN);
+	assert_int_equal(datafs_grants_fresh(g, 1, 6000), 0);
+	assert_true(datafs_grant(g, 1, 6000, &attr7));
+	c = change(2, 1, attr7);
+	assert_int_equal(datafs_change_begin(g, &c->c, 6000), 0);
+	datafs_recall_done(g, 1, told.id);
+	assert_int_equal(c->gone, 1);
+	datafs_change_end(g, &c->c, 6000, true);
+	free(c);
+	be_deaf(6000);
+	assert_int_equal(datafs_grants_fresh(g, 1, 7000), 0);
+	/* also if it says that it has forgotten all before that is noticed */
+	assert_true(datafs_grant(g, 1, 7000, &attr7));
+	c = change(2, 1, attr7);
+	assert_int_equal(datafs_change_begin(g, &c->c, 7000), 0);
+	assert_int_equal(datafs_grants_fresh(g, 1, 7900), -EAGAIN);
+	assert_int_equal(c->gone, 1);
+	assert_int_equal(datafs_grants_fresh(g, 1, 8900), 0);
+	datafs_change_end(g, &c->c, 8900, true);
+	free(c);
+}
+
 /* ------------------------------------------------------ a world at random */
 
 #define OBJECTS	4
@@ -322,6 +437,7 @@ struct message {
 	unsigned int client, n, objects[OBJECTS];
 	uint64_t at, asked, id, value[OBJECTS];
 	unsigned int term, connection;
+	uint32_t ms;
 	bool believe, lost, fresh;
 };
 
@@ -434,7 +550,7 @@ static void world_lead(size_t max)
 		if (w.messages[i].kind == CHANGED)
 			w.messages[i--] = w.messages[--w.nmessages];
 	datafs_grants_free(g);
-	assert_int_equal(datafs_grants_new(&conf, w.now, sessions, CLIENTS, &g), 0);
+	assert_int_equal(datafs_grants_new(&conf, w.now, LEASE, sessions, CLIENTS, &g), 0);
 	for (unsigned int k = 0; k < CLIENTS; k++)
 		w.clients[k].connected = false;
 }
@@ -480,14 +596,16 @@ static void to_leader(struct message m)
 		datafs_recall_done(g, m.client + 1, m.id);
 		break;
 	case FRESH:
-		assert_int_equal(datafs_grants_fresh(g, m.client + 1, w.now), 0);
+		if (datafs_grants_fresh(g, m.client + 1, w.now))
+			break;	/* it was deaf; it asks again */
 		r.kind = LEASE_ANSWER;
 		r.fresh = true;
+		r.ms = LEASE;
 		post(r);
 		break;
 	case RENEW:
 		r.kind = LEASE_ANSWER;
-		switch (datafs_grants_renew(g, m.client + 1, w.now)) {
+		switch (datafs_grants_renew(g, m.client + 1, w.now, &r.ms)) {
 		case -ENOENT:
 			r.lost = true;
 			post(r);
@@ -502,6 +620,8 @@ static void to_leader(struct message m)
 		t->c.go = world_go;
 		t->c.session = m.client + 1;
 		t->c.n = m.n;
+		/* the others are found only, and it is told as others are */
+		t->c.said = (unsigned int)(w.now % (m.n + 1));
 		t->m = m;
 		for (unsigned int i = 0; i < m.n; i++)
 			t->c.objects[i] = object(m.objects[i]);
@@ -547,7 +667,7 @@ static void deliver(struct message m)
 			if (m.fresh)
 				c->forgot = w.now;
 			c->fresh |= m.fresh;
-			c->lease = DATAFS_MAX(c->lease, m.asked + LEASE);
+			c->lease = DATAFS_MAX(c->lease, m.asked + m.ms);
 		}
 		break;
 	default:
@@ -603,14 +723,15 @@ static void client_step(unsigned int k)
 	}
 }
 
-static void one_world(uint64_t seed)
+/* True: something was believed that had changed. */
+static bool one_world(uint64_t seed)
 {
 	memset(&w, 0, sizeof(w));
 	w.seed = seed;
 	w.now = 1;
 	g = NULL;
 	world_lead(1 + rnd(20));
-	while (w.now < 60000) {
+	while (w.now < 60000 && !w.stale) {
 		w.now += rnd(4);
 		for (unsigned int i = 0; i < w.nmessages; i++) {
 			struct message m = w.messages[i];
@@ -637,17 +758,36 @@ static void one_world(uint64_t seed)
 		}
 		datafs_grants_tick(g, w.now);
 		assert_true(datafs_grants_deadline(g) > w.now);
-		if (w.stale) {
-			print_message("DATAFS_SEED=%llu: at %llu something was believed that had changed\n",
-				      (unsigned long long)seed, (unsigned long long)w.now);
-			fail();
-		}
 	}
 	for (unsigned int i = 0; i < w.nmessages; i++)
 		if (w.messages[i].kind == CHANGED)
 			free((void *)(uintptr_t)w.messages[i].id);
 	datafs_grants_free(g);
 	g = NULL;
+	return w.stale;
+}
+
+static bool plant;
+
+bool datafs_grants_plant_early(void)
+{
+	return plant;
+}
+
+/* "Recall after apply" is found, soon. */
+static void test_planted(void **state)
+{
+	uint64_t first = (uint64_t)datafs_now();
+	unsigned int n = 0;
+
+	(void)state;
+	datafs_grants_free(g);
+	plant = true;
+	while (n < 30 && !one_world(first + n))
+		n++;
+	plant = false;
+	print_message("# found in world %u\n", n + 1);
+	assert_true(n < 30);
 }
 
 static void test_world(void **state)
@@ -660,7 +800,9 @@ static void test_world(void **state)
 	datafs_grants_free(g);
 	print_message("DATAFS_SEED=%llu\n", (unsigned long long)first);
 	for (unsigned int i = 0; i < (runs ? strtoul(runs, NULL, 0) : seed ? 1 : 30); i++) {
-		one_world(first + i);
+		if (one_world(first + i))
+			fail_msg("DATAFS_SEED=%llu: at %llu something was believed that had changed",
+				 (unsigned long long)(first + i), (unsigned long long)w.now);
 		applied += w.applied;
 		believed += w.believed;
 		recalls += w.recalls;
@@ -674,8 +816,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_recall), T(test_two), T(test_lease), T(test_new_leader),
-		T(test_room), T(test_world),
+		T(test_recall), T(test_one_sum), T(test_found), T(test_two), T(test_lease),
+		T(test_new_leader), T(test_room), T(test_deaf), T(test_world),
+		T(test_planted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

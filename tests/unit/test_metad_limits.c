@@ -122,7 +122,12 @@ static void ends_in_steps(void **state)
 	of_all((struct req){ OP(UNLINK), ROOT }, 0);
 	assert_int_equal(datafs_metad_counts(m, &n), 0);
 	assert_int_equal(n.orphans, MANY);
+	must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_LEASE, .request = 1 });
+	must((struct req){ OP(SESSION_LEASE), .ino = 9, .level = 300, .request = 1 });
 	assert_true(close_says_more((struct req){ OP(SESSION_CLOSE), .ino = 9, .request = 1 }));
+	assert_int_equal(error_of((struct req){ OP(SESSION_LEASE), .ino = 9, .level = 300,
+						.request = 1 }), ENOTCONN);
+	assert_null(metad_check(m));
 	assert_int_equal(datafs_metad_counts(m, &n), 0);
 	assert_true(n.orphans == 1 && n.sessions == 2 && !n.session_ended);
 	assert_null(metad_check(m));

@@ -42,7 +42,7 @@ static uint8_t *big_entry(size_t *len)
 {
 	static const char value[3000];
 	static char names[COPIES][8];
-	struct req r[COPIES * 8 + 1];
+	struct req r[COPIES * 8 + 3];
 	size_t n = 0;
 
 	for (int i = 0; i < COPIES; i++) {
@@ -63,6 +63,8 @@ static uint8_t *big_entry(size_t *len)
 		r[i].request = 100 + i;
 		r[i].lowest = 90 + i;
 	}
+	r[n++] = (struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_LEASE, .request = 1 };
+	r[n++] = (struct req){ OP(SESSION_LEASE), .ino = 9, .level = 300, .request = 1 };
 	r[n++] = (struct req){ OP(SESSION_CLOSE), .ino = 9, .request = 1 };
 	return req_pack(r, n, 5000000000, 0, len);
 }
@@ -105,7 +107,7 @@ static unsigned int try_all(const uint8_t *entry, size_t len, bool behind)
 		free(is);
 	}
 	assert_int_equal(ret, 0);
-	assert_int_equal(res.n, COPIES * 8 + 1);
+	assert_int_equal(res.n, COPIES * 8 + 3);
 	datafs_metad_results_free(&res);
 	free(was);
 	return n - 1;

@@ -90,6 +90,59 @@ static void refused(void **state)
 	assert_int_equal(error_of((struct req){ OP(NOOP) }), ENOTCONN);
 }
 
+static uint32_t longest;
+static unsigned int leases;
+
+static int note_lease(void *arg, uint64_t id, uint32_t ms)
+{
+	assert_int_equal(id, *(uint64_t *)arg);
+	longest = ms;
+	leases++;
+	return 0;
+}
+
+/* How long it may be grows, is another command's to say, and goes with the session. */
+static void leased(void **state)
+{
+	struct req r = { OP(SESSION_LEASE), .ino = SESSION, .level = 300, .bytes = 8,
+			 .request = 1 };
+	struct req rise = { OP(FEATURE), .level = DATAFS_METAD_LEVEL_LEASE, .request = 1 };
+	uint64_t id = SESSION;
+	struct datafs_metad_lease l;
+
+	(void)state;
+	assert_int_equal(datafs_metad_session(m, SESSION, &l), 0);
+	assert_int_equal(l.ms, 0);
+	assert_int_equal(error_of(r), EOPNOTSUPP);
+	must(rise);
+	must(r);
+	assert_int_equal(datafs_metad_session(m, SESSION, &l), 0);
+	assert_int_equal(l.ms, 300);
+	assert_int_equal(l.holder, 8);
+	r.level = 5000;
+	must(r);
+	r.level = 400;
+	r.bytes = 9;
+	must(r);
+	reopen();
+	assert_int_equal(datafs_metad_session(m, SESSION, &l), 0);
+	assert_true(l.ms == 5000 && l.holder == 9);
+	assert_int_equal(datafs_metad_sessions(m, note_lease, &id), 0);
+	assert_int_equal(leases, 1);
+	assert_int_equal(longest, 5000);
+	assert_null(metad_check(m));
+	r.ino = 12345;
+	assert_int_equal(error_of(r), ENOTCONN);
+	r.session = SESSION;
+	r.request = r.lowest = 1000;
+	assert_int_equal(error_of(r), EPERM);
+	must((struct req){ OP(SESSION_CLOSE), .ino = SESSION, .request = 1 });
+	assert_int_equal(datafs_metad_session(m, SESSION, &l), -ENOTCONN);
+	assert_null(metad_check(m));
+	assert_int_equal(error_of((struct req){ OP(SESSION_LEASE), .ino = SESSION, .level = 300,
+						.request = 1 }), ENOTCONN);
+}
+
 static void many_answers(void **state)
 {
 	struct req *r = calloc(DATAFS_METAD_ANSWERS_MAX, sizeof(*r));
@@ -160,12 +213,12 @@ static void halts(void **state)
 		size_t len;
 	} bad[] = {
 		{ "\xff", 1 },				/* not an entry */
-		{ "\x18\x03", 2 },			/* feature level 3 */
+		{ "\x18\x04", 2 },			/* feature level 4 */
 		{ "\x28\x01", 2 },			/* a field 5 */
 		{ "\x22\x00", 2 },			/* a command without an op */
 		{ "\x22\x03\x92\x03\x00", 5 },		/* op 50 */
 		{ "\x22\x05\x82\x01\x02\x08\x01", 7 },	/* noop with a field */
-		{ "\x22\x05\x8a\x01\x02\x08\x03", 7 },	/* feature level to be 3 */
+		{ "\x22\x05\x8a\x01\x02\x08\x04", 7 },	/* feature level to be 4 */
 	};
 	struct datafs_metad_counts was, is;
 	struct req r = { OP(CREATE), ROOT, "f", .session = SESSION, .request = 1000 };
@@ -374,6 +427,8 @@ static void damage(void **state)
 		  { OP(NOOP), .session = SESSION, .request = 100, .lowest = 1 } },
 		{ { key_make2('H', SESSION, 2), "", 0 }, { OP(RELEASE), 2 } },
 		{ { key_make2('H', SESSION, 99), "\1", 1 }, { OP(SESSION_CLOSE) } },
+		{ { key_make('L', SESSION), "\1", 1 },
+		  { OP(SESSION_LEASE), .ino = SESSION, .level = 300, .request = 1 } },
 		{ { key_make_name('X', 2, "user.x", 6), "", 0 }, { OP(REMOVEXATTR), 2, "user.x" } },
 	};
 	struct req noop = { OP(NOOP) };
@@ -387,6 +442,7 @@ static void damage(void **state)
 		make_file(ROOT, "f");
 		must((struct req){ OP(SETXATTR), 2, "user.x", .value = "1", .len = 1 });
 		must((struct req){ OP(HOLD), 2 });
+		must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_LEASE, .request = 1 });
 		change(put_record, &rec);
 		if (apply_reqs(&r, 1, NULL) != -EUCLEAN)
 			fail_msg("line %zu", i);
@@ -403,6 +459,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		METAD_TEST(answered_once),
 		METAD_TEST(refused),
+		METAD_TEST(leased),
 		METAD_TEST(many_answers),
 		METAD_TEST(packed),
 		METAD_TEST(halts),

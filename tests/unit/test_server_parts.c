@@ -108,6 +108,7 @@ static void test_options(void **state)
 		{ GOOD, "--key-file", "/k" },
 		{ GOOD, "--key-file", "/k", "--bootstrap", "--peers", "1=h:1,2=i:1, 3=j:1" },
 		{ GOOD, "--key-file", "/k", "--join" },
+		{ GOOD, "--key-file", "/k", "--lease-ms", "60000", "--session-timeout", "60" },
 		{ GOOD, "--authentication", "off", "--cluster", CLUSTER, "--dir", "/d/e//" },
 	};
 	static const char *const bad[][20] = {
@@ -127,6 +128,9 @@ static void test_options(void **state)
 		{ GOOD, "--key-file", "/k", "--listen", "h" },
 		{ GOOD, "--key-file", "/k", "--id", "0" },
 		{ GOOD, "--key-file", "/k", "--id", "-1" },
+		{ GOOD, "--key-file", "/k", "--lease-ms", "99" },
+		{ GOOD, "--key-file", "/k", "--lease-ms", "60001" },
+		{ GOOD, "--key-file", "/k", "--session-timeout", "0" },
 		{ GOOD, "--key-file", "/k", "more" },
 		{ "--dir", "/d", "--listen", "h:1", "--key-file", "/k" },
 		{ "--id", "1", "--listen", "h:1", "--key-file", "/k" },
@@ -142,9 +146,14 @@ static void test_options(void **state)
 	assert_int_equal(cfg.cluster[15], 0xff);
 	assert_string_equal(cfg.dir, "/d/e");
 	assert_int_equal(parse(&cfg, good[1]), 0);
+	assert_int_equal(cfg.lease, DATAFS_SERVER_LEASE);
+	assert_int_equal(cfg.session, DATAFS_SERVER_SESSION);
 	assert_int_equal(cfg.n_peers, 3);
 	assert_int_equal(cfg.peers[2].id, 3);
 	assert_string_equal(cfg.peers[2].address, "j:1");
+	assert_int_equal(parse(&cfg, good[3]), 0);
+	assert_int_equal(cfg.lease, 60000);
+	assert_int_equal(cfg.session, 60);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(parse(&cfg, bad[i]), -EINVAL);
 }

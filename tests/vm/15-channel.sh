@@ -4,8 +4,9 @@
 #
 # The channel with daemons that keep no rule: device.c (the device, names,
 # backing files), channel.c (requests, the control socket), astray.c (directories
-# that are not where they belong) and extents.c (data upcalls, revocation) speak
-# to the module directly, and every answer that it should refuse is refused.
+# that are not where they belong), lease.c, leased.c (until when answers are used) and
+# extents.c (data upcalls, revocation) speak to the module directly, and every
+# answer that it should refuse is refused.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
@@ -18,6 +19,8 @@ esac
 tap device "$MNT" "$DISK"
 ROUNDS=$rounds tap channel "$MNT"
 tap astray "$MNT"
+tap lease "$MNT"
+tap leased "$MNT"
 # A disk whose I/O can be made to stand still.
 slow_disk()
 {

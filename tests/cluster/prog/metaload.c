@@ -322,7 +322,7 @@ static void open_session(struct thread *t)
 	q.counts = &counts;
 	a = ask(t, &q);
 	datafs_random(&t->session, sizeof(t->session));
-	t->session = a->session_ended + 1 + (t->session >> 20);
+	t->session = a->session_ended + 1 + (t->session >> 32);
 	metad__answer__free_unpacked(a, NULL);
 	c.op_case = METAD__COMMAND__OP_SESSION_OPEN;
 	c.session_open = &open;

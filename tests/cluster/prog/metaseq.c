@@ -100,7 +100,7 @@ static void session_open(void)
 	session = a->session_ended + 1;
 	metad__answer__free_unpacked(a, NULL);
 	datafs_random(&request, sizeof(request));
-	session += request >> 20;
+	session += request >> 32;
 	request = 0;
 	c.op_case = METAD__COMMAND__OP_SESSION_OPEN;
 	c.session_open = &open;

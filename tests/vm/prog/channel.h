@@ -54,6 +54,9 @@ static inline struct datafs_hello hello_of(const char *name)
 	return h;
 }
 
+/* Of all bits that hello_of() says, those that the module has. */
+#define FEATURES	(DATAFS_FEATURE_TAKEOVER | DATAFS_FEATURE_LEASE)
+
 static inline int hello(int fd, const char *name)
 {
 	struct datafs_hello h = hello_of(name);

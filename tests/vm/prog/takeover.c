@@ -57,7 +57,7 @@ static void hellos(void)
 	fd = dev(O_NONBLOCK);
 	h = hello_of("unknown");
 	h.flags = DATAFS_HELLO_TAKEOVER;
-	ok(!ioctl(fd, DATAFS_IOC_HELLO, &h) && h.features == DATAFS_FEATURE_TAKEOVER,
+	ok(!ioctl(fd, DATAFS_IOC_HELLO, &h) && h.features == FEATURES,
 	   "a name that nobody has is taken over as well");
 	close(fd);
 }

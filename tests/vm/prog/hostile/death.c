@@ -124,6 +124,32 @@ static void held(uint64_t *choice)
 	} while (l.count);
 }
 
+/*
+ * Ends that make no sense, of mounts that may be none; the last word is that there is no
+ * lease, as what the answers say of validity is looked at.
+ */
+static void leases(uint64_t *choice)
+{
+	for (int i = 0; i < 8; i++) {
+		struct datafs_lease_end l = {
+			.mount_id = mount_id + (rnd(choice) % 4 ? 0 : rnd(choice)),
+			.reserved = rnd(choice) % 8 ? 0 : (uint32_t)rnd(choice),
+			.until = i == 7 ? DATAFS_LEASE_NONE : rnd(choice) >> rnd(choice) % 64,
+		};
+		int want = l.reserved ? EINVAL : l.mount_id != mount_id ? ENOENT : 0;
+		int e;
+
+		if (i == 7) {
+			l.mount_id = mount_id;
+			l.reserved = want = 0;
+		}
+		e = ioctl(device, DATAFS_IOC_LEASE, &l) ? errno : 0;
+		if (e != want)
+			report(false, "LEASE %u of %u, reserved %u: %s, not %s", l.mount_id,
+			       mount_id, l.reserved, strerrorname_np(e), strerrorname_np(want));
+	}
+}
+
 void daemon_next(uint64_t *choice)
 {
 	struct datafs_rep rep = { .len = sizeof(rep) };
@@ -162,6 +188,8 @@ void daemon_next(uint64_t *choice)
 	serve_died();
 	if (rnd(choice) % 3 == 0)
 		held(choice);
+	if (mount_id)
+		leases(choice);
 	register_all();
 }
 
