@@ -96,6 +96,8 @@ static void serve_one(void)
 		answer(device, r->id, 0, &a, sizeof(a));
 		break;
 	case DATAFS_OP_LOOKUP:
+		if (r->namelen == 3 && !memcmp(r + 1, "new", 3) && made)
+			e.attr = attr(FIRST_MADE);
 		if (r->namelen == 5 && !memcmp(r + 1, "other", 5) && made > 1)
 			e.attr = attr(FIRST_MADE + made - 1);
 		if (!file.gone && r->namelen == 4 && !memcmp(r + 1, "file", 4))
