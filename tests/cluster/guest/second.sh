@@ -18,6 +18,7 @@ while :; do
 	status=$?
 	{
 		cat /tmp/res
+		[ -z "$(tail -c 1 /tmp/res)" ] || echo
 		echo $status
 	} > "$SHARED/res.new"
 	mv "$SHARED/res.new" "$SHARED/res.$n"
