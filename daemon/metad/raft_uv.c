@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "metad/raft_segment.h"
 
 /* It wants to be told a time for a callback that nobody has set. */
 #define TICK_MS	60000
@@ -213,8 +214,10 @@ static int load(void *ctx, struct datafs_raft_loaded *res)
 	raft_id vote;
 	raft_term term;
 	raft_index first;
-	int rv, err;
+	int rv, err = datafs_segments_mend(u->dir);
 
+	if (err)
+		return err;
 	rv = u->io.load(&u->io, &term, &vote, &res->snapshot, &first, &res->entries, &res->n);
 	/*
 	 * A log that ends before the snapshot is taken for damaged as long as there

@@ -311,19 +311,19 @@ static int check_fresh(const struct ask *a, const struct server_session *se,
 		       const struct datafs_grants *table, uint64_t holder)
 {
 	const Metad__Lease *lease = a->what.what->lease;
-	bool other;
+	bool wait;
 
 	if (lease->term != a->s->leases.term)
 		return -EAGAIN;
-	if (!se->conn_nr)
-		other = lease->holder != holder &&
-			datafs_grants_waits(table, se->id, server_now());
-	else if (lease->holder == se->holder)
+	if (se->conn_nr && lease->holder == se->holder)
 		return lease->number > se->number ? 0 : -ESTALE;
+	if (se->conn_nr)
+		wait = se->conn_nr != a->conn_nr &&
+		       datafs_grants_believes(table, se->id, server_now());
 	else
-		other = se->conn_nr != a->conn_nr &&
-			datafs_grants_believes(table, se->id, server_now());
-	return other ? -EAGAIN : 0;
+		wait = lease->holder != holder &&
+		       datafs_grants_waits(table, se->id, server_now());
+	return wait ? -EAGAIN : 0;
 }
 
 /* 1: not before the state says how long, and whose. */

@@ -111,7 +111,23 @@ killed_after()
 	[ ! -e "$D/c" ] || made=1
 }
 
-# At times all over what it takes. One that is whole can be started.
+# One that is whole can be started.
+one_crash()
+{
+	killed_after "$1" 2> /dev/null
+	if [ "$made" -eq 0 ]; then
+		none=$((none + 1))
+		return
+	fi
+	whole=$((whole + 1))
+	[ "$whole" -eq 1 ] || return 0
+	conf new.key 9 "$D/c" "${addr[8]}"
+	member_start 9
+	wait_for 60 somebody_leads new.key "${addr[8]}" || return
+	member_end 9 TERM
+}
+
+# At times all over what it takes, which may be more with each.
 all_crashes()
 {
 	local begin all i whole=0 none=0
@@ -120,17 +136,10 @@ all_crashes()
 	crash_recover || return
 	all=$(($(date +%s%3N) - begin))
 	for i in $(seq 1 30); do
-		killed_after $((all * i / 24)) 2> /dev/null
-		if [ "$made" -eq 0 ]; then
-			none=$((none + 1))
-			continue
-		fi
-		whole=$((whole + 1))
-		[ "$whole" -eq 1 ] || continue
-		conf new.key 9 "$D/c" "${addr[8]}"
-		member_start 9
-		wait_for 60 somebody_leads new.key "${addr[8]}" || return
-		member_end 9 TERM
+		one_crash $((all * i / 24)) || return
+	done
+	for ((i = 2 * all; whole == 0 && i < 60000; i *= 2)); do
+		one_crash $i || return
 	done
 	note "it takes $all ms; killed at a time: $none left nothing, $whole all"
 	rm -rf "$D/c" "$D/c.new"

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <isa-l/crc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +323,68 @@ static void damaged_log(void **state)
 	stop();
 }
 
+/*
+ * The log goes on in a segment that is open, with a batch of an entry of its own; then
+ * another batch, and of that only @len bytes of the file's.
+ */
+static void add_open(size_t second, size_t file)
+{
+	static uint8_t buf[1 << 16];
+	size_t at = 8;
+	char path[4300];
+	int fd;
+
+	memset(buf, 0, sizeof(buf));
+	buf[0] = 1;
+	for (int i = 0; i < 2; i++) {
+		uint32_t len = i ? (uint32_t)second : 1024, crcs[2];
+
+		buf[at + 8] = buf[at + 16] = buf[at + 24] = 1;
+		memcpy(buf + at + 28, &len, 4);
+		memset(buf + at + 32, 0x77, len);
+		crcs[0] = ~crc32_ieee(UINT32_MAX, buf + at + 8, 24);
+		crcs[1] = ~crc32_ieee(UINT32_MAX, buf + at + 32, len);
+		memcpy(buf + at, crcs, 8);
+		at += 32 + len;
+	}
+	/* the second one's, if there is that much */
+	if (second > 8192)
+		memset(buf + 4096, 0, 1024);
+	snprintf(path, sizeof(path), "%s/open-1", dir);
+	fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, buf, file), file);
+	close(fd);
+}
+
+/* Refused, and not the end of the process. */
+static void cut_off_log(void **state)
+{
+	(void)state;
+	make_log(20);
+	add_open(4096, 4096);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(start(), -EUCLEAN);
+		stop();
+	}
+}
+
+/* The power went in the middle of a write that nobody was told of. */
+static void torn_log(void **state)
+{
+	struct datafs_member_status st;
+
+	(void)state;
+	make_log(20);
+	add_open(16384, 1 << 16);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(start(), 0);
+		datafs_member_status(member, &st);
+		assert_int_equal(st.last, 21);
+		stop();
+	}
+}
+
 /* A log whose owner is not known is not adopted. */
 static void fresh_is_empty(void **state)
 {
@@ -420,6 +483,8 @@ int main(void)
 		TEST(crash_in_install_longer),
 		TEST(crash_in_install_shorter),
 		TEST(damaged_log),
+		TEST(cut_off_log),
+		TEST(torn_log),
 		TEST(fresh_is_empty),
 		TEST(append_refused),
 		TEST(write_fails),
