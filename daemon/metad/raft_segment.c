@@ -127,7 +127,7 @@ static int make_zero(int fd, uint8_t *buf, size_t at, size_t len)
 static int mend(const char *dir, const char *name, int fd)
 {
 	uint8_t *buf = NULL;
-	size_t len, at;
+	size_t len = 0, at;
 	int err = read_all(fd, &buf, &len);
 
 	if (!err)

@@ -20,7 +20,7 @@ trap 'exit 143' TERM
 
 guest()
 {
-	exec "$TOP/scripts/vm" --kernel 6.12 --mem 1024 --disk 1G --timeout 1400 \
+	exec "$TOP/scripts/vm" --kernel 6.12 --cpus 1 --mem 1024 --disk 1G --timeout 1400 \
 		--link "$D/link" --out "$D/shared" --console "$D/$1.console" \
 		-- "tests/cluster/guest/$1.sh"
 }
