@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# cluster: timeout=1500
+# cluster: timeout=3000 long
 #
 # Two kernels, each in a guest of its own, and one quorum: what is changed on one is
 # seen on the other at once, through all that it keeps, and what has not changed costs
@@ -20,7 +20,7 @@ trap 'exit 143' TERM
 
 guest()
 {
-	exec "$TOP/scripts/vm" --kernel 6.12 --cpus 1 --mem 1024 --disk 1G --timeout 1400 \
+	exec "$TOP/scripts/vm" --kernel 6.12 --cpus 1 --mem 1024 --disk 1G --timeout 2900 \
 		--link "$D/link" --out "$D/shared" --console "$D/$1.console" \
 		-- "tests/cluster/guest/$1.sh"
 }
