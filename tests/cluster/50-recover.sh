@@ -139,7 +139,7 @@ all_crashes()
 		one_crash $((all * i / 24)) || return
 	done
 	for ((i = 2 * all; whole == 0 && i < 60000; i *= 2)); do
-		one_crash $i || return
+		one_crash "$i" || return
 	done
 	note "it takes $all ms; killed at a time: $none left nothing, $whole all"
 	rm -rf "$D/c" "$D/c.new"
