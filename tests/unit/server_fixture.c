@@ -234,6 +234,21 @@ int admin_error(const Metad__Admin *a)
 	return err;
 }
 
+void let_another_lead(void)
+{
+	Metad__Change to = METAD__CHANGE__INIT;
+	Metad__Admin ask = METAD__ADMIN__INIT;
+	unsigned int old = leader();
+
+	ask.of_case = METAD__ADMIN__OF_TRANSFER;
+	ask.transfer = &to;
+	to.has_id = true;
+	to.id = old % 3 + 1;
+	assert_int_equal(admin_error(&ask), 0);
+	while (leader() == old)
+		;
+}
+
 bool status_of(unsigned int id, Metad__Status *res)
 {
 	Metad__StatusAsk status = METAD__STATUS_ASK__INIT;

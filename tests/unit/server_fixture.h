@@ -66,6 +66,8 @@ bool status_of(unsigned int id, struct Metad__Status *res);
 int node_open(unsigned int id, struct datafs_server **res);
 /* The one that leads and may be asked: waits for it. */
 unsigned int leader(void);
+/* Of the first three: waits until it does. */
+void let_another_lead(void);
 /* All that run have applied all: waits for it. */
 void all_equal(void);
 /* Closes all; the databases of the first three are the same, byte by byte. */

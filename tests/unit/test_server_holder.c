@@ -201,21 +201,6 @@ static void test_other_holder(void **state)
 	datafs_remote_close(r);
 }
 
-static void let_another_lead(void)
-{
-	Metad__Change to = METAD__CHANGE__INIT;
-	Metad__Admin ask = METAD__ADMIN__INIT;
-	unsigned int old = leader();
-
-	ask.of_case = METAD__ADMIN__OF_TRANSFER;
-	ask.transfer = &to;
-	to.has_id = true;
-	to.id = old % 3 + 1;
-	assert_int_equal(admin_error(&ask), 0);
-	while (leader() == old)
-		;
-}
-
 static atomic_bool done;
 
 static void *do_chmod_then(void *ino)

@@ -362,21 +362,6 @@ static void test_not_before(void **state)
 }
 
 /* Who was told something by the last leader is waited for. */
-static void transfer(void)
-{
-	Metad__Change to = METAD__CHANGE__INIT;
-	Metad__Admin admin = METAD__ADMIN__INIT;
-	unsigned int old = leader();
-
-	admin.of_case = METAD__ADMIN__OF_TRANSFER;
-	admin.transfer = &to;
-	to.has_id = true;
-	to.id = old % 3 + 1;
-	assert_int_equal(admin_error(&admin), 0);
-	while (leader() == old)
-		;
-}
-
 static void test_new_leader_waits(void **state)
 {
 	uint64_t f = client_must(&b, (struct req){ OP(CREATE), 1, "f", .mode = 0644 });
@@ -411,7 +396,7 @@ static void test_new_leader_hears_all(void **state)
 	(void)state;
 	believe_attr(&a, f);
 	client_mute(&a);
-	transfer();
+	let_another_lead();
 	begin_change(&c, f);
 	client_losses(&a, 1);
 	client_losses(&b, 1);

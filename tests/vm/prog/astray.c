@@ -75,17 +75,6 @@ static void serve_one(int fd)
 	}
 }
 
-/* Answers until @pid has ended: its status as reap() has it. */
-static int serve(int fd, pid_t pid)
-{
-	siginfo_t info = {};
-
-	while (!waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && !info.si_pid)
-		if (ready(fd, 20))
-			serve_one(fd);
-	return reap(pid);
-}
-
 /* In a child, which exits with its errno: the handle of "a", made into that of STRAY. */
 static pid_t opening(void)
 {
@@ -118,13 +107,14 @@ int main(int argc, char **argv)
 	fd = dev(O_NONBLOCK);
 	if (hello(fd, "m"))
 		die("HELLO: %m");
-	ok(!serve(fd, mounting("m")), "mount");
-	ok(!serve(fd, stating("a/b")) && lookups == 2, "a directory is known");
+	ok(!serve_until(fd, mounting("m"), serve_one), "mount");
+	ok(!serve_until(fd, stating("a/b"), serve_one) && lookups == 2, "a directory is known");
 	for (i = 0; i < 2; i++) {
-		got = serve(fd, opening());
+		got = serve_until(fd, opening(), serve_one);
 		ok(got == ESTALE, "a directory without a way to the root: %s", strerrorname_np(got));
 	}
-	ok(!serve(fd, stating("a/b")) && lookups == 2, "what it lists stays where it was");
+	ok(!serve_until(fd, stating("a/b"), serve_one) && lookups == 2,
+	   "what it lists stays where it was");
 	ok(!umount2(dir, 0), "unmount");
 	close(fd);
 	printf("# %d failed\n", failures);

@@ -153,6 +153,17 @@ static inline int reap(pid_t pid)
 	return WIFEXITED(st) ? WEXITSTATUS(st) : 1000 + WTERMSIG(st);
 }
 
+/* Has @one answer what comes, until @pid has ended: its status as reap() has it. */
+static inline int serve_until(int fd, pid_t pid, void (*one)(int fd))
+{
+	siginfo_t info = {};
+
+	while (!waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && !info.si_pid)
+		if (ready(fd, 20))
+			one(fd);
+	return reap(pid);
+}
+
 static inline bool quiet(int fd)
 {
 	return read(fd, buf, sizeof(buf)) == -1 && errno == EAGAIN;

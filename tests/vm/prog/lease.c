@@ -60,17 +60,6 @@ static void serve_one(int fd)
 	upcalls++;
 }
 
-/* Answers until @pid has ended: its status as reap() has it. */
-static int serve(int fd, pid_t pid)
-{
-	siginfo_t info = {};
-
-	while (!waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && !info.si_pid)
-		if (ready(fd, 20))
-			serve_one(fd);
-	return reap(pid);
-}
-
 /* The upcalls of one look at what is there, at what is not, and at the root. */
 static int look(int fd)
 {
@@ -80,7 +69,7 @@ static int look(int fd)
 	int before = upcalls;
 
 	for (int i = 0; i < 3; i++) {
-		int got = serve(fd, stating(looks[i].name));
+		int got = serve_until(fd, stating(looks[i].name), serve_one);
 
 		if (got != looks[i].error)
 			ok(false, "%s: %s", looks[i].name, strerrorname_np(got));
@@ -178,7 +167,7 @@ static int dies(int fd)
 	h.flags = DATAFS_HELLO_TAKEOVER;
 	h.epoch = 7;
 	ok(!ioctl(fd, DATAFS_IOC_HELLO, &h), "the next daemon");
-	ok(!serve(fd, pid), "is asked");
+	ok(!serve_until(fd, pid, serve_one), "is asked");
 	return fd;
 }
 
@@ -193,7 +182,7 @@ int main(int argc, char **argv)
 	fd = dev(O_NONBLOCK);
 	if (hello(fd, "m"))
 		die("HELLO: %m");
-	ok(!serve(fd, mounting("m")), "mount");
+	ok(!serve_until(fd, mounting("m"), serve_one), "mount");
 	ends(fd);
 	fd = dies(fd);
 	ok(!umount2(dir, 0), "unmount");

@@ -79,9 +79,9 @@ static void answer_change(int error)
 	change = (struct datafs_req) { 0 };
 }
 
-static void serve_one(void)
+static void serve_one(int fd)
 {
-	struct datafs_req *r = next(device);
+	struct datafs_req *r = next(fd);
 	struct datafs_entry e = { .valid_ms = DATAFS_FOREVER };
 	struct datafs_attr a = attr(r->ino);
 
@@ -90,10 +90,10 @@ static void serve_one(void)
 	case DATAFS_OP_MOUNT:
 		mount_id = r->mount_id;
 		a = attr(ROOT);
-		answer(device, r->id, 0, &a, sizeof(a));
+		answer(fd, r->id, 0, &a, sizeof(a));
 		break;
 	case DATAFS_OP_GETATTR:
-		answer(device, r->id, 0, &a, sizeof(a));
+		answer(fd, r->id, 0, &a, sizeof(a));
 		break;
 	case DATAFS_OP_LOOKUP:
 		if (r->namelen == 3 && !memcmp(r + 1, "new", 3) && made)
@@ -102,7 +102,7 @@ static void serve_one(void)
 			e.attr = attr(FIRST_MADE + made - 1);
 		if (!file.gone && r->namelen == 4 && !memcmp(r + 1, "file", 4))
 			e.attr = attr(FILE_INO);
-		answer(device, r->id, 0, &e, sizeof(e));
+		answer(fd, r->id, 0, &e, sizeof(e));
 		break;
 	case DATAFS_OP_UNLINK:
 		change_flags = ((struct datafs_remove_req *)(r + 1))->flags;
@@ -113,19 +113,14 @@ static void serve_one(void)
 			answer_change(0);
 		break;
 	default:
-		answer(device, r->id, r->opcode == DATAFS_OP_RELEASE ? 0 : -EOPNOTSUPP, NULL, 0);
+		answer(fd, r->id, r->opcode == DATAFS_OP_RELEASE ? 0 : -EOPNOTSUPP, NULL, 0);
 	}
 }
 
-/* Answers until @pid has ended: its status as reap() has it. */
+/* Answers until @pid has ended. */
 static int serve(pid_t pid)
 {
-	siginfo_t info = {};
-
-	while (!waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && !info.si_pid)
-		if (ready(device, 20))
-			serve_one();
-	return reap(pid);
+	return serve_until(device, pid, serve_one);
 }
 
 static pid_t child(int (*fn)(const char *name), const char *name)
@@ -188,7 +183,7 @@ static pid_t begin(int (*fn)(const char *name), const char *name)
 
 	answers_changes = false;
 	while (!change.id)
-		serve_one();
+		serve_one(device);
 	return pid;
 }
 
@@ -297,7 +292,7 @@ static void links(void)
 	opener = child(do_keep_open, "file");
 	for (int i = 0; i < 50; i++)
 		if (ready(device, 10))
-			serve_one();
+			serve_one(device);
 	answers_changes = true;
 	change_flags = 0;
 	ok(!serve(child(do_unlink, "file")), "one of the two goes");
