@@ -18,7 +18,8 @@
  *   inode.c     inodes, their attributes
  *   valid.c     until when those are good; revalidation, getattr, permission
  *   invalid.c   what is known is not to be believed any more
- *   dir.c       lookup, readdir, readlink
+ *   dir.c       lookup, readlink
+ *   listing.c   readdir
  *   change.c    changes of the namespace: asking, and what a killed one leaves
  *   namei.c     names that are made, moved and removed
  *   setattr.c   attributes that are set
