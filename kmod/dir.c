@@ -12,6 +12,7 @@
 #include <linux/namei.h>
 #include <linux/slab.h>
 #include "datafs.h"
+#include "kept.h"
 
 /* ------------------------------------------------------------------ names */
 
@@ -142,35 +143,45 @@ struct dentry *datafs_splice(struct inode *inode, struct dentry *dentry)
 	return d_splice_alias(inode, dentry);
 }
 
+static int datafs_lookup_upcall(struct inode *dir, const struct qstr *name,
+				struct datafs_kept_name *res)
+{
+	struct datafs_entry entry;
+	u64 now;
+	int ret;
+
+	*res = (struct datafs_kept_name) { .names = datafs_dir_names(dir) };
+	ret = datafs_entry_upcall(dir, name, &entry, &res->seq);
+	if (ret)
+		return ret;
+	now = get_jiffies_64();
+	res->until = datafs_entry_until(dir, entry.valid_ms, res->seq, now);
+	if (entry.attr.ino)
+		res->inode = datafs_iget(dir->i_sb, &entry.attr, res->seq, now);
+	return PTR_ERR_OR_ZERO(res->inode);
+}
+
 struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 			     unsigned int flags)
 {
 	int changed = datafs_names_begin(dir);
-	u64 names = datafs_dir_names(dir);
-	struct inode *inode = NULL;
-	struct datafs_entry entry;
+	struct datafs_kept_name name;
 	struct dentry *alias;
-	u64 seq, until, now;
 	int ret;
 
 	if (dentry->d_name.len > DATAFS_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
-	ret = datafs_entry_upcall(dir, &dentry->d_name, &entry, &seq);
-	if (ret)
-		return ERR_PTR(ret);
-	now = get_jiffies_64();
-	until = datafs_entry_until(dir, entry.valid_ms, seq, now);
-	if (entry.attr.ino) {
-		inode = datafs_iget(dir->i_sb, &entry.attr, seq, now);
-		if (IS_ERR(inode))
-			return ERR_CAST(inode);
+	if (flags & LOOKUP_REVAL || !datafs_kept_lookup(dir, &dentry->d_name, &name)) {
+		ret = datafs_lookup_upcall(dir, &dentry->d_name, &name);
+		if (ret)
+			return ERR_PTR(ret);
 	}
-	datafs_entry_confirm(dentry, dir, names, seq, until);
-	alias = datafs_splice(inode, dentry);
+	datafs_entry_confirm(dentry, dir, name.names, name.seq, name.until);
+	alias = datafs_splice(name.inode, dentry);
 	if (!IS_ERR_OR_NULL(alias))
-		datafs_entry_confirm(alias, dir, names, seq, until);
+		datafs_entry_confirm(alias, dir, name.names, name.seq, name.until);
 	if (!IS_ERR(alias))
-		datafs_entry_settle(alias ?: dentry, dir, changed, seq);
+		datafs_entry_settle(alias ?: dentry, dir, changed, name.seq);
 	return alias;
 }
 
@@ -221,6 +232,25 @@ static bool datafs_entry_overtaken(const struct inode *dir, const struct inode *
 	       READ_ONCE(datafs_i(inode)->changing_by);
 }
 
+/* Does the directory's kept listing say the same? Then the name holds as long as that. */
+static bool datafs_entry_is_listed(struct inode *dir, const struct qstr *name,
+				   struct dentry *dentry)
+{
+	int changed = datafs_names_begin(dir);
+	struct datafs_kept_name known;
+	bool same;
+
+	if (!datafs_kept_lookup(dir, name, &known))
+		return false;
+	same = known.inode == d_inode(dentry);
+	iput(known.inode);
+	if (!same)
+		return false;
+	datafs_entry_confirm(dentry, dir, known.names, known.seq, known.until);
+	datafs_entry_settle(dentry, dir, changed, known.seq);
+	return true;
+}
+
 /* How often a name is asked for while this mount changes names beside it. */
 #define DATAFS_NAME_TRIES	4
 
@@ -245,6 +275,8 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 		return datafs_entry_with_attr(dentry, flags);
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
+	if (!(flags & LOOKUP_REVAL) && datafs_entry_is_listed(dir, name, dentry))
+		return datafs_entry_with_attr(dentry, flags);
 
 	do {
 		changed = datafs_names_begin(dir);
@@ -280,8 +312,24 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 
 DATAFS_D_REVALIDATE(datafs_d_revalidate, datafs_entry_revalidate)
 
+/*
+ * A name of something leaves the dcache, not because it is gone. Under d_lock, so the
+ * parent stays.
+ */
+static void datafs_d_prune(struct dentry *dentry)
+{
+	struct inode *dir;
+
+	if (IS_ROOT(dentry) || d_unhashed(dentry) || !d_inode(dentry))
+		return;
+	dir = d_inode(dentry->d_parent);
+	if (dir)
+		atomic_inc(&datafs_i(dir)->pruned);
+}
+
 const struct dentry_operations datafs_dentry_ops = {
 	.d_revalidate	= datafs_d_revalidate,
+	.d_prune	= datafs_d_prune,
 };
 
 /* --------------------------------------------------------------- symlinks */

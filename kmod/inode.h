@@ -47,6 +47,8 @@ struct datafs_inode {
 	 */
 	atomic_t		changing;
 	atomic_t		changed;
+	atomic_t		pruned;		/* names that left the dcache */
+	struct datafs_kept	*kept;		/* its listing, or NULL; attr_lock */
 
 	/*
 	 * Odd while a changed content is being published, so that a read(2)

@@ -5,6 +5,7 @@
 #include <linux/namei.h>
 #include <linux/slab.h>
 #include "datafs.h"
+#include "kept.h"
 
 /* Bytes of an answer to READDIR: the first one of a directory, and more. */
 #define DATAFS_READDIR_FIRST	(64u << 10)
@@ -21,6 +22,8 @@
  * @left:	entries not yet taken
  * @eof:	nothing comes after them; the answer itself is then given back
  *		with its last entry
+ * @kept:	all answers from the directory's beginning, or NULL; published when
+ *		their names have all been taken
  *
  * Protected by the file's f_pos_lock, or by being known to one thread only.
  */
@@ -33,13 +36,29 @@ struct datafs_listing {
 	u32			pos;
 	u32			left;
 	bool			eof;
+	struct datafs_kept	*kept;
 };
 
 static void datafs_listing_drop(struct datafs_listing *ls)
 {
 	if (ls->req)
 		datafs_request_put(ls->req);
+	datafs_kept_abandon(ls->kept);
 	*ls = (struct datafs_listing) {};
+}
+
+/* With nothing of @ls left but what goes on: the listing to be kept, or NULL. */
+static struct datafs_kept *datafs_listing_begin(struct datafs_listing *ls,
+						struct inode *dir, u64 cookie)
+{
+	struct datafs_kept *kept = ls->kept;
+
+	ls->kept = NULL;
+	datafs_listing_drop(ls);
+	if (cookie != DATAFS_ROOT_COOKIE)
+		return kept;
+	datafs_kept_abandon(kept);
+	return datafs_kept_begin(dir);
 }
 
 static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
@@ -50,13 +69,14 @@ static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
 	struct datafs_readdir_req *body;
 	struct datafs_readdir_rep rep;
 	struct datafs_request *req;
+	struct datafs_kept *kept;
 	int ret;
 
-	datafs_listing_drop(ls);
 	req = datafs_request_alloc(datafs_mnt(dir->i_sb), DATAFS_OP_READDIR,
 				   dir->i_ino, sizeof(*body), GFP_KERNEL);
 	if (!req)
 		return -ENOMEM;
+	kept = datafs_listing_begin(ls, dir, cookie);
 	body = (struct datafs_readdir_req *)req->body;
 	body->cookie = cookie;
 	body->max = cookie ? DATAFS_READDIR_NEXT : DATAFS_READDIR_FIRST;
@@ -67,8 +87,13 @@ static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
 	else if (!ret && !rep.count && !(rep.flags & DATAFS_READDIR_EOF))
 		ret = datafs_request_bad(req, "listing without entries");
 	if (ret) {
+		datafs_kept_abandon(kept);
 		datafs_request_put(req);
 		return ret;
+	}
+	if (kept && !datafs_kept_take(kept, req, cookie, &rep, get_jiffies_64())) {
+		datafs_kept_abandon(kept);
+		kept = NULL;
 	}
 	*ls = (struct datafs_listing) {
 		.req = req,
@@ -78,6 +103,7 @@ static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
 		.cookie = cookie,
 		.left = rep.count,
 		.eof = rep.flags & DATAFS_READDIR_EOF,
+		.kept = kept,
 	};
 	return 0;
 }
@@ -146,6 +172,17 @@ static void datafs_listing_cache(struct datafs_listing *ls,
 	dput(dentry);
 }
 
+/* All of the directory has been taken. */
+static void datafs_listing_end(struct datafs_listing *ls)
+{
+	if (ls->req)
+		datafs_request_put(ls->req);
+	ls->req = NULL;
+	if (ls->kept)
+		datafs_kept_publish(ls->kept);
+	ls->kept = NULL;
+}
+
 static int datafs_iterate(struct file *file, struct dir_context *ctx)
 {
 	struct datafs_listing *ls = file->private_data;
@@ -163,6 +200,8 @@ static int datafs_iterate(struct file *file, struct dir_context *ctx)
 		return 0;
 	/* A position between the dots and the first entry, or beyond. */
 	cookie = ctx->pos < DATAFS_FIRST_COOKIE ? DATAFS_ROOT_COOKIE : ctx->pos;
+	if (datafs_kept_list(dir, cookie, ctx))
+		return 0;
 
 	if (ls->cookie != cookie || (!ls->req && !ls->eof)) {
 		ret = datafs_listing_fetch(ls, dir, cookie);
@@ -172,9 +211,7 @@ static int datafs_iterate(struct file *file, struct dir_context *ctx)
 	for (;;) {
 		if (!ls->left) {
 			if (ls->eof) {
-				if (ls->req)
-					datafs_request_put(ls->req);
-				ls->req = NULL;
+				datafs_listing_end(ls);
 				return 0;
 			}
 			ret = datafs_listing_fetch(ls, dir, ls->cookie);

@@ -278,7 +278,8 @@ int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call)
 				 (char *)call->out + len);
 	}
 	rep->count = i;
-	rep->flags = a->eof && i == a->n_entries ? DATAFS_READDIR_EOF : 0;
+	rep->flags = (a->eof && i == a->n_entries ? DATAFS_READDIR_EOF : 0) |
+		     (name_ms == DATAFS_FOREVER && mnt->v->listings ? DATAFS_READDIR_KEEP : 0);
 	call->out_len = len;
 	metad__answer__free_unpacked(a, NULL);
 	return ret;
