@@ -280,6 +280,7 @@ struct datafs_mount {
 	struct xarray		held;		/* inodes that have, or had, extents; by number */
 	struct list_lru		lru;		/* datafs_ext.lru, for the shrinker */
 	struct list_lru		kept;		/* datafs_kept.lru, likewise */
+	atomic64_t		kept_making;	/* bytes of those that are not in it yet */
 	/*
 	 * The same in one order, for the limit: datafs_ext.order, what was not
 	 * used for longest first. order_lock protects it.

@@ -22,12 +22,24 @@
  */
 #include <linux/fs.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 #include "datafs.h"
 #include "kept.h"
 
 /* Bytes of names and what goes with them; what is longer is not kept. */
 #define DATAFS_KEPT_MAX		(16u << 20)
 #define DATAFS_KEPT_FIRST	(4u << 10)
+/* Bytes of a mount's listings that are being made: nobody can take them back. */
+#define DATAFS_KEPT_MAKING	(64 << 20)
+
+/*
+ * Places that are looked at for a name. The hash of a daemon's choice of names, or one
+ * name again and again, would take a table's length squared.
+ */
+#define DATAFS_KEPT_RUN		1024
+
+/* What the shrinker counts a listing as, in dentries. */
+#define DATAFS_KEPT_WEIGHT	64
 
 /* No memory is no error. It is paid for by who lists. */
 #define DATAFS_KEPT_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
@@ -54,7 +66,8 @@ struct datafs_kept_entry {
  * @until:	datafs_until()
  * @last:	cookie of the last entry
  * @count:	entries
- * @len:	bytes of @entries that are used, of @room
+ * @len:	bytes of @entries that are used
+ * @room:	bytes that it has while it is made; they count in mnt->kept_making
  * @entries:	struct datafs_kept_entry, in the order of their cookies
  * @at:		where each is; NULL until it is complete
  * @bits:	of the number of places in @table
@@ -83,10 +96,29 @@ struct datafs_kept {
 
 static struct kmem_cache *datafs_kept_cache;
 
+static struct datafs_mount *datafs_kept_mnt(const struct datafs_kept *kept)
+{
+	return datafs_mnt(kept->di->vfs_inode.i_sb);
+}
+
+/*
+ * As kvmalloc(), which with __GFP_RETRY_MAYFAIL tries hard for pages in a row: whoever
+ * makes a name in the directory waits meanwhile.
+ */
+static void *datafs_kept_alloc(size_t bytes)
+{
+	if (bytes > PAGE_SIZE << PAGE_ALLOC_COSTLY_ORDER)
+		return __vmalloc(bytes, DATAFS_KEPT_GFP);
+	return kvmalloc(bytes, DATAFS_KEPT_GFP);
+}
+
 static void datafs_kept_put(struct datafs_kept *kept)
 {
 	if (!kept || !refcount_dec_and_test(&kept->ref))
 		return;
+	/* It is its maker's: later its directory may be gone. */
+	if (kept->room)
+		atomic64_sub(kept->room, &datafs_kept_mnt(kept)->kept_making);
 	kvfree(kept->at);
 	kvfree(kept->entries);
 	kmem_cache_free(datafs_kept_cache, kept);
@@ -124,13 +156,16 @@ void datafs_kept_abandon(struct datafs_kept *kept)
 static int datafs_kept_grow(struct datafs_kept *kept)
 {
 	u32 room = kept->room ? 2 * kept->room : DATAFS_KEPT_FIRST;
+	atomic64_t *making = &datafs_kept_mnt(kept)->kept_making;
 	char *entries;
 
-	if (room > DATAFS_KEPT_MAX)
+	if (room > DATAFS_KEPT_MAX ||
+	    atomic64_read(making) + room > DATAFS_KEPT_MAKING)
 		return -EFBIG;
-	entries = kvmalloc(room, DATAFS_KEPT_GFP);
+	entries = datafs_kept_alloc(room);
 	if (!entries)
 		return -ENOMEM;
+	atomic64_add(room - kept->room, making);
 	if (kept->len)
 		memcpy(entries, kept->entries, kept->len);
 	kvfree(kept->entries);
@@ -167,6 +202,17 @@ static int datafs_kept_add(struct datafs_kept *kept, const struct datafs_dirent 
 	return 0;
 }
 
+static bool datafs_kept_holds(const struct datafs_kept *kept)
+{
+	const struct inode *dir = &kept->di->vfs_inode;
+	const struct datafs_mount *mnt = datafs_mnt(dir->i_sb);
+
+	return datafs_is_valid(mnt, &mnt->entry_policy, kept->until) &&
+	       kept->names == datafs_dir_names(dir) &&
+	       kept->seq >= READ_ONCE(kept->di->name_seq) &&
+	       !datafs_names_changed(dir, kept->changed);
+}
+
 bool datafs_kept_take(struct datafs_kept *kept, const struct datafs_request *req,
 		      u64 cookie, const struct datafs_readdir_rep *rep, u64 when)
 {
@@ -181,6 +227,8 @@ bool datafs_kept_take(struct datafs_kept *kept, const struct datafs_request *req
 		kept->until = datafs_entry_until(&kept->di->vfs_inode, DATAFS_FOREVER,
 						 kept->seq, when);
 	}
+	if (!datafs_kept_holds(kept))
+		return false;
 	for (i = 0; i < rep->count; i++) {
 		if (datafs_reply_dirent(req->reply, req->reply_len, &pos, kept->last,
 					&ent, &name) ||
@@ -202,29 +250,55 @@ static u32 datafs_kept_place(const struct datafs_kept *kept, const char *name, u
 	return full_name_hash(kept, name, len) & ((1u << kept->bits) - 1);
 }
 
-/* Where each entry is, and by its name. */
+/* Its name is not there yet, and is found soon enough? */
+static bool datafs_kept_enter(struct datafs_kept *kept, u32 i)
+{
+	const struct datafs_kept_entry *e = datafs_kept_at(kept, i), *other;
+	u32 place = datafs_kept_place(kept, e->name, e->len), run = 0;
+
+	while (kept->table[place]) {
+		other = datafs_kept_at(kept, kept->table[place] - 1);
+		if (++run == DATAFS_KEPT_RUN ||
+		    (other->len == e->len && !memcmp(other->name, e->name, e->len)))
+			return false;
+		place = (place + 1) & ((1u << kept->bits) - 1);
+	}
+	kept->table[place] = i + 1;
+	return true;
+}
+
+/* Where each entry is, and by its name; all in as much memory as it needs. */
 static int datafs_kept_index(struct datafs_kept *kept)
 {
-	const struct datafs_kept_entry *e;
-	u32 i, at = 0, place, mask;
-	size_t places;
+	size_t places, bytes;
+	char *entries;
+	u32 i, at = 0;
 
 	/* at the most two thirds of them are taken, and one never is */
 	kept->bits = order_base_2(kept->count + kept->count / 2 + 1);
 	places = (size_t)1 << kept->bits;
-	mask = places - 1;
-	kept->at = kvcalloc(kept->count + places, sizeof(*kept->at), DATAFS_KEPT_GFP);
-	if (!kept->at)
+	bytes = (kept->count + places) * sizeof(*kept->at);
+	kept->at = datafs_kept_alloc(bytes);
+	entries = kept->len ? datafs_kept_alloc(kept->len) : NULL;
+	if (!kept->at || (kept->len && !entries)) {
+		kvfree(entries);
 		return -ENOMEM;
+	}
+	memset(kept->at, 0, bytes);
+	if (entries)
+		memcpy(entries, kept->entries, kept->len);
+	kvfree(kept->entries);
+	kept->entries = entries;
+	atomic64_sub(kept->room, &datafs_kept_mnt(kept)->kept_making);
+	kept->room = 0;
 	kept->table = kept->at + kept->count;
 	for (i = 0; i < kept->count; i++) {
 		kept->at[i] = at;
-		e = datafs_kept_at(kept, i);
-		place = datafs_kept_place(kept, e->name, e->len);
-		while (kept->table[place])
-			place = (place + 1) & mask;
-		kept->table[place] = i + 1;
-		at += datafs_kept_bytes(e->len);
+		if (!datafs_kept_enter(kept, i))
+			return -EIO;
+		at += datafs_kept_bytes(datafs_kept_at(kept, i)->len);
+		if (!(i % DATAFS_KEPT_RUN))
+			cond_resched();
 	}
 	return 0;
 }
@@ -246,7 +320,7 @@ void datafs_kept_publish(struct datafs_kept *kept)
 	struct datafs_inode *di = kept->di;
 	struct datafs_kept *old;
 
-	if (datafs_kept_index(kept)) {
+	if (!datafs_kept_holds(kept) || datafs_kept_index(kept)) {
 		datafs_kept_put(kept);
 		return;
 	}
@@ -269,17 +343,6 @@ void datafs_kept_evict(struct datafs_inode *di)
 }
 
 /* ------------------------------------------------------------------ using it */
-
-static bool datafs_kept_holds(const struct datafs_kept *kept)
-{
-	const struct inode *dir = &kept->di->vfs_inode;
-	const struct datafs_mount *mnt = datafs_mnt(dir->i_sb);
-
-	return datafs_is_valid(mnt, &mnt->entry_policy, kept->until) &&
-	       kept->names == datafs_dir_names(dir) &&
-	       kept->seq >= READ_ONCE(kept->di->name_seq) &&
-	       !datafs_names_changed(dir, kept->changed);
-}
 
 /* The directory's, with a reference; NULL: there is none that holds. */
 static struct datafs_kept *datafs_kept_get(struct inode *dir)
@@ -336,6 +399,8 @@ bool datafs_kept_list(struct inode *dir, u64 cookie, struct dir_context *ctx)
 		if (!dir_emit(ctx, e->name, e->len, e->ino, e->type))
 			break;
 		ctx->pos = e->cookie;
+		if (!(i % DATAFS_KEPT_RUN))
+			cond_resched();
 	}
 	datafs_kept_put(kept);
 	return true;
@@ -406,7 +471,7 @@ DATAFS_LRU_ISOLATE(datafs_kept_isolate, item, lru, arg)
 
 unsigned long datafs_kept_count(struct datafs_mount *mnt, struct shrink_control *sc)
 {
-	return list_lru_shrink_count(&mnt->kept, sc);
+	return list_lru_shrink_count(&mnt->kept, sc) * DATAFS_KEPT_WEIGHT;
 }
 
 unsigned long datafs_kept_scan(struct datafs_mount *mnt, struct shrink_control *sc)
@@ -415,10 +480,11 @@ unsigned long datafs_kept_scan(struct datafs_mount *mnt, struct shrink_control *
 	unsigned long freed;
 	LIST_HEAD(drop);
 
+	sc->nr_to_scan = DIV_ROUND_UP(sc->nr_to_scan, DATAFS_KEPT_WEIGHT);
 	freed = list_lru_shrink_walk(&mnt->kept, sc, datafs_kept_isolate, &drop);
 	list_for_each_entry_safe(kept, next, &drop, lru)
 		datafs_kept_put(kept);
-	return freed;
+	return freed * DATAFS_KEPT_WEIGHT;
 }
 
 int datafs_kept_mount(struct datafs_mount *mnt, struct super_block *sb)

@@ -47,7 +47,7 @@ struct datafs_kept_name {
 bool datafs_kept_lookup(struct inode *dir, const struct qstr *name,
 			struct datafs_kept_name *res);
 
-/* For the superblock's shrinker, in listings. */
+/* For the superblock's shrinker, in dentries. */
 unsigned long datafs_kept_count(struct datafs_mount *mnt, struct shrink_control *sc);
 unsigned long datafs_kept_scan(struct datafs_mount *mnt, struct shrink_control *sc);
 /* Of a superblock that is being made, and of one whose inodes are gone. */

@@ -200,8 +200,10 @@ static int datafs_iterate(struct file *file, struct dir_context *ctx)
 		return 0;
 	/* A position between the dots and the first entry, or beyond. */
 	cookie = ctx->pos < DATAFS_FIRST_COOKIE ? DATAFS_ROOT_COOKIE : ctx->pos;
-	if (datafs_kept_list(dir, cookie, ctx))
+	if (datafs_kept_list(dir, cookie, ctx)) {
+		datafs_listing_drop(ls);
 		return 0;
+	}
 
 	if (ls->cookie != cookie || (!ls->req && !ls->eof)) {
 		ret = datafs_listing_fetch(ls, dir, cookie);

@@ -220,7 +220,8 @@ static long datafs_free_cached(struct super_block *sb, struct shrink_control *sc
 	unsigned long freed;
 
 	/* Of both as large a part. */
-	sc->nr_to_scan = mult_frac(nr, kept, kept + datafs_lru_count(mnt, sc) + 1);
+	sc->nr_to_scan = DIV64_U64_ROUND_UP((u64)nr * kept,
+					    kept + datafs_lru_count(mnt, sc) + 1);
 	nr -= sc->nr_to_scan;
 	freed = datafs_kept_scan(mnt, sc);
 	sc->nr_to_scan = nr;

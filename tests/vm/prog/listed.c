@@ -25,6 +25,7 @@ static unsigned int asked[DATAFS_OP_NR];	/* since forget() */
 static struct {
 	unsigned int files, page;	/* entries of an answer */
 	bool keeps, extra;		/* there is "extra", too */
+	bool same;			/* all files have one name */
 	unsigned int not_kept;		/* the page that is not; 0: none */
 	unsigned int change_at;		/* before that page it changes; 0: never */
 } tree;
@@ -67,6 +68,8 @@ static uint64_t entry(unsigned int i, char *name)
 		return EMPTY_INO;
 	}
 	if (i <= tree.files) {
+		if (tree.same)
+			i = 1;
 		sprintf(name, "f%u", i);
 		return FIRST_FILE + i;
 	}
@@ -410,6 +413,16 @@ static void many(void)
 	ok(!wrong, "none of 80 names is asked for: %u", wrong);
 }
 
+/* Of a daemon that lies nothing is kept. */
+static void same(void)
+{
+	tree.same = true;
+	ok(!invalidate(DATAFS_INVALID_NAMES | DATAFS_INVALID_ATTR, ""), "INVALIDATE of all");
+	ok(costs("") == pages() && seen->n == 1 + tree.files, "a name 2,000 times");
+	ok(costs("") == pages(), "is not kept");
+	tree.same = false;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -433,6 +446,7 @@ int main(int argc, char **argv)
 	own();
 	not_kept();
 	many();
+	same();
 	ok(!umount2(dir, 0), "unmount");
 	close(device);
 	printf("# %d failed\n", failures);
