@@ -287,7 +287,7 @@ static int add_mount(void *arg, const struct datafs_metad_mount *from)
 	struct listing *l = arg;
 	Metad__Mount *one;
 
-	if (!l->left)
+	if (!l->left || l->a->n_mounts == DATAFS_METAD_MOUNTS_MAX)
 		return 1;
 	one = mount_new(from);
 	if (!one) {
