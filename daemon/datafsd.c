@@ -370,7 +370,7 @@ static int take_over(struct daemon *d)
 		err = datafs_control_mounts(d->control, adopt_mount, d);
 	if (!err)
 		err = datafs_device_held(d->dev, adopt_extent, d);
-	return err ? err : datafs_vfs_start(d->vfs);
+	return err ? err : datafs_vfs_start(d->vfs, datafs_device_features(d->dev));
 }
 
 /*

@@ -18,7 +18,9 @@
  *   inode.c     inodes, their attributes
  *   valid.c     until when those are good; revalidation, getattr, permission
  *   invalid.c   what is known is not to be believed any more
- *   dir.c       lookup, readdir, readlink
+ *   dir.c       lookup, readlink
+ *   listing.c   readdir
+ *   kept.c      listings that are kept
  *   change.c    changes of the namespace: asking, and what a killed one leaves
  *   namei.c     names that are made, moved and removed
  *   setattr.c   attributes that are set
@@ -46,6 +48,7 @@
  *         datafs_mount.order_lock
  *           the lock of datafs_mount.lru
  *       datafs_inode.attr_lock
+ *         the lock of datafs_mount.kept
  * The inner ones are never nested but as shown. Upcalls are made with none of
  * these held but i_rwsem, by the VFS in lookup and readdir: shared, or for who
  * would create something exclusive. Changes are asked for with the i_rwsem of
@@ -276,6 +279,7 @@ struct datafs_mount {
 	bool			asked;		/* a MOUNT was queued: UMOUNT is owed */
 	struct xarray		held;		/* inodes that have, or had, extents; by number */
 	struct list_lru		lru;		/* datafs_ext.lru, for the shrinker */
+	struct list_lru		kept;		/* datafs_kept.lru, likewise */
 	/*
 	 * The same in one order, for the limit: datafs_ext.order, what was not
 	 * used for longest first. order_lock protects it.

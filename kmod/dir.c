@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DataFS: names. Lookup, listing, symlinks.
+ * DataFS: names. Lookup, symlinks.
  *
  * What a dentry says, a name or its absence, holds until d_time, as long as
  * the directory's generation of names is the one in d_fsdata: that changes when
@@ -12,10 +12,7 @@
 #include <linux/namei.h>
 #include <linux/slab.h>
 #include "datafs.h"
-
-/* Bytes of an answer to READDIR: the first one of a directory, and more. */
-#define DATAFS_READDIR_FIRST	(64u << 10)
-#define DATAFS_READDIR_NEXT	(256u << 10)
+#include "kept.h"
 
 /* ------------------------------------------------------------------ names */
 
@@ -61,12 +58,7 @@ void datafs_entry_hashed(struct dentry *dentry, const struct inode *dir, u64 seq
 		datafs_entry_doubt(dentry);
 }
 
-/*
- * After an answer to the request of @seq was taken for @dentry: if a change was under
- * way, as @changed of datafs_names_begin() tells, it may be of before it.
- */
-static void datafs_entry_settle(struct dentry *dentry, struct inode *dir,
-				int changed, u64 seq)
+void datafs_entry_settle(struct dentry *dentry, struct inode *dir, int changed, u64 seq)
 {
 	datafs_entry_hashed(dentry, dir, seq);
 	if (datafs_names_changed(dir, changed))
@@ -151,35 +143,45 @@ struct dentry *datafs_splice(struct inode *inode, struct dentry *dentry)
 	return d_splice_alias(inode, dentry);
 }
 
+static int datafs_lookup_upcall(struct inode *dir, const struct qstr *name,
+				struct datafs_kept_name *res)
+{
+	struct datafs_entry entry;
+	u64 now;
+	int ret;
+
+	*res = (struct datafs_kept_name) { .names = datafs_dir_names(dir) };
+	ret = datafs_entry_upcall(dir, name, &entry, &res->seq);
+	if (ret)
+		return ret;
+	now = get_jiffies_64();
+	res->until = datafs_entry_until(dir, entry.valid_ms, res->seq, now);
+	if (entry.attr.ino)
+		res->inode = datafs_iget(dir->i_sb, &entry.attr, res->seq, now);
+	return PTR_ERR_OR_ZERO(res->inode);
+}
+
 struct dentry *datafs_lookup(struct inode *dir, struct dentry *dentry,
 			     unsigned int flags)
 {
 	int changed = datafs_names_begin(dir);
-	u64 names = datafs_dir_names(dir);
-	struct inode *inode = NULL;
-	struct datafs_entry entry;
+	struct datafs_kept_name name;
 	struct dentry *alias;
-	u64 seq, until, now;
 	int ret;
 
 	if (dentry->d_name.len > DATAFS_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
-	ret = datafs_entry_upcall(dir, &dentry->d_name, &entry, &seq);
-	if (ret)
-		return ERR_PTR(ret);
-	now = get_jiffies_64();
-	until = datafs_entry_until(dir, entry.valid_ms, seq, now);
-	if (entry.attr.ino) {
-		inode = datafs_iget(dir->i_sb, &entry.attr, seq, now);
-		if (IS_ERR(inode))
-			return ERR_CAST(inode);
+	if (flags & LOOKUP_REVAL || !datafs_kept_lookup(dir, &dentry->d_name, &name)) {
+		ret = datafs_lookup_upcall(dir, &dentry->d_name, &name);
+		if (ret)
+			return ERR_PTR(ret);
 	}
-	datafs_entry_confirm(dentry, dir, names, seq, until);
-	alias = datafs_splice(inode, dentry);
+	datafs_entry_confirm(dentry, dir, name.names, name.seq, name.until);
+	alias = datafs_splice(name.inode, dentry);
 	if (!IS_ERR_OR_NULL(alias))
-		datafs_entry_confirm(alias, dir, names, seq, until);
+		datafs_entry_confirm(alias, dir, name.names, name.seq, name.until);
 	if (!IS_ERR(alias))
-		datafs_entry_settle(alias ?: dentry, dir, changed, seq);
+		datafs_entry_settle(alias ?: dentry, dir, changed, name.seq);
 	return alias;
 }
 
@@ -230,6 +232,25 @@ static bool datafs_entry_overtaken(const struct inode *dir, const struct inode *
 	       READ_ONCE(datafs_i(inode)->changing_by);
 }
 
+/* Does the directory's kept listing say the same? Then the name holds as long as that. */
+static bool datafs_entry_is_listed(struct inode *dir, const struct qstr *name,
+				   struct dentry *dentry)
+{
+	int changed = datafs_names_begin(dir);
+	struct datafs_kept_name known;
+	bool same;
+
+	if (!datafs_kept_lookup(dir, name, &known))
+		return false;
+	same = known.inode == d_inode(dentry);
+	iput(known.inode);
+	if (!same)
+		return false;
+	datafs_entry_confirm(dentry, dir, known.names, known.seq, known.until);
+	datafs_entry_settle(dentry, dir, changed, known.seq);
+	return true;
+}
+
 /* How often a name is asked for while this mount changes names beside it. */
 #define DATAFS_NAME_TRIES	4
 
@@ -254,6 +275,8 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 		return datafs_entry_with_attr(dentry, flags);
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
+	if (!(flags & LOOKUP_REVAL) && datafs_entry_is_listed(dir, name, dentry))
+		return datafs_entry_with_attr(dentry, flags);
 
 	do {
 		changed = datafs_names_begin(dir);
@@ -289,243 +312,24 @@ static int datafs_entry_revalidate(struct inode *dir, const struct qstr *name,
 
 DATAFS_D_REVALIDATE(datafs_d_revalidate, datafs_entry_revalidate)
 
+/*
+ * A name of something leaves the dcache, not because it is gone. Under d_lock, so the
+ * parent stays.
+ */
+static void datafs_d_prune(struct dentry *dentry)
+{
+	struct inode *dir;
+
+	if (IS_ROOT(dentry) || d_unhashed(dentry) || !d_inode(dentry))
+		return;
+	dir = d_inode(dentry->d_parent);
+	if (dir)
+		atomic_inc(&datafs_i(dir)->pruned);
+}
+
 const struct dentry_operations datafs_dentry_ops = {
 	.d_revalidate	= datafs_d_revalidate,
-};
-
-/* ---------------------------------------------------------------- listing */
-
-/**
- * struct datafs_listing - an open directory
- * @req:	the answered READDIR that entries are taken from, or NULL
- * @when:	jiffies64 when it was answered
- * @names:	the directory's generation before it was asked
- * @changed:	what datafs_names_begin() said then
- * @cookie:	of the last entry taken: where the next one continues
- * @pos:	of the next one in the answer
- * @left:	entries not yet taken
- * @eof:	nothing comes after them; the answer itself is then given back
- *		with its last entry
- *
- * Protected by the file's f_pos_lock, or by being known to one thread only.
- */
-struct datafs_listing {
-	struct datafs_request	*req;
-	u64			when;
-	u64			names;
-	int			changed;
-	u64			cookie;
-	u32			pos;
-	u32			left;
-	bool			eof;
-};
-
-static void datafs_listing_drop(struct datafs_listing *ls)
-{
-	if (ls->req)
-		datafs_request_put(ls->req);
-	*ls = (struct datafs_listing) {};
-}
-
-static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
-				u64 cookie)
-{
-	int changed = datafs_names_begin(dir);
-	u64 names = datafs_dir_names(dir);
-	struct datafs_readdir_req *body;
-	struct datafs_readdir_rep rep;
-	struct datafs_request *req;
-	int ret;
-
-	datafs_listing_drop(ls);
-	req = datafs_request_alloc(datafs_mnt(dir->i_sb), DATAFS_OP_READDIR,
-				   dir->i_ino, sizeof(*body), GFP_KERNEL);
-	if (!req)
-		return -ENOMEM;
-	body = (struct datafs_readdir_req *)req->body;
-	body->cookie = cookie;
-	body->max = cookie ? DATAFS_READDIR_NEXT : DATAFS_READDIR_FIRST;
-	ret = datafs_request_call(req);
-	if (!ret && datafs_reply_readdir(req->reply, req->reply_len, &rep))
-		ret = datafs_request_bad(req, "listing");
-	/* It would be asked for ever. */
-	else if (!ret && !rep.count && !(rep.flags & DATAFS_READDIR_EOF))
-		ret = datafs_request_bad(req, "listing without entries");
-	if (ret) {
-		datafs_request_put(req);
-		return ret;
-	}
-	*ls = (struct datafs_listing) {
-		.req = req,
-		.when = get_jiffies_64(),
-		.names = names,
-		.changed = changed,
-		.cookie = cookie,
-		.left = rep.count,
-		.eof = rep.flags & DATAFS_READDIR_EOF,
-	};
-	return 0;
-}
-
-/*
- * What was listed need not be looked up. A name that is in the dcache already
- * is left to its own revalidation if it leads elsewhere: which of the two is
- * newer is not known here, and what is mounted below must not be detached by
- * the older one. After a change by this mount the rest of the listing is older
- * than what is known. Failing is no error of the listing.
- */
-static void datafs_listing_cache(struct datafs_listing *ls,
-				 struct dentry *parent,
-				 const struct datafs_dirent *ent,
-				 const char *name)
-{
-	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wq);
-	struct qstr qname = QSTR_INIT(name, ent->namelen);
-	struct datafs_mount *mnt = datafs_mnt(parent->d_sb);
-	struct inode *inode, *dir = d_inode(parent);
-	struct dentry *dentry, *alias;
-	u64 seq = ls->req->head.seq;
-	u64 until = datafs_entry_until(dir, ent->valid_ms, seq, ls->when);
-
-	/* The answer may be older than the program's last getdents(2). */
-	if (!datafs_is_valid(mnt, &mnt->entry_policy, until))
-		return;
-	if (datafs_names_changed(dir, ls->changed))
-		return;
-	/* Somebody may be looking one of these names up, and wait for long. */
-	if (!datafs_mount_is_live(mnt))
-		return;
-	qname.hash = full_name_hash(parent, name, ent->namelen);
-	dentry = d_lookup(parent, &qname);
-	if (!dentry)
-		dentry = datafs_d_alloc_parallel(parent, &qname, &wq);
-	if (IS_ERR(dentry))
-		return;
-
-	if (!d_in_lookup(dentry)) {
-		inode = d_inode(dentry);
-		if (!inode || inode->i_ino != ent->attr.ino)
-			WRITE_ONCE(dentry->d_time, 0);
-		else if (!datafs_inode_update(inode, &ent->attr, seq, ls->when))
-			datafs_entry_confirm(dentry, dir, ls->names, seq, until);
-		datafs_entry_settle(dentry, dir, ls->changed, seq);
-		dput(dentry);
-		return;
-	}
-
-	inode = datafs_iget(parent->d_sb, &ent->attr, seq, ls->when);
-	if (IS_ERR(inode)) {
-		d_lookup_done(dentry);
-		dput(dentry);
-		return;
-	}
-	datafs_entry_confirm(dentry, dir, ls->names, seq, until);
-	alias = datafs_splice(inode, dentry);
-	d_lookup_done(dentry);
-	if (!IS_ERR_OR_NULL(alias))
-		datafs_entry_confirm(alias, dir, ls->names, seq, until);
-	if (!IS_ERR(alias))
-		datafs_entry_settle(alias ?: dentry, dir, ls->changed, seq);
-	if (!IS_ERR_OR_NULL(alias))
-		dput(alias);
-	dput(dentry);
-}
-
-static int datafs_iterate(struct file *file, struct dir_context *ctx)
-{
-	struct datafs_listing *ls = file->private_data;
-	struct inode *dir = file_inode(file);
-	struct datafs_dirent ent;
-	const char *name;
-	u64 cookie;
-	u32 pos;
-	int ret;
-
-	/* From the beginning: what is there now, not what was. */
-	if (ctx->pos < 2)
-		datafs_listing_drop(ls);
-	if (!dir_emit_dots(file, ctx))
-		return 0;
-	/* A position between the dots and the first entry, or beyond. */
-	cookie = ctx->pos < DATAFS_FIRST_COOKIE ? DATAFS_ROOT_COOKIE : ctx->pos;
-
-	if (ls->cookie != cookie || (!ls->req && !ls->eof)) {
-		ret = datafs_listing_fetch(ls, dir, cookie);
-		if (ret)
-			return ret;
-	}
-	for (;;) {
-		if (!ls->left) {
-			if (ls->eof) {
-				if (ls->req)
-					datafs_request_put(ls->req);
-				ls->req = NULL;
-				return 0;
-			}
-			ret = datafs_listing_fetch(ls, dir, ls->cookie);
-			if (ret)
-				return ret;
-			continue;
-		}
-		pos = ls->pos;
-		if (datafs_reply_dirent(ls->req->reply, ls->req->reply_len,
-					&pos, ls->cookie, &ent, &name)) {
-			ret = datafs_request_bad(ls->req, "listed entry");
-			datafs_listing_drop(ls);
-			return ret;
-		}
-		/* Taken only when the program has it. */
-		if (!dir_emit(ctx, name, ent.namelen, ent.attr.ino,
-			      fs_umode_to_dtype(ent.attr.mode)))
-			return 0;
-		ls->pos = pos;
-		ls->left--;
-		ls->cookie = ent.cookie;
-		ctx->pos = ent.cookie;
-		datafs_listing_cache(ls, file->f_path.dentry, &ent, name);
-	}
-}
-
-static loff_t datafs_dir_llseek(struct file *file, loff_t off, int whence)
-{
-	switch (whence) {
-	case SEEK_CUR:
-		off += file->f_pos;
-		break;
-	case SEEK_SET:
-		break;
-	default:
-		return -EINVAL;
-	}
-	return vfs_setpos(file, off, S64_MAX);
-}
-
-static int datafs_dir_open(struct inode *inode, struct file *file)
-{
-	int ret = datafs_inode_revalidate(inode, false);
-
-	if (ret)
-		return ret;
-	file->private_data = kzalloc(sizeof(struct datafs_listing),
-				     GFP_KERNEL_ACCOUNT);
-	return file->private_data ? 0 : -ENOMEM;
-}
-
-static int datafs_dir_release(struct inode *inode, struct file *file)
-{
-	datafs_listing_drop(file->private_data);
-	kfree(file->private_data);
-	return 0;
-}
-
-const struct file_operations datafs_dir_ops = {
-	.owner		= THIS_MODULE,
-	.open		= datafs_dir_open,
-	.release	= datafs_dir_release,
-	.llseek		= datafs_dir_llseek,
-	.read		= generic_read_dir,
-	.iterate_shared	= datafs_iterate,
-	.fsync		= noop_fsync,
+	.d_prune	= datafs_d_prune,
 };
 
 /* --------------------------------------------------------------- symlinks */

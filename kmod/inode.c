@@ -20,6 +20,7 @@
 #include <linux/posix_acl.h>
 #include <linux/slab.h>
 #include "datafs.h"
+#include "kept.h"
 
 static struct kmem_cache *datafs_inode_cache;
 
@@ -73,6 +74,8 @@ struct inode *datafs_alloc_inode(struct super_block *sb)
 	di->release = NULL;
 	atomic_set(&di->changing, 0);
 	atomic_set(&di->changed, 0);
+	atomic_set(&di->pruned, 0);
+	di->kept = NULL;
 	datafs_ext_init(di);
 	return &di->vfs_inode;
 }
@@ -92,6 +95,7 @@ void datafs_evict_inode(struct inode *inode)
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	datafs_ext_evict(di);
+	datafs_kept_evict(di);
 	datafs_link_put(rcu_dereference_protected(di->link, 1));
 	RCU_INIT_POINTER(di->link, NULL);
 	/* With the mount going it is not taken: an UMOUNT says the same of all. */

@@ -47,6 +47,8 @@ struct datafs_inode {
 	 */
 	atomic_t		changing;
 	atomic_t		changed;
+	atomic_t		pruned;		/* names that left the dcache */
+	struct datafs_kept	*kept;		/* its listing, or NULL; attr_lock */
 
 	/*
 	 * Odd while a changed content is being published, so that a read(2)
@@ -234,6 +236,11 @@ void datafs_entry_confirm(struct dentry *dentry, const struct inode *dir, u64 na
 void datafs_entry_doubt(struct dentry *dentry);
 /* After it is hashed, if it was confirmed before: an INVALIDATE may not have found it. */
 void datafs_entry_hashed(struct dentry *dentry, const struct inode *dir, u64 seq);
+/*
+ * After an answer to the request of @seq was taken for @dentry: if a change was under
+ * way, as @changed of datafs_names_begin() tells, it may be of before it.
+ */
+void datafs_entry_settle(struct dentry *dentry, struct inode *dir, int changed, u64 seq);
 /* As datafs_until(), of a name in @dir. */
 u64 datafs_entry_until(const struct inode *dir, u32 valid_ms, u64 seq, u64 when);
 

@@ -23,7 +23,8 @@
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 /* What this module can do of DATAFS_FEATURE_*. */
-#define DATAFS_FEATURES	(DATAFS_FEATURE_TAKEOVER | DATAFS_FEATURE_LEASE)
+#define DATAFS_FEATURES	(DATAFS_FEATURE_TAKEOVER | DATAFS_FEATURE_LEASE | \
+			 DATAFS_FEATURE_LISTING)
 
 /*
  * The list, and who is on it. Outside of every datafs_instance.lock; held in

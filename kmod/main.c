@@ -9,6 +9,7 @@
 #include <linux/module.h>
 
 #include "datafs.h"
+#include "kept.h"
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
@@ -34,6 +35,7 @@ static const struct {
 } datafs_parts[] = {
 	{ "inode cache",  datafs_inode_cache_init, datafs_inode_cache_exit },
 	{ "extent cache", datafs_ext_cache_init, datafs_ext_cache_exit },
+	{ "listing cache", datafs_kept_init,	   datafs_kept_exit },
 	{ "I/O",	  datafs_io_init,	   datafs_io_exit },
 	{ "netlink",	  datafs_netlink_init,	   datafs_netlink_exit },
 	{ "sysfs",	  datafs_sysfs_init,	   datafs_sysfs_exit },

@@ -157,7 +157,7 @@ int datafs_reply_readdir(const void *body, u32 len,
 	if (len < sizeof(*rep))
 		return -EIO;
 	memcpy(rep, body, sizeof(*rep));
-	if (rep->flags & ~DATAFS_READDIR_EOF)
+	if (rep->flags & ~(DATAFS_READDIR_EOF | DATAFS_READDIR_KEEP))
 		return -EIO;
 	/* no entry and no end: its reader would ask for ever */
 	if (!rep->count && !(rep->flags & DATAFS_READDIR_EOF))

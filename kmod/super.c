@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <linux/statfs.h>
 #include <linux/workqueue.h>
+#include "kept.h"
 #include "options.h"
 
 #define DATAFS_INSTANCE_DEFAULT	"default"
@@ -207,12 +208,23 @@ static void datafs_umount_begin(struct super_block *sb)
 
 static long datafs_nr_cached(struct super_block *sb, struct shrink_control *sc)
 {
-	return datafs_lru_count(datafs_mnt(sb), sc);
+	struct datafs_mount *mnt = datafs_mnt(sb);
+
+	return datafs_lru_count(mnt, sc) + datafs_kept_count(mnt, sc);
 }
 
 static long datafs_free_cached(struct super_block *sb, struct shrink_control *sc)
 {
-	return datafs_lru_scan(datafs_mnt(sb), sc);
+	struct datafs_mount *mnt = datafs_mnt(sb);
+	unsigned long nr = sc->nr_to_scan, kept = datafs_kept_count(mnt, sc);
+	unsigned long freed;
+
+	/* Of both as large a part. */
+	sc->nr_to_scan = mult_frac(nr, kept, kept + datafs_lru_count(mnt, sc) + 1);
+	nr -= sc->nr_to_scan;
+	freed = datafs_kept_scan(mnt, sc);
+	sc->nr_to_scan = nr;
+	return freed + datafs_lru_scan(mnt, sc);
 }
 
 static const struct super_operations datafs_super_ops = {
@@ -250,6 +262,8 @@ static int datafs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_bdi->ra_pages = DATAFS_READAHEAD >> PAGE_SHIFT;
 	sb->s_bdi->io_pages = DATAFS_READAHEAD >> PAGE_SHIFT;
 	ret = datafs_lru_init(mnt, sb);
+	if (!ret)
+		ret = datafs_kept_mount(mnt, sb);
 	if (ret)
 		return ret;
 	mnt->retry_wq = alloc_workqueue("datafs_retry", WQ_UNBOUND, 0);
@@ -288,6 +302,7 @@ static void datafs_kill_sb(struct super_block *sb)
 	shrink_dcache_sb(sb);
 	kill_anon_super(sb);
 	datafs_lru_exit(mnt);
+	datafs_kept_umount(mnt);
 	if (mnt->retry_wq)
 		destroy_workqueue(mnt->retry_wq);
 	if (mounted)

@@ -38,7 +38,7 @@
  * them), feature bits, netlink attributes.
  */
 #define DATAFS_ABI_MAJOR	1
-#define DATAFS_ABI_MINOR	2
+#define DATAFS_ABI_MINOR	3
 
 #define DATAFS_DEVICE		"datafs"	/* below /dev */
 #define DATAFS_SUPER_MAGIC	0x44617461	/* "Data"; statfs f_type */
@@ -113,6 +113,7 @@ struct datafs_hello {
 
 #define DATAFS_FEATURE_TAKEOVER	(1ull << 0)	/* a name outlives its daemon */
 #define DATAFS_FEATURE_LEASE	(1ull << 1)	/* DATAFS_IOC_LEASE */
+#define DATAFS_FEATURE_LISTING	(1ull << 2)	/* DATAFS_READDIR_KEEP */
 
 /**
  * struct datafs_backing - register a backing file
@@ -476,14 +477,21 @@ struct datafs_readdir_req {
 /**
  * struct datafs_readdir_rep - entries follow, in the order of their cookies
  * @count:	how many
- * @flags:	DATAFS_READDIR_EOF: nothing comes after these
+ * @flags:	DATAFS_READDIR_*
  */
 struct datafs_readdir_rep {
 	__u32 count;
 	__u32 flags;
 };
 
-#define DATAFS_READDIR_EOF	(1u << 0)
+#define DATAFS_READDIR_EOF	(1u << 0)	/* nothing comes after these */
+/*
+ * With DATAFS_FEATURE_LISTING only. These names, and that there is no other between the
+ * cookie asked for and the last one here, or the end, hold until they are invalidated,
+ * as a name whose valid_ms is DATAFS_FOREVER. A directory of which all was told so
+ * answers readdir, and LOOKUP of what is not in it, without an upcall.
+ */
+#define DATAFS_READDIR_KEEP	(1u << 1)
 
 /**
  * struct datafs_dirent - one entry; its name follows, zeros to a multiple of 8

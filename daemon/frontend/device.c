@@ -17,6 +17,7 @@ struct datafs_device {
 	bool greeted;			/* has said hello: nothing is kept any more */
 	struct datafs_backing *kept;	/* to be registered with the hello */
 	uint32_t nkept;
+	uint64_t features;		/* those of both, since the hello */
 };
 
 /* What to do about an error of open or hello. */
@@ -133,14 +134,18 @@ static int say_hello(struct datafs_device *dev, const char *name,
 	struct datafs_hello hello = {
 		.size = sizeof(hello), .major = DATAFS_ABI_MAJOR,
 		.minor = DATAFS_ABI_MINOR, .epoch = epoch,
+		.features = DATAFS_FEATURE_TAKEOVER | DATAFS_FEATURE_LEASE |
+			    DATAFS_FEATURE_LISTING,
 		.flags = DATAFS_HELLO_TAKEOVER,
 	};
 	int err;
 
 	memcpy(hello.session, session, sizeof(hello.session));
 	strncpy(hello.name, name, sizeof(hello.name) - 1);
-	if (!ioctl(dev->fd, DATAFS_IOC_HELLO, &hello))
+	if (!ioctl(dev->fd, DATAFS_IOC_HELLO, &hello)) {
+		dev->features = hello.features;
 		return 0;
+	}
 	err = errno;
 	if (err == EPROTONOSUPPORT)
 		datafs_log(LOG_ERR, "instance %s: the module speaks protocol %u.%u, this datafsd %u.%u: install versions that fit",
@@ -166,6 +171,11 @@ int datafs_device_hello(struct datafs_device *dev, const char *name,
 	dev->greeted = !err;
 	pthread_mutex_unlock(&dev->lock);
 	return err;
+}
+
+uint64_t datafs_device_features(const struct datafs_device *dev)
+{
+	return dev->features;
 }
 
 int datafs_device_held(struct datafs_device *dev,

@@ -44,6 +44,8 @@ int datafs_device_fd(const struct datafs_device *dev);
  */
 int datafs_device_hello(struct datafs_device *dev, const char *name,
 			const uint8_t session[16], uint64_t epoch);
+/* DATAFS_FEATURE_* that the module has, too; 0 before the hello. */
+uint64_t datafs_device_features(const struct datafs_device *dev);
 /* Calls @fn with each extent that the kernel holds; stops at its first error. */
 int datafs_device_held(struct datafs_device *dev,
 		       int (*fn)(void *arg, const struct datafs_held *held),

@@ -193,21 +193,6 @@ static int listxattr(struct datafs_metad *m, const Metad__Query *q, Metad__Answe
 						       DATAFS_METAD_LIST_MAX));
 }
 
-static int counts(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
-{
-	struct datafs_metad_counts c;
-	int err = datafs_metad_counts(m, &c);
-
-	(void)q;
-	if (err)
-		return err;
-	a->has_inodes = a->has_bytes = a->has_session_ended = true;
-	a->inodes = c.inodes;
-	a->bytes = c.bytes;
-	a->session_ended = c.session_ended;
-	return 0;
-}
-
 #define QUOTAS_MAX	512u
 
 static int add_quota(void *arg, const struct datafs_metad_quota *from)
@@ -317,6 +302,36 @@ static int mounts(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *
 	a->eof = !err && eof;
 	a->mounts_version = err ? 0 : table.version;
 	return err;
+}
+
+/* Of one inode. What it is of, or whether it is there, is no matter of the counts. */
+static int add_quota_of(struct datafs_metad *m, uint64_t ino, Metad__Answer *a)
+{
+	struct listing l = { .a = a };
+	struct datafs_metad_quota q;
+	int ret = datafs_metad_quota_of(m, ino, &q);
+
+	if (ret != 1)
+		return ret == -ESTALE ? 0 : ret;
+	a->quotas = calloc(1, sizeof(Metad__Quota *));
+	if (!a->quotas)
+		return -ENOMEM;
+	add_quota(&l, &q);
+	return l.err;
+}
+
+static int counts(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct datafs_metad_counts c;
+	int err = datafs_metad_counts(m, &c);
+
+	if (err)
+		return err;
+	a->has_inodes = a->has_bytes = a->has_session_ended = true;
+	a->inodes = c.inodes;
+	a->bytes = c.bytes;
+	a->session_ended = c.session_ended;
+	return q->counts->has_ino ? add_quota_of(m, q->counts->ino, a) : 0;
 }
 
 static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,

@@ -247,6 +247,8 @@ typedef int (*datafs_metad_entry_fn)(void *arg, uint64_t cookie,
 int datafs_metad_readdir(struct datafs_metad *m, uint64_t dir, uint64_t cookie,
 			 datafs_metad_entry_fn fn, void *arg, bool *eof);
 /* Return non-zero to stop before this one. */
+/* The quota that counts inode @ino: 1 and @res; 0: none does. -ESTALE. */
+int datafs_metad_quota_of(struct datafs_metad *m, uint64_t ino, struct datafs_metad_quota *res);
 typedef int (*datafs_metad_quota_fn)(void *arg, const struct datafs_metad_quota *q);
 /* The quotas with higher ids than @after. *@eof: @fn has taken the last one. */
 int datafs_metad_quotas(struct datafs_metad *m, uint64_t after, datafs_metad_quota_fn fn,

@@ -306,6 +306,20 @@ ssize_t datafs_metad_listxattr(struct datafs_metad *m, uint64_t ino, char *buf,
 	return ret;
 }
 
+int datafs_metad_quota_of(struct datafs_metad *m, uint64_t ino, struct datafs_metad_quota *res)
+{
+	struct rec_inode in;
+	struct txn t;
+	int ret;
+
+	txn_view(&t, m->db, m->dir);
+	ret = get(&t, ino, &in);
+	if (!ret && in.quota)
+		ret = rec_quota_get(&t, in.quota, res);
+	txn_end(&t);
+	return ret;
+}
+
 int datafs_metad_quotas(struct datafs_metad *m, uint64_t after, datafs_metad_quota_fn fn,
 			void *arg, bool *eof)
 {

@@ -278,10 +278,23 @@ int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call)
 				 (char *)call->out + len);
 	}
 	rep->count = i;
-	rep->flags = a->eof && i == a->n_entries ? DATAFS_READDIR_EOF : 0;
+	rep->flags = (a->eof && i == a->n_entries ? DATAFS_READDIR_EOF : 0) |
+		     (name_ms == DATAFS_FOREVER && mnt->v->listings ? DATAFS_READDIR_KEEP : 0);
 	call->out_len = len;
 	metad__answer__free_unpacked(a, NULL);
 	return ret;
+}
+
+/* As XFS and ext4 have it of a directory with a project quota: its limits are the size. */
+static void quota_statfs(const Metad__Quota *q, struct datafs_statfs *out)
+{
+	uint64_t used = (q->bytes + BSIZE - 1) / BSIZE, max = q->bytes_max / BSIZE;
+
+	out->blocks = DATAFS_MAX(used, max);
+	out->bfree = out->bavail = out->blocks - used;
+	if (q->inodes_max)
+		out->ffree = q->inodes_max - DATAFS_MIN(q->inodes, q->inodes_max);
+	out->files = q->inodes + out->ffree;
 }
 
 int vfs_quorum_statfs(struct vfs_mount *mnt, struct datafs_call *call)
@@ -294,6 +307,8 @@ int vfs_quorum_statfs(struct vfs_mount *mnt, struct datafs_call *call)
 
 	q.of_case = METAD__QUERY__OF_COUNTS;
 	q.counts = &counts;
+	counts.has_ino = true;
+	counts.ino = call->req->ino;
 	ret = ask(mnt, &q, &a);
 	if (ret)
 		return ret;
@@ -302,6 +317,8 @@ int vfs_quorum_statfs(struct vfs_mount *mnt, struct datafs_call *call)
 		.files = a->inodes + FFREE, .ffree = FFREE,
 		.bsize = BSIZE, .namelen = DATAFS_NAME_MAX,
 	};
+	if (a->n_quotas == 1)
+		quota_statfs(a->quotas[0], out);
 	call->out_len = sizeof(*out);
 	metad__answer__free_unpacked(a, NULL);
 	return 0;

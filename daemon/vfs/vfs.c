@@ -316,8 +316,9 @@ int datafs_vfs_adopt_extent(struct datafs_vfs *v,
 	return datafs_cache_adopt(v->cache, held);
 }
 
-int datafs_vfs_start(struct datafs_vfs *v)
+int datafs_vfs_start(struct datafs_vfs *v, uint64_t features)
 {
+	v->listings = features & DATAFS_FEATURE_LISTING;
 	vfs_quorum_start(v);
 	return datafs_cache_start(v->cache);
 }

@@ -60,8 +60,8 @@ int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
 			   const char *options);
 int datafs_vfs_adopt_extent(struct datafs_vfs *v,
 			    const struct datafs_held *held);
-/* From here on it may be called. Logged. */
-int datafs_vfs_start(struct datafs_vfs *v);
+/* From here on it may be called. @features: DATAFS_FEATURE_* of the module. Logged. */
+int datafs_vfs_start(struct datafs_vfs *v, uint64_t features);
 /*
  * The pool's jobs are about to be the last: what is fetched ahead ends early, and
  * so does what waits for room in the cache or for a quorum elsewhere, with -ESHUTDOWN.

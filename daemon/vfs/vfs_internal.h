@@ -99,6 +99,7 @@ struct datafs_vfs {
 	int (*recall)(void *arg, const void *items, size_t bytes);
 	int (*lease)(void *arg, uint32_t mount, uint64_t until);
 	void *arg;	/* of these */
+	bool listings;	/* the kernel keeps them */
 	atomic_bool stopping;
 
 	char *dir, *key_file;

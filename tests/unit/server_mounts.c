@@ -166,7 +166,7 @@ void begin(void (*adopt)(void))
 	assert_int_equal(datafs_vfs_open(&cfg, &v), 0);
 	if (adopt)
 		adopt();
-	assert_int_equal(datafs_vfs_start(v), 0);
+	assert_int_equal(datafs_vfs_start(v, DATAFS_FEATURE_LISTING), 0);
 }
 
 void end(void)

@@ -41,6 +41,7 @@ int ioctl(int fd, unsigned long request, ...)
 		if (hello_error == EPROTONOSUPPORT)
 			h->major = 9, h->minor = 3;
 		assert_int_equal(h->flags, DATAFS_HELLO_TAKEOVER);
+		h->features &= ~(uint64_t)DATAFS_FEATURE_TAKEOVER;
 		errno = hello_error;
 		return hello_error ? -1 : 0;
 	}
@@ -104,7 +105,10 @@ static void test_hello_last(void **state)
 	assert_int_equal(datafs_device_backing_add(dev, 50, 2), 0);
 	assert_int_equal(datafs_device_backing_add(dev, 51, 1), 0);
 	assert_string_equal(told, "");
+	assert_int_equal(datafs_device_features(dev), 0);
 	assert_int_equal(datafs_device_hello(dev, "x", session, 5), 0);
+	assert_int_equal(datafs_device_features(dev),
+			 DATAFS_FEATURE_LEASE | DATAFS_FEATURE_LISTING);
 	assert_string_equal(told, "hello x 5, backing 2 = 50, backing 1 = 51, no backing 0, ");
 	*told = 0;
 	assert_int_equal(datafs_device_backing_add(dev, 52, 3), 0);
@@ -172,7 +176,7 @@ static void test_other_version(void **state)
 	hello_error = EPROTONOSUPPORT;
 	assert_int_equal(datafs_device_hello(dev, "x", session, 5),
 			 -EPROTONOSUPPORT);
-	assert_logged("instance x: the module speaks protocol 9.3, this datafsd 1.2");
+	assert_logged("instance x: the module speaks protocol 9.3, this datafsd 1.3");
 }
 
 static void test_backing_refused(void **state)

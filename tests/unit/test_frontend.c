@@ -150,7 +150,7 @@ static int setup(void **state)
 	assert_int_equal(datafs_pool_new(8, &pool), 0);
 	cfg.pool = pool;
 	assert_int_equal(datafs_vfs_open(&cfg, &v), 0);
-	assert_int_equal(datafs_vfs_start(v), 0);
+	assert_int_equal(datafs_vfs_start(v, DATAFS_FEATURE_LISTING), 0);
 	assert_int_equal(datafs_frontend_new(device, loop, pool, v, changed,
 					     NULL, &f), 0);
 	assert_int_equal(datafs_socket_open(sock_path, loop, pool, commands, v,

@@ -224,7 +224,8 @@ static void listings(void **state)
 	LIST(-EIO, ((struct datafs_readdir_rep *)list)->count = 3);
 	LIST(-EIO, ((struct datafs_readdir_rep *)list)->count = 1);
 	LIST(-EIO, ((struct datafs_readdir_rep *)list)->count = UINT32_MAX);
-	LIST(-EIO, ((struct datafs_readdir_rep *)list)->flags = 2);
+	LIST(-EIO, ((struct datafs_readdir_rep *)list)->flags = 4);
+	LIST(0, ((struct datafs_readdir_rep *)list)->flags |= DATAFS_READDIR_KEEP);
 	LIST(0, ((struct datafs_readdir_rep *)list)->flags = 1);
 	start(0);
 	add(15, "early", 5);

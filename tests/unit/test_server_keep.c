@@ -96,6 +96,11 @@ static void test_kept(void **state)
 	assert_int_equal(up(DATAFS_OP_READDIR, 1, 0, TOP, &req, NULL, &out, sizeof(out)), 0);
 	assert_int_equal(out.de.valid_ms, DATAFS_FOREVER);
 	assert_int_equal(out.de.attr.valid_ms, DATAFS_FOREVER);
+	assert_int_equal(out.rep.flags, DATAFS_READDIR_EOF | DATAFS_READDIR_KEEP);
+	v->listings = false;	/* as of a module that does not know it */
+	assert_int_equal(up(DATAFS_OP_READDIR, 1, 0, TOP, &req, NULL, &out, sizeof(out)), 0);
+	assert_int_equal(out.rep.flags, DATAFS_READDIR_EOF);
+	v->listings = true;
 	/* somebody else makes what was known not to be there */
 	must((struct req){ OP(CREATE), 1, "g", .mode = 0644 });
 	k = told();

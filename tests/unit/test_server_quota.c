@@ -68,6 +68,48 @@ static Metad__Answer *quotas(uint64_t after)
 	return a;
 }
 
+/* What statfs(2) of @ino asks: its quota, or NULL. */
+static Metad__Answer *counts_of(uint64_t ino)
+{
+	Metad__Counts of = METAD__COUNTS__INIT;
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Answer *a;
+
+	of.has_ino = true;
+	of.ino = ino;
+	q.of_case = METAD__QUERY__OF_COUNTS;
+	q.counts = &of;
+	assert_int_equal(datafs_quorum_ask(quorum, &q, &a), 0);
+	assert_int_equal(a->error, 0);
+	assert_true(a->inodes > 0);
+	return a;
+}
+
+static void test_counts(void **state)
+{
+	uint64_t d = must((struct req){ OP(MKDIR), 1, "d", .mode = 0755 }), f;
+	Metad__Answer *a;
+
+	(void)state;
+	wait_for_level(DATAFS_METAD_LEVEL);
+	assert_int_equal(set_quota(d, 5), 0);
+	f = must((struct req){ OP(CREATE), d, "f", .mode = 0644 });
+	for (int i = 0; i < 2; i++) {
+		a = counts_of(i ? f : d);
+		assert_int_equal(a->n_quotas, 1);
+		assert_true(a->quotas[0]->root == d && a->quotas[0]->inodes == 2);
+		assert_int_equal(a->quotas[0]->inodes_max, 5);
+		metad__answer__free_unpacked(a, NULL);
+	}
+	/* of none, one that is gone, and one that never was */
+	assert_int_equal(remove_quota(d), 0);
+	for (int i = 0; i < 3; i++) {
+		a = counts_of(i == 2 ? 4711 : i ? d : 1);
+		assert_int_equal(a->n_quotas, 0);
+		metad__answer__free_unpacked(a, NULL);
+	}
+}
+
 static void test_set_and_removed(void **state)
 {
 	uint64_t d = must((struct req){ OP(MKDIR), 1, "d", .mode = 0755 });
@@ -169,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SERVER_TEST(test_set_and_removed),
+		SERVER_TEST(test_counts),
 		SERVER_TEST(test_many),
 		cmocka_unit_test_setup_teardown(test_not_before_its_level, server_setup_level_1,
 						server_teardown),

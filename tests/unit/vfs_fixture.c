@@ -204,7 +204,7 @@ void start(const char *options)
 	assert_int_equal(datafs_vfs_open(&cfg, &v), 0);
 	if (before_start)
 		before_start();
-	assert_int_equal(datafs_vfs_start(v), 0);
+	assert_int_equal(datafs_vfs_start(v, DATAFS_FEATURE_LISTING), 0);
 	assert_int_equal(mount_as(1, src, options, &attr), 0);
 	root = attr.ino;
 }

@@ -4,7 +4,8 @@
 #
 # The channel with daemons that keep no rule: device.c (the device, names,
 # backing files), channel.c (requests, the control socket), astray.c (directories
-# that are not where they belong), lease.c, leased.c (until when answers are used) and
+# that are not where they belong), lease.c, leased.c (until when answers are used),
+# listed.c (listings that are kept) and
 # extents.c (data upcalls, revocation) speak to the module directly, and every
 # answer that it should refuse is refused.
 
@@ -21,6 +22,7 @@ ROUNDS=$rounds tap channel "$MNT"
 tap astray "$MNT"
 tap lease "$MNT"
 tap leased "$MNT"
+tap listed "$MNT"
 # A disk whose I/O can be made to stand still.
 slow_disk()
 {

@@ -213,6 +213,31 @@ tap changes race "$MNT/race" $((10 * KILLS))
 check "a directory of it is mounted" eval 'umount "$TWO" && mount_of "$HOSTS:/sub" "$TWO" && mkdir "$TWO/x" && [ -d "$MNT/sub/x" ]'
 check "and all of it again" eval 'umount "$TWO" && mount_of "$HOSTS:/" "$TWO"'
 
+# --- a quota, as programs meet it
+quota()
+{
+	datafs meta quota-set "$1" --inodes "$2" --bytes "$3" --members "$MEMBERS" \
+		--key-file "$Q/key"
+}
+
+full()
+{
+	! "$@" 2> /tmp/err && grep -q "quota exceeded" /tmp/err
+}
+
+check "a directory" mkdir "$MNT/quota"
+# The level rises by itself, when all members are known to know it.
+check "gets a quota" until_true 60 quota /quota 4 1M
+check "it has room for three" mkdir "$MNT/quota/a" "$MNT/quota/a/b" "$MNT/quota/c"
+check "a fourth is EDQUOT" full mkdir "$MNT/quota/d"
+check "so it is below" full mknod "$TWO/quota/a/b/p" p
+is "df tells the limit of inodes" "$(df --output=itotal,iavail "$MNT/quota/a/b" | tail -n 1 | tr -s ' ')" = " 4 0"
+is "and of bytes" "$(df -B1 --output=size,avail "$MNT/quota" | tail -n 1 | tr -s ' ')" = " 1048576 1048576"
+check "beside it there is room" mkdir "$MNT/quota-not"
+is "of which df tells no limit" "$(df --output=iavail "$MNT/quota-not" | tail -n 1)" -gt 1000000
+check "what is removed is room again" eval 'rmdir "$TWO/quota/c" && mkdir "$MNT/quota/d"'
+check "all of it goes" rm -r "$MNT/quota" "$MNT/quota-not"
+
 # --- members and daemons die
 rounds &
 worker=$!

@@ -108,18 +108,20 @@ check "the second one too" b 'until_true 60 lease_held'
 # --- nothing changes, nobody asks
 check "a tree" eval 'mkdir "$MNT/tree" && for i in $(seq 20); do mkdir "$MNT/tree/$i" "$MNT/tree/$i/x" || exit 1; done'
 look='for i in $(seq 20); do stat "$MNT/tree/$i/x" > /dev/null && [ ! -e "$MNT/tree/$i/y" ] || exit 1; done'
-check "all of it is known" b "($look) && ($look)"
+list='for i in $(seq 20); do [ "$(names "$MNT/tree/$i")" = "x " ] || exit 1; done'
+all="($look) && ($list)"
+check "all of it is known" b "$all && $all"
 before=$(b upcalls)
-check "and looked at" b "($look)"
+check "looked at and listed" b "$all"
 is "no upcall" $(($(b upcalls) - before)) -eq 0
 # It is renewed three times in a lease.
 sleep $((2 * LEASE / 1000))
-check "two leases later" b "($look)"
+check "two leases later" b "$all"
 is "no upcall" $(($(b upcalls) - before)) -eq 0
 before=$(upcalls)
-check "here" eval "($look) && ($look)"
+check "here" eval "$all && $all"
 before=$(upcalls)
-check "the same" eval "($look)"
+check "the same" eval "$all"
 is "no upcall" $(($(upcalls) - before)) -eq 0
 # What a change tells is known after it, and all beside it still.
 check "a name that is not there" eval '[ ! -e "$MNT/tree/1/made" ]'

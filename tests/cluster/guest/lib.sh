@@ -44,7 +44,7 @@ upcalls()
 {
 	local op n=0
 
-	for op in lookup getattr; do
+	for op in lookup getattr readdir; do
 		n=$((n + $(stat_of requests_$op $NAME)))
 	done
 	echo $n
