@@ -11,6 +11,7 @@
 #include "invalidate.h"
 #include "key.h"
 #include "meta.h"
+#include "mount_table.h"
 #include "report.h"
 #include "upgrade.h"
 
@@ -39,6 +40,9 @@ static const struct command commands[] = {
 	  datafs_key_command },
 	{ "meta", "COMMAND --members HOST:PORT,...",
 	  "the metadata quorum, looked at and changed", datafs_meta_command },
+	{ "mount", "COMMAND --members HOST:PORT,...",
+	  "what is mounted on all nodes of the quorum, looked at and changed",
+	  datafs_mount_table_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };

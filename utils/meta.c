@@ -13,26 +13,6 @@
 #include "report.h"
 #include "wire/address.h"
 
-#define CHANGE_MS	60000
-#define NODE		1u	/* with authentication off: any number will do */
-
-int meta_call(const struct meta_request *q, int member, const Metad__Admin *admin, uint32_t ms,
-	      Metad__Reply **res)
-{
-	Metad__Ask ask = METAD__ASK__INIT;
-	uint8_t *buf;
-	int ret;
-
-	ask.what_case = METAD__ASK__WHAT_ADMIN;
-	ask.admin = (Metad__Admin *)admin;
-	buf = malloc(metad__ask__get_packed_size(&ask) + 1);
-	if (!buf)
-		return -ENOMEM;
-	ret = datafs_remote_call(q->r, buf, metad__ask__pack(&ask, buf), member, ms, res);
-	free(buf);
-	return ret;
-}
-
 static void print_member(const char *address, const Metad__Status *s)
 {
 	printf("member     %llu\n", (unsigned long long)s->id);
@@ -128,7 +108,7 @@ static int change(struct meta_request *q, Metad__Admin__OfCase of)
 	admin.of_case = of;
 	/* all changes are at one place of the union */
 	admin.add = &change;
-	ret = meta_call(q, DATAFS_REMOTE_LEADER, &admin, CHANGE_MS, &reply);
+	ret = meta_call(q, DATAFS_REMOTE_LEADER, &admin, META_ASK_MS, &reply);
 	if (ret) {
 		warnx("%s", ret == -ETIMEDOUT ?
 		      "no answer; whether it is done `datafs meta status` tells" : strerror(-ret));
@@ -218,24 +198,6 @@ static int usage(void)
 	return DATAFS_EXIT_USAGE;
 }
 
-static int load_keys(const struct meta_request *q, struct datafs_keys *keys)
-{
-	uint8_t cluster[DATAFS_CLUSTER_LEN];
-	unsigned int byte;
-
-	if (q->key_file)
-		return datafs_keys_load(keys, q->key_file);
-	if (strlen(q->cluster) != 2 * sizeof(cluster))
-		return -EINVAL;
-	for (size_t i = 0; i < sizeof(cluster); i++) {
-		if (sscanf(q->cluster + 2 * i, "%2x", &byte) != 1)
-			return -EINVAL;
-		cluster[i] = (uint8_t)byte;
-	}
-	datafs_keys_off(keys, cluster);
-	return 0;
-}
-
 static bool parse_one(struct meta_request *q, char kind, const char *arg)
 {
 	char *end;
@@ -305,47 +267,26 @@ static bool parse(struct meta_request *q, const struct command *c, int argc, cha
 				return false;
 		} else if (!value) {
 			return false;
-		} else if (!strcmp(argv[i++], "--members")) {
-			q->members = value;
-		} else if (!strcmp(argv[i - 1], "--key-file")) {
-			q->key_file = value;
-		} else if (!strcmp(argv[i - 1], "--inodes")) {
+		} else if (!strcmp(argv[i++], "--inodes")) {
 			if (!parse_limit(value, &q->inodes))
 				return false;
 		} else if (!strcmp(argv[i - 1], "--bytes")) {
 			if (!parse_limit(value, &q->bytes))
 				return false;
-		} else if (!strcmp(argv[i - 1], "--no-authentication") &&
-			   strlen(value) < sizeof(q->cluster)) {
-			strcpy(q->cluster, value);
-		} else {
+		} else if (!meta_option(q, argv[i - 1], value)) {
 			return false;
 		}
 	}
 	return !*next && !q->members == (c->way != ASKS) &&
-	       !!q->key_file + !!*q->cluster == (c->way != KEYLESS);
+	       (c->way == KEYLESS ? !q->key_file && !*q->cluster : meta_has_key(q));
 }
 
 static int run(struct meta_request *q, const struct command *c)
 {
-	struct datafs_remote_config cfg = { .members = q->members, .node = NODE };
-	struct datafs_keys keys;
-	int ret;
-
+	if (c->way != KEYLESS)
+		return meta_run(q, c->run);
 	datafs_log_set_level(LOG_ERR);
-	if (c->way == KEYLESS)
-		return c->run(q);
-	if (load_keys(q, &keys))
-		return DATAFS_EXIT_FAIL;
-	memcpy(q->cluster_id, keys.cluster, sizeof(q->cluster_id));
-	cfg.keys = &keys;
-	ret = c->way == OFFLINE ? 0 : datafs_remote_open(&cfg, &q->r);
-	datafs_keys_wipe(&keys);
-	if (ret)
-		return DATAFS_EXIT_FAIL;
-	ret = c->run(q);
-	datafs_remote_close(q->r);
-	return ret;
+	return c->run(q);
 }
 
 int datafs_meta_command(int argc, char **argv)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Between the files of `datafs meta`: meta.c (arguments; the quorum looked at and
- * changed), meta_backup.c (its state taken away, and brought back), meta_recover.c (gone on
- * with by the last member that is left), meta_quota.c.
+ * changed), meta_ask.c (what all of them need to ask it), meta_backup.c (its state taken
+ * away, and brought back), meta_recover.c (gone on with by the last member that is left),
+ * meta_quota.c; and of `datafs mount`, mount_table.c.
  */
 #ifndef DATAFS_UTIL_META_INTERNAL_H
 #define DATAFS_UTIL_META_INTERNAL_H
@@ -12,6 +13,7 @@
 
 #include "meta/remote.h"
 
+#define META_ASK_MS	60000	/* until it is given up */
 #define META_STATUS_MS	3000	/* a member that says nothing meanwhile is down */
 
 /* What was said, and whom to ask. */
@@ -26,7 +28,21 @@ struct meta_request {
 	uint64_t inodes, bytes;		/* limits of a quota; 0: none */
 };
 
-/* Asks @member, as datafs_remote_call(). */
+/* --members, --key-file, --no-authentication, with their values. False: it is none of them. */
+bool meta_option(struct meta_request *q, const char *name, const char *value);
+/* Is it said whose quorum it is, once? */
+bool meta_has_key(const struct meta_request *q);
+/*
+ * Runs a command, with a remote if members are named. Its exit status, or that of a failure
+ * before, which is told.
+ */
+int meta_run(struct meta_request *q, int (*run)(struct meta_request *q));
+
+/* The leader's answer to be freed, or NULL after a line that says why there is none. */
+Metad__Answer *meta_ask(const struct meta_request *q, const Metad__Query *query);
+/* As datafs_remote_call(). */
+int meta_send(const struct meta_request *q, const Metad__Ask *ask, int member, uint32_t ms,
+	      Metad__Reply **res);
 int meta_call(const struct meta_request *q, int member, const Metad__Admin *admin, uint32_t ms,
 	      Metad__Reply **res);
 /* What a Reply's error means for who administers. */

@@ -9,42 +9,8 @@
 #include "meta_internal.h"
 #include "report.h"
 
-#define ASK_MS		60000
 #define ROOT		1u	/* the inode of the namespace's root */
 #define LIST_BYTES	(256u << 10)
-
-/* What the leader answers; NULL after a line that says why not. */
-static Metad__Answer *ask(const struct meta_request *q, const Metad__Query *query)
-{
-	Metad__Ask ask = METAD__ASK__INIT;
-	Metad__Answer *a = NULL;
-	Metad__Reply *reply;
-	uint8_t *buf;
-	int ret;
-
-	ask.what_case = METAD__ASK__WHAT_QUERY;
-	ask.query = (Metad__Query *)query;
-	buf = malloc(metad__ask__get_packed_size(&ask) + 1);
-	if (!buf) {
-		warn("memory");
-		return NULL;
-	}
-	ret = datafs_remote_call(q->r, buf, metad__ask__pack(&ask, buf), DATAFS_REMOTE_LEADER,
-				 ASK_MS, &reply);
-	free(buf);
-	if (ret) {
-		warnx("%s", strerror(-ret));
-		return NULL;
-	}
-	if (reply->error || !reply->answer) {
-		warnx("%s", reply->error ? strerror((int)reply->error) : "no answer");
-	} else {
-		a = reply->answer;
-		reply->answer = NULL;
-	}
-	metad__reply__free_unpacked(reply, NULL);
-	return a;
-}
 
 /* 0: an error that was told. */
 static uint64_t lookup(const struct meta_request *q, uint64_t dir, const char *name, size_t len)
@@ -59,7 +25,7 @@ static uint64_t lookup(const struct meta_request *q, uint64_t dir, const char *n
 	n.name = (ProtobufCBinaryData) { len, (uint8_t *)name };
 	query.of_case = METAD__QUERY__OF_LOOKUP;
 	query.lookup = &n;
-	a = ask(q, &query);
+	a = meta_ask(q, &query);
 	if (!a)
 		return 0;
 	if (a->error || !a->attr)
@@ -104,7 +70,7 @@ static const char *why(uint32_t error)
 static int change(struct meta_request *q, const Metad__Admin *admin)
 {
 	Metad__Reply *reply;
-	int ret = meta_call(q, DATAFS_REMOTE_LEADER, admin, ASK_MS, &reply);
+	int ret = meta_call(q, DATAFS_REMOTE_LEADER, admin, META_ASK_MS, &reply);
 
 	if (ret) {
 		warnx("%s", ret == -ETIMEDOUT ?
@@ -160,7 +126,7 @@ static char *name_in(const struct meta_request *q, uint64_t dir, uint64_t ino)
 	query.of_case = METAD__QUERY__OF_READDIR;
 	query.readdir = &rd;
 	while (!name && !eof) {
-		a = ask(q, &query);
+		a = meta_ask(q, &query);
 		if (!a)
 			return NULL;
 		eof = a->error || a->eof;
@@ -188,7 +154,7 @@ static uint64_t parent_of(const struct meta_request *q, uint64_t ino)
 	in.ino = ino;
 	query.of_case = METAD__QUERY__OF_PARENT;
 	query.parent = &in;
-	a = ask(q, &query);
+	a = meta_ask(q, &query);
 	if (a && !a->error && a->attr)
 		parent = a->attr->ino;
 	metad__answer__free_unpacked(a, NULL);
@@ -246,7 +212,7 @@ int meta_quota_list(struct meta_request *q)
 	query.of_case = METAD__QUERY__OF_QUOTAS;
 	query.quotas = &from;
 	while (!eof) {
-		a = ask(q, &query);
+		a = meta_ask(q, &query);
 		if (!a)
 			return DATAFS_EXIT_FAIL;
 		eof = a->eof || !a->n_quotas;

@@ -28,7 +28,8 @@
  *     of other inodes that it changes the quorum has recalled() called as ever.
  *   - When it has returned, what the Result tells may be kept instead.
  *   - Before its session is closed all is forgotten; nobody is told afterwards.
- *   - Names that a listing has told are kept as NAMES of the directory.
+ *   - Names that a listing has told are kept as NAMES of the directory; the table of mounts
+ *     as MOUNTS of the root.
  *
  * The quorum of one tells each change of its mounts itself (vfs/quorum_tell.c): all that it
  * answers may be kept.

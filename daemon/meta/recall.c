@@ -9,7 +9,7 @@
 static int object_of(const Metad__Object *o, struct datafs_grant_object *res)
 {
 	if (o->base.n_unknown_fields || !o->ino || o->kind < METAD__OBJECT_KIND__ATTR ||
-	    o->kind > METAD__OBJECT_KIND__NAMES || o->name.len > DATAFS_NAME_MAX)
+	    o->kind > METAD__OBJECT_KIND__MOUNTS || o->name.len > DATAFS_NAME_MAX)
 		return -EPROTO;
 	*res = (struct datafs_grant_object) {
 		.ino = o->ino,

@@ -237,6 +237,73 @@ static int quotas(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *
 	return err;
 }
 
+static bool copy_bytes(const char *from, size_t len, protobuf_c_boolean *has,
+		       ProtobufCBinaryData *to)
+{
+	to->data = malloc(len + 1);
+	if (!to->data)
+		return false;
+	memcpy(to->data, from, len);
+	to->len = len;
+	*has = true;
+	return true;
+}
+
+static Metad__Mount *mount_new(const struct datafs_metad_mount *from)
+{
+	Metad__Mount *res = malloc(sizeof(*res));
+
+	if (!res)
+		return NULL;
+	metad__mount__init(res);
+	res->has_id = res->has_generation = true;
+	res->id = from->id;
+	res->generation = from->generation;
+	if (copy_bytes(from->path, from->path_len, &res->has_path, &res->path) &&
+	    copy_bytes(from->source, from->source_len, &res->has_source, &res->source) &&
+	    copy_bytes(from->options, from->options_len, &res->has_options, &res->options))
+		return res;
+	metad__mount__free_unpacked(res, NULL);
+	return NULL;
+}
+
+static int add_mount(void *arg, const struct datafs_metad_mount *from)
+{
+	struct listing *l = arg;
+	Metad__Mount *one;
+
+	if (!l->left || l->a->n_mounts == DATAFS_METAD_MOUNTS_MAX)
+		return 1;
+	one = mount_new(from);
+	if (!one) {
+		l->err = -ENOMEM;
+		return 1;
+	}
+	l->left -= DATAFS_MIN(from->path_len + from->source_len + from->options_len, l->left);
+	l->a->mounts[l->a->n_mounts++] = one;
+	return 0;
+}
+
+static int mounts(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct listing l = { .a = a, .left = DATAFS_MOUNTS_TEXTS };
+	struct datafs_metad_mounts table;
+	bool eof;
+	int err;
+
+	a->mounts = calloc(DATAFS_METAD_MOUNTS_MAX, sizeof(Metad__Mount *));
+	if (!a->mounts)
+		return -ENOMEM;
+	err = datafs_metad_mounts(m, q->mounts->after.data, q->mounts->after.len, add_mount, &l,
+				  &eof, &table);
+	if (!err)
+		err = l.err;
+	a->has_eof = a->has_mounts_version = true;
+	a->eof = !err && eof;
+	a->mounts_version = err ? 0 : table.version;
+	return err;
+}
+
 /* Of one inode. What it is of, or whether it is there, is no matter of the counts. */
 static int add_quota_of(struct datafs_metad *m, uint64_t ino, Metad__Answer *a)
 {
@@ -278,6 +345,7 @@ static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,
 	[METAD__QUERY__OF_PARENT]	= parent,
 	[METAD__QUERY__OF_COUNTS]	= counts,
 	[METAD__QUERY__OF_QUOTAS]	= quotas,
+	[METAD__QUERY__OF_MOUNTS]	= mounts,
 };
 
 int datafs_metad_answer(struct datafs_metad *m, const Metad__Query *q,

@@ -19,6 +19,9 @@
 /* Enough for a readdir's answer to stay below the longest frame. */
 #define DATAFS_READDIR_MAX	(512u << 10)
 
+/* Texts of one answer with mounts, but for its last one; all of it is below twice that. */
+#define DATAFS_MOUNTS_TEXTS	(128u << 10)
+
 struct datafs_ask {
 	Metad__Ask *what;		/* a command is in @command, too */
 	Metad__Command *command;	/* NULL: it is no command */
@@ -26,7 +29,8 @@ struct datafs_ask {
 
 /*
  * 0; -EPROTO: not an Ask of this version; -EINVAL: a command or a lease without a
- * session, or a command that is not a client's to send; -EMSGSIZE; -ENOMEM. @res is to
+ * session, or a command that is not a client's to send, or of a mount that cannot be;
+ * -EMSGSIZE; -ENOMEM. @res is to
  * be freed after 0.
  */
 int datafs_ask_decode(const void *buf, size_t len, struct datafs_ask *res);

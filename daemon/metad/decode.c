@@ -42,6 +42,13 @@ bool metad_is_leaders(const Metad__Command *c)
 	       c->op_case == METAD__COMMAND__OP_REMOVE_QUOTA;
 }
 
+bool metad_is_operators(const Metad__Command *c)
+{
+	return c->op_case == METAD__COMMAND__OP_MOUNT_ADD ||
+	       c->op_case == METAD__COMMAND__OP_MOUNT_SET ||
+	       c->op_case == METAD__COMMAND__OP_MOUNT_REMOVE;
+}
+
 const char *metad_check_command(const Metad__Command *c, uint32_t level)
 {
 	if (!op_find(c->op_case))

@@ -26,6 +26,8 @@ int metad_unpack(const ProtobufCMessageDescriptor *of, const void *buf, size_t l
 
 /* Only the leader may propose it, not a client. */
 bool metad_is_leaders(const Metad__Command *c);
+/* Only who may administer the quorum may send it, in a session. */
+bool metad_is_operators(const Metad__Command *c);
 
 /* All of it is known, up to this feature level? NULL, or what is not: a static text. */
 const char *metad_check_command(const Metad__Command *c, uint32_t level);

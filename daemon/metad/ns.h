@@ -11,7 +11,8 @@
  *   apply.c       an entry: commands, sessions, answered requests
  *   op_*.c        what the commands do
  *   read.c        questions
- *   schema.c      keys and records
+ *   schema*.c     keys and records
+ *   mounts.c      what may be in the table of mounts
  *   acl.c         POSIX ACLs
  *   txn.c         what one entry changes, until it is written
  *
@@ -54,7 +55,7 @@
  *   setattr               ctime; with size also mtime, unless that is given
  *   setxattr, removexattr ctime (*)
  *   hold, release         none
- *   quotas                none
+ *   quotas, mounts        none
  *
  * Whoever may do what is checked in the kernels of the clients, with sticky bits,
  * and so is what a change of owner takes from a mode.
@@ -73,6 +74,7 @@
 #include <time.h>
 
 #include "datafs_abi.h"
+#include "mounts.h"
 
 #define DATAFS_METAD_ROOT	1	/* the root's inode number */
 /*
@@ -80,10 +82,11 @@
  * test builds a member of the next level, too.
  */
 #ifndef DATAFS_METAD_LEVEL
-#define DATAFS_METAD_LEVEL	3
+#define DATAFS_METAD_LEVEL	4
 #endif
 #define DATAFS_METAD_LEVEL_QUOTA	2	/* from here on there are quotas */
 #define DATAFS_METAD_LEVEL_LEASE	3	/* ... leases */
+#define DATAFS_METAD_LEVEL_MOUNT	4	/* ... the table of mounts */
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
 #define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
@@ -142,6 +145,19 @@ struct datafs_metad_quota {
 	uint64_t inodes_max, bytes_max;	/* 0: no limit */
 	uint64_t inodes;	/* with the directory itself, and orphans */
 	uint64_t bytes;		/* sizes of the regular files among them, modulo 2^64 */
+};
+
+/* A line of the table of mounts; texts are without NUL. */
+struct datafs_metad_mount {
+	const char *path, *source, *options;
+	size_t path_len, source_len, options_len;
+	uint64_t id;		/* the table's version when it was added: no other ever has it */
+	uint64_t generation;	/* ... when it was added or changed last */
+};
+
+struct datafs_metad_mounts {
+	uint64_t version;	/* of the table: rises with each change, by one; 0: none yet */
+	uint32_t mounts;	/* lines */
 };
 
 /* The packed Result of each command of an entry, in their order. */
@@ -237,6 +253,16 @@ typedef int (*datafs_metad_quota_fn)(void *arg, const struct datafs_metad_quota 
 /* The quotas with higher ids than @after. *@eof: @fn has taken the last one. */
 int datafs_metad_quotas(struct datafs_metad *m, uint64_t after, datafs_metad_quota_fn fn,
 			void *arg, bool *eof);
+/* Valid in the call. Return non-zero to stop before this one. */
+typedef int (*datafs_metad_mount_fn)(void *arg, const struct datafs_metad_mount *mount);
+/*
+ * The mounts with paths behind @after (@len 0: all), in the order of their bytes: what is
+ * above others comes before them. *@eof: @fn has taken the last one. @table is of the same
+ * moment.
+ */
+int datafs_metad_mounts(struct datafs_metad *m, const void *after, size_t len,
+			datafs_metad_mount_fn fn, void *arg, bool *eof,
+			struct datafs_metad_mounts *table);
 /* The length; @buf has DATAFS_SYMLINK_MAX bytes, no NUL is added. -EINVAL. */
 ssize_t datafs_metad_readlink(struct datafs_metad *m, uint64_t ino, char *buf);
 /* As getxattr(2), listxattr(2): @size 0 asks for the length. -ENODATA, -ERANGE. */

@@ -10,6 +10,7 @@ enum datafs_grant_kind {
 	DATAFS_GRANT_ATTR,	/* attributes of @ino, its xattrs and target */
 	DATAFS_GRANT_NAME,	/* what @name leads to in @ino, or that it is not there */
 	DATAFS_GRANT_NAMES,	/* all names in @ino, and what is not there */
+	DATAFS_GRANT_MOUNTS,	/* the table of mounts; @ino is the root */
 };
 
 struct datafs_grant_object {

@@ -31,6 +31,9 @@ static const struct command {
 	{ METAD__COMMAND__OP_RELEASE, op_release, 1 },
 	{ METAD__COMMAND__OP_SET_QUOTA, op_set_quota, DATAFS_METAD_LEVEL_QUOTA },
 	{ METAD__COMMAND__OP_REMOVE_QUOTA, op_remove_quota, DATAFS_METAD_LEVEL_QUOTA },
+	{ METAD__COMMAND__OP_MOUNT_ADD, op_mount_add, DATAFS_METAD_LEVEL_MOUNT },
+	{ METAD__COMMAND__OP_MOUNT_SET, op_mount_set, DATAFS_METAD_LEVEL_MOUNT },
+	{ METAD__COMMAND__OP_MOUNT_REMOVE, op_mount_remove, DATAFS_METAD_LEVEL_MOUNT },
 };
 
 static const struct command *find_command(Metad__Command__OpCase op)

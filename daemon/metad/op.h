@@ -136,6 +136,13 @@ int op_quota_resize(struct op *o, const struct op_inode *in, uint64_t size);
 /* Does the same quota, or none, count both? 0, or -EXDEV. */
 int op_quota_same(struct op *o, const struct op_inode *a, const struct op_inode *b);
 
+/* op_mount.c */
+int op_mount_add(struct op *o, const Metad__Command *c);
+int op_mount_set(struct op *o, const Metad__Command *c);
+int op_mount_remove(struct op *o, const Metad__Command *c);
+/* Would it be -EINVAL for what it says, be it another command? NULL: no; else why. */
+const char *op_mount_wrong(const Metad__Command *c);
+
 /* op_xattr.c */
 int op_setxattr(struct op *o, const Metad__Command *c);
 int op_removexattr(struct op *o, const Metad__Command *c);

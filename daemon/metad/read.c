@@ -345,3 +345,44 @@ stop:
 	txn_end(&t);
 	return err;
 }
+
+static int each_mount(struct txn *t, struct txn_bytes after, datafs_metad_mount_fn fn, void *arg,
+		      bool *eof)
+{
+	struct txn_bytes key, val, from = rec_mount_key(t, after.p, after.len);
+	struct txn_bytes prefix = rec_mount_key(t, NULL, 0);
+	struct datafs_metad_mount mount;
+	struct txn_scan s;
+
+	if (txn_error(t))
+		return txn_error(t);
+	txn_scan_begin(&s, t, prefix, from);
+	while (txn_scan_next(&s, &key, &val) == 1) {
+		if (after.len && key.len == from.len && !memcmp(key.p, from.p, key.len))
+			continue;
+		if (rec_mount_decode(t, key, val, &mount) || fn(arg, &mount))
+			goto stop;
+	}
+	*eof = !txn_error(t);
+stop:
+	txn_scan_end(&s);
+	return txn_error(t);
+}
+
+int datafs_metad_mounts(struct datafs_metad *m, const void *after, size_t len,
+			datafs_metad_mount_fn fn, void *arg, bool *eof,
+			struct datafs_metad_mounts *table)
+{
+	struct txn t;
+	int err;
+
+	*eof = false;
+	if (len > DATAFS_METAD_PATH_MAX)
+		return -ENAMETOOLONG;
+	txn_view(&t, m->db, m->dir);
+	err = rec_mounts_get(&t, table);
+	if (err >= 0)
+		err = each_mount(&t, (struct txn_bytes){ after, len }, fn, arg, eof);
+	txn_end(&t);
+	return err;
+}

@@ -14,6 +14,8 @@
  *   H session ino          the session holds the inode
  *   R session request      an answered command's Result
  *   Q id                   struct datafs_metad_quota
+ *   M path                 struct datafs_metad_mount
+ *   T                      struct datafs_metad_mounts: the table of mounts
  *   N                      struct rec_node: this member
  *
  * What must hold between them (tests/unit/metad_check.c checks it):
@@ -27,6 +29,8 @@
  *     inode has an id, below feature level 2
  *   - a session's counts are those of its R and H records
  *   - L is of a session that is there and not ending
+ *   - T is there if there ever was an M, with their number; generations are not below
+ *     their ids, nor above the table's version. There is none below feature level 4
  *
  * A record that does not decode, or contradicts itself, is damage: one line in
  * the log and -EUCLEAN, which sticks to the transaction.
@@ -110,6 +114,19 @@ int rec_quota_get(struct txn *t, uint64_t id, struct datafs_metad_quota *q);
 int rec_quota_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
 		     struct datafs_metad_quota *q);
 void rec_quota_put(struct txn *t, const struct datafs_metad_quota *q);
+
+/* schema_mount.c */
+/* "M path", good until txn_end(); of no length, and the transaction has failed: no memory. */
+struct txn_bytes rec_mount_key(struct txn *t, const void *path, size_t len);
+int rec_mount_get(struct txn *t, struct txn_bytes key, struct datafs_metad_mount *mount);
+/* What a scan over M has found. 0 or the error. */
+int rec_mount_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		     struct datafs_metad_mount *mount);
+void rec_mount_put(struct txn *t, const struct datafs_metad_mount *mount);
+/* @table is 0 if it is not there. */
+int rec_mounts_get(struct txn *t, struct datafs_metad_mounts *table);
+void rec_mounts_put(struct txn *t, const struct datafs_metad_mounts *table);
+
 /* @l is 0 if it is not there. */
 int rec_lease_get(struct txn *t, uint64_t session, struct datafs_metad_lease *l);
 void rec_lease_put(struct txn *t, uint64_t session, const struct datafs_metad_lease *l);

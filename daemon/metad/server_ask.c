@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "metad/decode.h"
 
 /* Of a Reply with an error and nothing else. */
 #define SMALL_REPLY	16
@@ -160,12 +161,23 @@ static void read_ask(struct datafs_server *s, struct letter *l)
 	}
 }
 
+static bool for_anybody(const struct datafs_ask *what)
+{
+	switch (what->what->what_case) {
+	case METAD__ASK__WHAT_ADMIN:
+		return what->what->admin->of_case == METAD__ADMIN__OF_STATUS;
+	case METAD__ASK__WHAT_COMMAND:
+		return !metad_is_operators(what->command);
+	default:
+		return true;
+	}
+}
+
 /* Anybody may ask how the quorum is; who has the cluster's key may change it. */
 static int check_rights(const struct datafs_conn *conn, const struct datafs_ask *what)
 {
-	return what->what->what_case != METAD__ASK__WHAT_ADMIN ||
-	       what->what->admin->of_case == METAD__ADMIN__OF_STATUS ||
-	       datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER ? 0 : -EACCES;
+	return for_anybody(what) || datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER ?
+	       0 : -EACCES;
 }
 
 /* One line a second at most: who sends nonsense may send much of it. */
@@ -196,6 +208,8 @@ static size_t reply_max(const struct datafs_ask *what)
 	case METAD__QUERY__OF_GETXATTR:
 	case METAD__QUERY__OF_LISTXATTR:
 		return DATAFS_METAD_LIST_MAX;
+	case METAD__QUERY__OF_MOUNTS:
+		return 2 * DATAFS_MOUNTS_TEXTS;
 	default:
 		return 0;
 	}

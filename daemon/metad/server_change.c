@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "metad/op.h"
+
 _Static_assert(DATAFS_TOUCHED_MAX <= DATAFS_CHANGE_OBJECTS, "the table has room");
 
 /* Its marks are taken away. True: its session believes what it is told now. */
@@ -180,7 +182,7 @@ static bool is_small(Metad__Command__OpCase op)
 		METAD__COMMAND__OP_SESSION_RENEW, METAD__COMMAND__OP_SESSION_CLOSE,
 		METAD__COMMAND__OP_UNLINK, METAD__COMMAND__OP_RMDIR,
 		METAD__COMMAND__OP_REMOVEXATTR, METAD__COMMAND__OP_HOLD,
-		METAD__COMMAND__OP_RELEASE,
+		METAD__COMMAND__OP_RELEASE, METAD__COMMAND__OP_MOUNT_REMOVE,
 	};
 
 	for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++)
@@ -202,7 +204,7 @@ static int check_room(struct ask *a)
 	return a->s->room == ROOM_LITTLE ? ENOSPC : EAGAIN;
 }
 
-void server_command(struct ask *a)
+static void begin(struct ask *a)
 {
 	int err = check_room(a);
 
@@ -215,4 +217,38 @@ void server_command(struct ask *a)
 		propose(a);
 	else if (server_names_take(a->s, a))
 		TAILQ_INSERT_TAIL(&a->s->leases.ready, a, ready);
+}
+
+/* Is the level that has it in force? Members that do not know it would halt. */
+static bool has_level(const struct ask *a)
+{
+	return op_level(a->what.command->op_case) <= datafs_metad_level(datafs_fsm_ns(a->s->fsm));
+}
+
+/* The state has all that was raised before. */
+static void level_read(struct datafs_member_read *read, int err)
+{
+	struct ask *a = (void *)((char *)read - offsetof(struct ask, read));
+
+	if (err)
+		server_ask_end(a, -err);
+	else if (!has_level(a))
+		server_ask_end(a, EOPNOTSUPP);
+	else
+		begin(a);
+}
+
+void server_command(struct ask *a)
+{
+	int err;
+
+	if (has_level(a)) {
+		begin(a);
+		return;
+	}
+	/* who does not lead, or has just begun to, may be behind */
+	a->read.done = level_read;
+	err = datafs_member_read(a->s->member, &a->read);
+	if (err)
+		server_ask_end(a, -err);
 }

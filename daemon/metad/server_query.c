@@ -30,7 +30,12 @@ static bool asked_object(const Metad__Query *q, struct datafs_grant_object *o)
 	case METAD__QUERY__OF_GETXATTR:
 		o->ino = q->getxattr->parent;
 		return true;
+	case METAD__QUERY__OF_MOUNTS:
+		o->kind = DATAFS_GRANT_MOUNTS;
+		o->ino = DATAFS_METAD_ROOT;
+		return true;
 	case METAD__QUERY__OF_COUNTS:
+	case METAD__QUERY__OF_QUOTAS:
 		return false;
 	default:
 		o->ino = q->getattr->ino;

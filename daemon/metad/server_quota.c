@@ -17,20 +17,12 @@ static void done(struct datafs_member_op *op, int err, const void *res, size_t l
 	metad__result__free_unpacked(r, NULL);
 }
 
-void server_quota(struct ask *a)
+static void propose(struct ask *a)
 {
 	const Metad__Admin *admin = a->what.what->admin;
 	Metad__Command c = METAD__COMMAND__INIT;
 	int err;
 
-	/* who does not lead may be behind: that tells submit */
-	if (datafs_metad_level(datafs_fsm_ns(a->s->fsm)) < DATAFS_METAD_LEVEL_QUOTA) {
-		struct datafs_member_status st;
-
-		datafs_member_status(a->s->member, &st);
-		server_ask_end(a, st.leads ? EOPNOTSUPP : EREMOTE);
-		return;
-	}
 	if (admin->of_case == METAD__ADMIN__OF_SET_QUOTA) {
 		c.op_case = METAD__COMMAND__OP_SET_QUOTA;
 		c.set_quota = admin->set_quota;
@@ -44,4 +36,28 @@ void server_quota(struct ask *a)
 	err = datafs_member_submit(a->s->member, &a->own);
 	if (err)
 		server_ask_end(a, err == -EBUSY ? EAGAIN : -err);
+}
+
+/* The state has all that was raised before. */
+static void level_read(struct datafs_member_read *read, int err)
+{
+	struct ask *a = (void *)((char *)read - offsetof(struct ask, read));
+
+	if (err)
+		server_ask_end(a, -err);
+	else if (datafs_metad_level(datafs_fsm_ns(a->s->fsm)) < DATAFS_METAD_LEVEL_QUOTA)
+		server_ask_end(a, EOPNOTSUPP);
+	else
+		propose(a);
+}
+
+void server_quota(struct ask *a)
+{
+	int err;
+
+	/* who has just begun to lead may be behind */
+	a->read.done = level_read;
+	err = datafs_member_read(a->s->member, &a->read);
+	if (err)
+		server_ask_end(a, -err);
 }

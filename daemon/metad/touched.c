@@ -96,11 +96,18 @@ static uint64_t inode_of(const Metad__Command *c)
 	}
 }
 
+static bool changes_mounts(const Metad__Command *c)
+{
+	return c->op_case == METAD__COMMAND__OP_MOUNT_ADD ||
+	       c->op_case == METAD__COMMAND__OP_MOUNT_SET ||
+	       c->op_case == METAD__COMMAND__OP_MOUNT_REMOVE;
+}
+
 bool datafs_touches(const Metad__Command *c)
 {
 	struct datafs_grant_object names[DATAFS_TOUCHED_NAMES];
 
-	return datafs_touched_names(c, names) || inode_of(c);
+	return datafs_touched_names(c, names) || inode_of(c) || changes_mounts(c);
 }
 
 static void said(const Metad__Command *c, struct touched *t)
@@ -112,6 +119,10 @@ static void said(const Metad__Command *c, struct touched *t)
 		add_name(t, &names[i]);
 	if (inode_of(c))
 		add_attr(t, inode_of(c));
+	if (changes_mounts(c))
+		add(t, (struct datafs_grant_object) {
+			.ino = DATAFS_METAD_ROOT, .kind = DATAFS_GRANT_MOUNTS,
+		});
 }
 
 unsigned int datafs_touched_said(const Metad__Command *c,

@@ -7,6 +7,8 @@
  * granted, and what takes the last name is told to all who believe something of it. So
  * nothing is changed by what holds inodes, lets them go, and makes orphans disappear.
  *
+ * A change of the table of mounts changes all of it: it is one object.
+ *
  * What is not there in a directory that is removed stays so: no name can be made in it.
  */
 #ifndef DATAFS_METAD_TOUCHED_H

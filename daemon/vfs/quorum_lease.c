@@ -121,6 +121,9 @@ static int invalidate(struct vfs_mount *mnt, const struct datafs_grant_object *o
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
+		/* the kernel knows nothing of the table */
+		if (objects[i].kind == DATAFS_GRANT_MOUNTS)
+			continue;
 		more = put_item(mnt, &objects[i], items + len, sizeof(items) - len);
 		if (!more)
 			return invalidate_all(mnt);

@@ -83,7 +83,7 @@ static void as_recall(const uint8_t *data, size_t size)
 		return;
 	MUST(r.m->session && r.n <= DATAFS_RECALL_OBJECTS);
 	for (unsigned int i = 0; i < r.n; i++) {
-		MUST(r.objects[i].ino && r.objects[i].kind <= DATAFS_GRANT_NAMES);
+		MUST(r.objects[i].ino && r.objects[i].kind <= DATAFS_GRANT_MOUNTS);
 		for (unsigned int k = 0; k < r.objects[i].len; k++)
 			sum += (uint8_t)r.objects[i].name[k];
 	}

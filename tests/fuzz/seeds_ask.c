@@ -60,6 +60,22 @@ static void queries(void)
 	}
 }
 
+static void mounts(void)
+{
+	Metad__Mounts mounts = METAD__MOUNTS__INIT;
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Ask ask = METAD__ASK__INIT;
+
+	q.of_case = METAD__QUERY__OF_MOUNTS;
+	q.mounts = &mounts;
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = &q;
+	save_ask(&ask, "mounts", 0);
+	mounts.has_after = true;
+	mounts.after = (ProtobufCBinaryData) { 4, (uint8_t *)"/a/b" };
+	save_ask(&ask, "mounts", 1);
+}
+
 static void admins(void)
 {
 	Metad__StatusAsk status = METAD__STATUS_ASK__INIT;
@@ -93,8 +109,8 @@ static void admins(void)
 
 static void leases(void)
 {
-	Metad__Object attr = METAD__OBJECT__INIT, name = attr, names = attr;
-	Metad__Object *all[] = { &attr, &name, &names };
+	Metad__Object attr = METAD__OBJECT__INIT, name = attr, names = attr, table = attr;
+	Metad__Object *all[] = { &attr, &name, &names, &table };
 	Metad__Lease lease = METAD__LEASE__INIT;
 	Metad__Recall recall = METAD__RECALL__INIT;
 	Metad__Ask ask = METAD__ASK__INIT;
@@ -107,14 +123,14 @@ static void leases(void)
 	save_ask(&ask, "lease", 0);
 	recall.has_session = true;
 	recall.session = 7;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		all[i]->has_ino = all[i]->has_kind = true;
 		all[i]->ino = 1 + i;
 		all[i]->kind = METAD__OBJECT_KIND__ATTR + (int)i;
 	}
 	name.has_name = true;
 	name.name = (ProtobufCBinaryData) { 1, (uint8_t *)"x" };
-	recall.n_objects = 3;
+	recall.n_objects = 4;
 	recall.objects = all;
 	seed_save("ask", "recall", buf, metad__recall__pack(&recall, buf));
 }
@@ -136,6 +152,7 @@ void seeds_ask(void)
 {
 	commands();
 	queries();
+	mounts();
 	admins();
 	leases();
 	pieces();

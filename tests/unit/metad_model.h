@@ -14,6 +14,7 @@
 
 #define MODEL_SESSIONS	3	/* 1 to this */
 #define MODEL_QUOTAS	512	/* at once */
+#define MODEL_MOUNTS	32	/* at once */
 #define MODEL_XATTRS	3	/* user.0 to user.2 */
 
 struct model_inode {
@@ -37,6 +38,12 @@ struct model_quota {
 	uint64_t id, root, inodes_max, bytes_max;
 };
 
+/* The texts are the test's. */
+struct model_mount {
+	const char *path, *source, *options;
+	uint64_t id, generation;
+};
+
 struct model {
 	int inodes, names;		/* so many there are */
 	int inodes_max, names_max;	/* more abort the test */
@@ -44,6 +51,9 @@ struct model {
 	int level;			/* feature level */
 	int quotas;
 	struct model_quota quota[MODEL_QUOTAS];	/* by their ids */
+	uint64_t mounts_version;
+	int mounts;
+	struct model_mount mount[MODEL_MOUNTS];	/* as they came */
 	struct timespec now;
 	struct model_inode in[];	/* by their numbers; then the names */
 };
@@ -64,6 +74,8 @@ struct model_name *model_find(const struct model *w, uint64_t dir, const char *n
 int model_do(struct model *w, const struct req *r);
 uint32_t model_nlink(const struct model *w, uint64_t ino);
 bool model_held(const struct model *w, uint64_t ino);
+/* The mount with the first path behind @after (NULL: of all); NULL: there is none. */
+const struct model_mount *model_mount_after(const struct model *w, const char *after);
 /* What a quota counts. */
 void model_used(const struct model *w, uint64_t id, uint64_t *inodes, uint64_t *bytes);
 

@@ -22,6 +22,9 @@ union op {
 	Metad__Hold hold;
 	Metad__SetQuota set_quota;
 	Metad__RemoveQuota remove_quota;
+	Metad__MountAdd mount_add;
+	Metad__MountSet mount_set;
+	Metad__MountRemove mount_remove;
 };
 
 static ProtobufCBinaryData bytes(const void *p, size_t len)
@@ -101,6 +104,36 @@ static void setattr_of(Metad__Setattr *m, const struct req *r)
 	m->ino = r->ino;
 }
 
+static void mount_of(union op *u, const struct req *r)
+{
+	switch (r->op) {
+	case OP(MOUNT_ADD):
+		metad__mount_add__init(&u->mount_add);
+		u->mount_add.has_path = !!r->name;
+		u->mount_add.path = text(r->name);
+		u->mount_add.has_source = !!r->source;
+		u->mount_add.source = text(r->source);
+		u->mount_add.has_options = !!r->options;
+		u->mount_add.options = text(r->options);
+		break;
+	case OP(MOUNT_SET):
+		metad__mount_set__init(&u->mount_set);
+		u->mount_set.has_path = !!r->name;
+		u->mount_set.path = text(r->name);
+		u->mount_set.has_generation = !!r->generation;
+		u->mount_set.generation = r->generation;
+		u->mount_set.has_options = !!r->options;
+		u->mount_set.options = text(r->options);
+		break;
+	default:
+		metad__mount_remove__init(&u->mount_remove);
+		u->mount_remove.has_path = !!r->name;
+		u->mount_remove.path = text(r->name);
+		u->mount_remove.has_generation = !!r->generation;
+		u->mount_remove.generation = r->generation;
+	}
+}
+
 static void op_of(union op *u, const struct req *r)
 {
 	switch (r->op) {
@@ -158,6 +191,11 @@ static void op_of(union op *u, const struct req *r)
 		metad__remove_quota__init(&u->remove_quota);
 		u->remove_quota.has_ino = true;
 		u->remove_quota.ino = r->ino;
+		break;
+	case OP(MOUNT_ADD):
+	case OP(MOUNT_SET):
+	case OP(MOUNT_REMOVE):
+		mount_of(u, r);
 		break;
 	case OP(FEATURE):
 		metad__feature__init(&u->feature);

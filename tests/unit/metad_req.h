@@ -27,6 +27,8 @@ struct req {
 	size_t len;
 	bool create, replace;	/* of rename: noreplace, exchange */
 	bool kill_setgid;
+	const char *source, *options;	/* of a mount, whose path is @name; NULL: absent */
+	uint64_t generation;	/* the same; 0: absent */
 	Metad__Setattr set;	/* all but its ino */
 	uint64_t session, request, lowest;
 };

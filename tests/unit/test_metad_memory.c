@@ -36,13 +36,14 @@ void *__wrap_calloc(size_t n, size_t size)
 }
 
 #define COPIES	24
+#define MORE	6	/* commands that are there once */
 
 /* Commands that need what an entry can need, many times, so that each runs out. */
 static uint8_t *big_entry(size_t *len)
 {
 	static const char value[3000];
 	static char names[COPIES][8];
-	struct req r[COPIES * 8 + 3];
+	struct req r[COPIES * 8 + MORE];
 	size_t n = 0;
 
 	for (int i = 0; i < COPIES; i++) {
@@ -58,12 +59,15 @@ static uint8_t *big_entry(size_t *len)
 		r[n++] = (struct req){ OP(UNLINK), ROOT, "s" };
 		r[n++] = (struct req){ OP(HOLD), 3 };
 	}
+	r[n++] = (struct req){ OP(MOUNT_ADD), .name = "/a/b", .source = "/srv", .options = "uid=1" };
+	r[n++] = (struct req){ OP(MOUNT_SET), .name = "/m", .options = "uid=2" };
+	r[n++] = (struct req){ OP(MOUNT_REMOVE), .name = "/n" };
 	for (size_t i = 0; i < n; i++) {
 		r[i].session = SESSION;
 		r[i].request = 100 + i;
 		r[i].lowest = 90 + i;
 	}
-	r[n++] = (struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_LEASE, .request = 1 };
+	r[n++] = (struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_MOUNT, .request = 1 };
 	r[n++] = (struct req){ OP(SESSION_LEASE), .ino = 9, .level = 300, .request = 1 };
 	r[n++] = (struct req){ OP(SESSION_CLOSE), .ino = 9, .request = 1 };
 	return req_pack(r, n, 5000000000, 0, len);
@@ -80,6 +84,9 @@ static void prepare(void)
 			   .len = sizeof(acl) });
 	must((struct req){ OP(SESSION_OPEN), .session = 9, .request = 1 });
 	must((struct req){ OP(HOLD), 2, .session = 9, .request = 2 });
+	must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_MOUNT, .request = 1 });
+	must((struct req){ OP(MOUNT_ADD), .name = "/m", .source = "/srv/m" });
+	must((struct req){ OP(MOUNT_ADD), .name = "/n", .source = "/srv/n" });
 }
 
 static unsigned int try_all(const uint8_t *entry, size_t len, bool behind)
@@ -107,7 +114,7 @@ static unsigned int try_all(const uint8_t *entry, size_t len, bool behind)
 		free(is);
 	}
 	assert_int_equal(ret, 0);
-	assert_int_equal(res.n, COPIES * 8 + 3);
+	assert_int_equal(res.n, COPIES * 8 + MORE);
 	datafs_metad_results_free(&res);
 	free(was);
 	return n - 1;

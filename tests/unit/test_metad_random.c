@@ -17,6 +17,8 @@
 #define INODES	8192	/* at once */
 #define NAMES	4096
 
+#define ARRAY(a)	(sizeof(a) / sizeof((a)[0]))
+
 static struct model *w;
 static struct datafs_metad *same, *other;
 static char same_dir[4096], other_dir[4096];
@@ -25,6 +27,11 @@ static uint64_t same_index, other_index, sent[MODEL_SESSIONS + 1];
 static uint64_t ids[MODEL_SESSIONS + 1], last_id;
 static char names[8][8] = { "a", "b", "c", "d", "e", "f", "g", "h" };
 static char xattrs[MODEL_XATTRS][8] = { "user.0", "user.1", "user.2" };
+static const char *const paths[] = {
+	"/", "/a", "/a/b", "/a/b/c/d", "/ab", "/a-b", "/b", "/b/a", "/c/..d", "/c", "?", "?/a/",
+};
+static const char *const sources[] = { "/srv/a", "s3://bucket/key", "posix:///srv/b c", "?\n" };
+static const char *const options[] = { "", "read_only", "uid=3,part_size=5m", "?" };
 static const char targets[] = "abcdefghij";
 
 static uint64_t rnd(uint64_t *x)
@@ -68,6 +75,18 @@ static uint64_t some_counted(uint64_t *x, uint64_t ino)
 	return ino;
 }
 
+/* Often one that is there, of its generation or another one. */
+static void some_mount(uint64_t *x, struct req *r)
+{
+	const struct model_mount *is = w->mounts ? &w->mount[rnd(x) % (uint64_t)w->mounts] : NULL;
+
+	r->name = is && rnd(x) % 2 ? is->path : paths[rnd(x) % ARRAY(paths)];
+	r->source = sources[rnd(x) % ARRAY(sources)];
+	r->options = options[rnd(x) % ARRAY(options)];
+	if (rnd(x) % 2)
+		r->generation = is ? is->generation : 1;
+}
+
 static struct req some_req(uint64_t *x)
 {
 	static const struct {
@@ -79,8 +98,9 @@ static struct req some_req(uint64_t *x)
 		{ OP(SETATTR), 3 }, { OP(SETXATTR), 3 }, { OP(REMOVEXATTR), 2 },
 		{ OP(HOLD), 4 }, { OP(RELEASE), 2 }, { OP(NOOP), 1 },
 		{ OP(SET_QUOTA), 2 }, { OP(REMOVE_QUOTA), 1 },
+		{ OP(MOUNT_ADD), 3 }, { OP(MOUNT_SET), 2 }, { OP(MOUNT_REMOVE), 2 },
 	};
-	int at = (int)(rnd(x) % 54), i = 0;
+	int at = (int)(rnd(x) % 61), i = 0;
 	const struct model_inode *in;
 	struct req r = { 0 };
 
@@ -116,6 +136,8 @@ static struct req some_req(uint64_t *x)
 		.guard_ns = in ? (uint32_t)in->ctime.tv_nsec : 0,
 	};
 	r.session = 1 + rnd(x) % MODEL_SESSIONS;
+	if (r.op >= OP(MOUNT_ADD))
+		some_mount(x, &r);
 	if (r.op == OP(SET_QUOTA) || r.op == OP(REMOVE_QUOTA)) {
 		r.session = 0;
 		r.inodes = rnd(x) % 3 ? 1 + rnd(x) % 12 : 0;
@@ -215,6 +237,37 @@ static void compare_quotas(void)
 	assert_int_equal(n, w->quotas);
 }
 
+static bool is_text(const char *p, size_t len, const char *want)
+{
+	return len == strlen(want) && !memcmp(p, want, len);
+}
+
+static int compare_mount(void *arg, const struct datafs_metad_mount *is)
+{
+	const struct model_mount **want = arg;
+
+	assert_non_null(*want);
+	assert_true(is_text(is->path, is->path_len, (*want)->path));
+	assert_true(is_text(is->source, is->source_len, (*want)->source));
+	assert_true(is_text(is->options, is->options_len, (*want)->options));
+	assert_int_equal(is->id, (*want)->id);
+	assert_int_equal(is->generation, (*want)->generation);
+	*want = model_mount_after(w, (*want)->path);
+	return 0;
+}
+
+static void compare_mounts(void)
+{
+	const struct model_mount *first = model_mount_after(w, NULL);
+	struct datafs_metad_mounts table;
+	bool eof;
+
+	assert_int_equal(datafs_metad_mounts(m, NULL, 0, compare_mount, &first, &eof, &table), 0);
+	assert_true(eof && !first);
+	assert_int_equal(table.mounts, w->mounts);
+	assert_int_equal(table.version, w->mounts_version);
+}
+
 static void compare(void)
 {
 	struct datafs_metad_counts n;
@@ -236,6 +289,7 @@ static void compare(void)
 	assert_int_equal(n.inodes, w->inodes);
 	assert_int_equal(n.orphans, orphans);
 	compare_quotas();
+	compare_mounts();
 }
 
 static void assert_same(struct datafs_metad *a, struct datafs_metad *b)
@@ -345,14 +399,15 @@ static void sessions_open(uint64_t first, uint64_t last)
 	}
 }
 
-static void raise_level(void)
+static void raise_level(uint32_t level)
 {
-	struct req r = { OP(FEATURE), .level = DATAFS_METAD_LEVEL_QUOTA };
+	struct req r = { OP(FEATURE), .level = level };
 
-	assert_int_equal(w->quotas, 0);
+	assert_true(level > DATAFS_METAD_LEVEL_QUOTA || !w->quotas);
+	assert_int_equal(w->mounts_version, 0);
 	assert_int_equal(model_do(w, &r), 0);
 	apply_all(&r, NULL);
-	assert_int_equal(datafs_metad_level(m), DATAFS_METAD_LEVEL_QUOTA);
+	assert_int_equal(datafs_metad_level(m), level);
 }
 
 static void session_end(uint64_t s)
@@ -402,8 +457,8 @@ static void random_commands(void **state)
 		}
 		first = 1 + rnd(&seed) % MODEL_SESSIONS;
 		session_end(first);
-		if (!round)
-			raise_level();
+		if (round < 2)
+			raise_level(round ? DATAFS_METAD_LEVEL_MOUNT : DATAFS_METAD_LEVEL_QUOTA);
 		compare();
 		sessions_open(first, first);
 		one_more_index();

@@ -213,12 +213,12 @@ static void halts(void **state)
 		size_t len;
 	} bad[] = {
 		{ "\xff", 1 },				/* not an entry */
-		{ "\x18\x04", 2 },			/* feature level 4 */
+		{ "\x18\x05", 2 },			/* feature level 5 */
 		{ "\x28\x01", 2 },			/* a field 5 */
 		{ "\x22\x00", 2 },			/* a command without an op */
 		{ "\x22\x03\x92\x03\x00", 5 },		/* op 50 */
 		{ "\x22\x05\x82\x01\x02\x08\x01", 7 },	/* noop with a field */
-		{ "\x22\x05\x8a\x01\x02\x08\x04", 7 },	/* feature level to be 4 */
+		{ "\x22\x05\x8a\x01\x02\x08\x05", 7 },	/* feature level to be 5 */
 	};
 	struct datafs_metad_counts was, is;
 	struct req r = { OP(CREATE), ROOT, "f", .session = SESSION, .request = 1000 };
@@ -430,6 +430,9 @@ static void damage(void **state)
 		{ { key_make('L', SESSION), "\1", 1 },
 		  { OP(SESSION_LEASE), .ino = SESSION, .level = 300, .request = 1 } },
 		{ { key_make_name('X', 2, "user.x", 6), "", 0 }, { OP(REMOVEXATTR), 2, "user.x" } },
+		{ { { "M/m", 3 }, "\1", 1 }, { OP(MOUNT_SET), .name = "/m" } },
+		{ { { "T", 1 }, "\1", 1 }, { OP(MOUNT_ADD), .name = "/n", .source = "/srv" } },
+		{ { { "T", 1 }, NULL, 0 }, { OP(MOUNT_REMOVE), .name = "/m" } },
 	};
 	struct req noop = { OP(NOOP) };
 
@@ -442,7 +445,8 @@ static void damage(void **state)
 		make_file(ROOT, "f");
 		must((struct req){ OP(SETXATTR), 2, "user.x", .value = "1", .len = 1 });
 		must((struct req){ OP(HOLD), 2 });
-		must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_LEASE, .request = 1 });
+		must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_MOUNT, .request = 1 });
+		must((struct req){ OP(MOUNT_ADD), .name = "/m", .source = "/srv" });
 		change(put_record, &rec);
 		if (apply_reqs(&r, 1, NULL) != -EUCLEAN)
 			fail_msg("line %zu", i);

@@ -16,18 +16,29 @@
 #define WORLDS	12
 
 static const char *const names[NAMES] = { "a", "b", "c" };
-static unsigned int seed, changes, said;
+static unsigned int seed, changes, mount_changes, said;
 
 /* What may be believed: of what has a name. */
 struct seen {
 	struct { bool there; uint64_t version; bool dir; uint64_t ino[NAMES]; } of[INODES];
+	uint64_t mounts;	/* the version of their table */
 };
+
+static int no_mount(void *arg, const struct datafs_metad_mount *mount)
+{
+	(void)arg, (void)mount;
+	return 0;
+}
 
 static void look(struct seen *s)
 {
+	struct datafs_metad_mounts table;
 	struct datafs_metad_attr attr;
+	bool eof;
 
 	memset(s, 0, sizeof(*s));
+	assert_int_equal(datafs_metad_mounts(m, NULL, 0, no_mount, NULL, &eof, &table), 0);
+	s->mounts = table.version;
 	for (uint64_t ino = 1; ino < INODES; ino++) {
 		if (datafs_metad_getattr(m, ino, &attr) || !attr.nlink)
 			continue;
@@ -53,6 +64,11 @@ static bool has(const struct datafs_grant_object *o, int n, uint64_t ino,
 static void compare(const struct seen *was, const struct seen *is,
 		    const struct datafs_grant_object *o, int n)
 {
+	if (was->mounts != is->mounts) {
+		mount_changes++;
+		if (!has(o, n, DATAFS_METAD_ROOT, DATAFS_GRANT_MOUNTS, NULL))
+			fail_msg("seed %u: the table of mounts is another one", seed);
+	}
 	for (uint64_t ino = 1; ino < INODES; ino++) {
 		if (!was->of[ino].there)
 			continue;
@@ -90,7 +106,9 @@ static struct req some_req(unsigned int *rnd, const struct seen *s)
 		OP(CREATE), OP(MKDIR), OP(MKNOD), OP(SYMLINK), OP(LINK), OP(LINK), OP(UNLINK),
 		OP(UNLINK), OP(RMDIR), OP(RMDIR), OP(RENAME), OP(RENAME), OP(RENAME), OP(SETATTR),
 		OP(SETXATTR), OP(REMOVEXATTR), OP(HOLD), OP(HOLD), OP(RELEASE), OP(NOOP),
+		OP(MOUNT_ADD), OP(MOUNT_SET), OP(MOUNT_REMOVE),
 	};
+	static const char *const paths[] = { "/a", "/a/b", "/c" };
 	struct req r = { ops[(size_t)rand_r(rnd) % (sizeof(ops) / sizeof(ops[0]))] };
 
 	r.ino = some_inode(rnd, s, r.op != OP(LINK) && r.op < OP(SETATTR));
@@ -100,6 +118,10 @@ static struct req some_req(unsigned int *rnd, const struct seen *s)
 	r.mode = r.op == OP(MKNOD) ? S_IFIFO | 0644 : 0755;
 	r.value = "v";
 	r.len = 1;
+	if (r.op >= OP(MOUNT_ADD)) {
+		r.name = paths[rand_r(rnd) % 3];
+		r.source = "/srv";
+	}
 	if (r.op == OP(RENAME)) {
 		r.create = !(rand_r(rnd) % 4);
 		r.replace = !r.create && rand_r(rnd) % 2;
@@ -136,6 +158,15 @@ static void check_said(const Metad__Command *cmd, const struct datafs_grant_obje
 			    o[i].len == own[i].len);
 	for (unsigned int i = said; i < (unsigned int)n; i++)
 		assert_int_equal(o[i].kind, DATAFS_GRANT_ATTR);
+}
+
+static int setup(void **state)
+{
+	int ret = metad_setup(state);
+
+	if (!ret)
+		must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_MOUNT, .request = 1 });
+	return ret;
 }
 
 static void test_random(void **state)
@@ -178,11 +209,11 @@ static void test_random(void **state)
 			continue;
 		/* numbers are given once: another namespace */
 		metad_teardown(state);
-		metad_setup(state);
+		setup(state);
 		world++;
 	}
 	print_message("%u things changed\n", changes);
-	assert_true(changes > 200);
+	assert_true(changes > 200 && mount_changes > 50);
 }
 
 static int count_of(struct req r)
@@ -228,7 +259,7 @@ static void test_counts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		METAD_TEST(test_random),
+		cmocka_unit_test_setup_teardown(test_random, setup, metad_teardown),
 		METAD_TEST(test_counts),
 	};
 

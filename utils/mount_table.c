@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * `datafs mount`: which sources are mounted where, for all nodes. A change is a command of a
+ * session that is opened for it and closed after it, so that it is done once, however often
+ * it is sent.
+ */
+#define _GNU_SOURCE 1
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "meta/source.h"
+#include "meta_internal.h"
+#include "metad/mounts.h"
+#include "mount_table.h"
+#include "report.h"
+#include "under/under_opts.h"
+
+#define SESSION_AHEAD	(1ull << 40)	/* as mounts choose theirs */
+#define SESSION_TRIES	10
+
+/* What was said beside how to reach the quorum. */
+struct table_request {
+	struct meta_request q;		/* the first: it is handed through meta_run() */
+	const char *path, *source, *options;
+};
+
+static struct table_request *request_of(struct meta_request *q)
+{
+	return (struct table_request *)q;
+}
+
+static const char *why(uint32_t error)
+{
+	switch (error) {
+	case EEXIST:
+		return "there is a mount already; remove it first, or `datafs mount set` its options";
+	case ENOENT:
+		return "there is no mount";
+	case ESTALE:
+		return "somebody else has changed it meanwhile; look at it again";
+	case ENOSPC:
+		return "the table is full, or the members' disks are";
+	case EPROTO:
+		return meta_why(EOPNOTSUPP);
+	case EACCES:
+	case EOPNOTSUPP:
+		return meta_why(error);
+	default:
+		return strerror((int)error);
+	}
+}
+
+/* ---- a command in a session ---- */
+
+/* 0, or the negative errno of the command, or of the way there. */
+static int send_command(const struct table_request *t, Metad__Command *c, uint64_t session,
+			uint64_t request)
+{
+	Metad__Ask ask = METAD__ASK__INIT;
+	Metad__Result *res = NULL;
+	Metad__Reply *reply;
+	uint8_t *buf;
+	int ret;
+
+	c->has_session = c->has_request = c->has_lowest = true;
+	c->session = session;
+	c->request = c->lowest = request;
+	buf = malloc(metad__command__get_packed_size(c) + 1);
+	if (!buf)
+		return -ENOMEM;
+	ask.what_case = METAD__ASK__WHAT_COMMAND;
+	ask.command = (ProtobufCBinaryData) { metad__command__pack(c, buf), buf };
+	ret = meta_send(&t->q, &ask, DATAFS_REMOTE_LEADER, META_ASK_MS, &reply);
+	free(buf);
+	if (ret)
+		return ret;
+	ret = -(int)reply->error;
+	if (!ret)
+		res = metad__result__unpack(NULL, reply->result.len, reply->result.data);
+	if (!ret)
+		ret = res ? -(int)res->error : -EBADMSG;
+	metad__result__free_unpacked(res, NULL);
+	metad__reply__free_unpacked(reply, NULL);
+	return ret;
+}
+
+/* 0: an error that was told. */
+static uint64_t choose_session(const struct table_request *t)
+{
+	Metad__Query query = METAD__QUERY__INIT;
+	Metad__Counts counts = METAD__COUNTS__INIT;
+	Metad__Answer *a;
+	uint64_t random, id;
+
+	if (datafs_random(&random, sizeof(random))) {
+		warnx("no random numbers");
+		return 0;
+	}
+	query.of_case = METAD__QUERY__OF_COUNTS;
+	query.counts = &counts;
+	a = meta_ask(&t->q, &query);
+	if (!a)
+		return 0;
+	id = a->session_ended + 1 + random % SESSION_AHEAD;
+	metad__answer__free_unpacked(a, NULL);
+	return id;
+}
+
+/* 0: an error that was told. Others end their sessions meanwhile: then it is another one. */
+static uint64_t open_session(const struct table_request *t)
+{
+	Metad__SessionOpen open = METAD__SESSION_OPEN__INIT;
+	Metad__Command c = METAD__COMMAND__INIT;
+	uint64_t id;
+	int err;
+
+	c.op_case = METAD__COMMAND__OP_SESSION_OPEN;
+	c.session_open = &open;
+	for (int tries = 0; tries < SESSION_TRIES; tries++) {
+		id = choose_session(t);
+		err = id ? send_command(t, &c, id, 1) : 0;
+		if (!err)
+			return id;
+		if (err != -ESTALE && err != -EEXIST)
+			break;
+	}
+	warnx("no session: %s", strerror(-err));
+	return 0;
+}
+
+/* One that is not closed now is ended by the quorum (session_timeout). */
+static void close_session(const struct table_request *t, uint64_t id)
+{
+	Metad__SessionClose close = METAD__SESSION_CLOSE__INIT;
+	Metad__Command c = METAD__COMMAND__INIT;
+	int err;
+
+	c.op_case = METAD__COMMAND__OP_SESSION_CLOSE;
+	c.session_close = &close;
+	err = send_command(t, &c, id, UINT64_MAX);
+	if (err)
+		warnx("session %llu is not closed: %s", (unsigned long long)id, strerror(-err));
+}
+
+static int change(const struct table_request *t, Metad__Command *c)
+{
+	uint64_t session = open_session(t);
+	int err;
+
+	if (!session)
+		return DATAFS_EXIT_FAIL;
+	err = send_command(t, c, session, 2);
+	if (err == -ETIMEDOUT)
+		warnx("no answer; whether it is done `datafs mount list` tells");
+	else if (err)
+		warnx("%s: %s", t->path, why((uint32_t)-err));
+	if (err != -ETIMEDOUT)
+		close_session(t, session);
+	return err ? DATAFS_EXIT_FAIL : 0;
+}
+
+/* ---- what is said ---- */
+
+static ProtobufCBinaryData text(const char *s)
+{
+	return (ProtobufCBinaryData) { strlen(s), (uint8_t *)s };
+}
+
+static bool is_wrong(const char *what, const char *value, const char *reason)
+{
+	if (reason)
+		warnx("%s %s: %s", what, value, reason);
+	return reason;
+}
+
+static bool option_ok(struct datafs_under_opts *opts, char *option)
+{
+	char *value = strchr(option, '=');
+	const char *want = NULL;
+	int err;
+
+	if (value)
+		*value++ = '\0';
+	err = datafs_under_opts_set(opts, option, value, &want);
+	if (err == -EINVAL)
+		warnx("option %s: it takes %s", option, want);
+	else if (err)
+		warnx("option %s: %s", option, err == -ENOENT ? "there is none of that name" :
+		      strerror(-err));
+	return !err;
+}
+
+/* As text, and as what it says to an under-store. */
+static bool options_ok(const char *options)
+{
+	struct datafs_under_opts opts = datafs_under_opts_default;
+	char *copy, *option, *next;
+	bool ok = true;
+
+	if (is_wrong("options", options, datafs_mount_options_wrong(options, strlen(options))))
+		return false;
+	copy = next = strdup(options);
+	if (!copy)
+		return false;
+	while (ok && *options && (option = strsep(&next, ",")))
+		ok = option_ok(&opts, option);
+	free(copy);
+	datafs_under_opts_free(&opts);
+	return ok;
+}
+
+static bool source_ok(const char *source)
+{
+	const char *reason = datafs_mount_source_wrong(source, strlen(source));
+
+	/* it may have a password: not shown */
+	if (reason) {
+		warnx("the source: %s", reason);
+		return false;
+	}
+	if (datafs_source_kind(source) == DATAFS_SOURCE_UNDER &&
+	    (*source == '/' || strstr(source, "://")))
+		return true;
+	warnx("source %s: it is not /DIR, nor SCHEME://...", source);
+	return false;
+}
+
+/* ---- the commands ---- */
+
+static int cmd_add(struct meta_request *q)
+{
+	const struct table_request *t = request_of(q);
+	Metad__MountAdd add = METAD__MOUNT_ADD__INIT;
+	Metad__Command c = METAD__COMMAND__INIT;
+
+	if (!source_ok(t->source) || !options_ok(t->options))
+		return DATAFS_EXIT_USAGE;
+	add.has_path = add.has_source = add.has_options = true;
+	add.path = text(t->path);
+	add.source = text(t->source);
+	add.options = text(t->options);
+	c.op_case = METAD__COMMAND__OP_MOUNT_ADD;
+	c.mount_add = &add;
+	return change(t, &c);
+}
+
+static int cmd_set(struct meta_request *q)
+{
+	const struct table_request *t = request_of(q);
+	Metad__MountSet set = METAD__MOUNT_SET__INIT;
+	Metad__Command c = METAD__COMMAND__INIT;
+
+	if (!options_ok(t->options))
+		return DATAFS_EXIT_USAGE;
+	set.has_path = set.has_options = true;
+	set.has_generation = q->id;
+	set.generation = q->id;
+	set.path = text(t->path);
+	set.options = text(t->options);
+	c.op_case = METAD__COMMAND__OP_MOUNT_SET;
+	c.mount_set = &set;
+	return change(t, &c);
+}
+
+static int cmd_remove(struct meta_request *q)
+{
+	const struct table_request *t = request_of(q);
+	Metad__MountRemove remove = METAD__MOUNT_REMOVE__INIT;
+	Metad__Command c = METAD__COMMAND__INIT;
+
+	remove.has_path = true;
+	remove.has_generation = q->id;
+	remove.generation = q->id;
+	remove.path = text(t->path);
+	c.op_case = METAD__COMMAND__OP_MOUNT_REMOVE;
+	c.mount_remove = &remove;
+	return change(t, &c);
+}
+
+/* Those of one version; what they were in is freed by the caller. */
+struct table {
+	Metad__Answer *pieces[DATAFS_METAD_MOUNTS_MAX];
+	size_t n;
+};
+
+static void table_free(struct table *all)
+{
+	while (all->n)
+		metad__answer__free_unpacked(all->pieces[--all->n], NULL);
+}
+
+/* 0: an error that was told. 1: all of it; 2: it was changed meanwhile. */
+static int get_table(const struct meta_request *q, struct table *all)
+{
+	Metad__Query query = METAD__QUERY__INIT;
+	Metad__Mounts from = METAD__MOUNTS__INIT;
+	Metad__Answer *a;
+
+	query.of_case = METAD__QUERY__OF_MOUNTS;
+	query.mounts = &from;
+	for (;;) {
+		a = meta_ask(q, &query);
+		if (!a)
+			return 0;
+		if (a->error || all->n == DATAFS_METAD_MOUNTS_MAX) {
+			warnx("%s", strerror(a->error ? (int)a->error : EFBIG));
+			metad__answer__free_unpacked(a, NULL);
+			return 0;
+		}
+		all->pieces[all->n++] = a;
+		if (a->mounts_version != all->pieces[0]->mounts_version)
+			return 2;
+		if (a->eof || !a->n_mounts)
+			return 1;
+		from.has_after = true;
+		from.after = a->mounts[a->n_mounts - 1]->path;
+	}
+}
+
+/* A text of the table has no control characters; a space or a backslash is \040, \134. */
+static void print_text(ProtobufCBinaryData t)
+{
+	for (size_t i = 0; i < t.len; i++)
+		if (t.data[i] == ' ' || t.data[i] == '\\')
+			printf("\\%03o", t.data[i]);
+		else
+			putchar(t.data[i]);
+}
+
+static void print_mount(const Metad__Mount *m)
+{
+	printf("id %llu generation %llu ", (unsigned long long)m->id,
+	       (unsigned long long)m->generation);
+	print_text(m->path);
+	putchar(' ');
+	print_text(m->source);
+	putchar(' ');
+	if (m->options.len)
+		print_text(m->options);
+	else
+		putchar('-');
+	putchar('\n');
+}
+
+static int cmd_list(struct meta_request *q)
+{
+	struct table all = { .n = 0 };
+	int ret;
+
+	while ((ret = get_table(q, &all)) == 2)
+		table_free(&all);
+	if (ret) {
+		printf("version %llu\n", (unsigned long long)all.pieces[0]->mounts_version);
+		for (size_t i = 0; i < all.n; i++)
+			for (size_t k = 0; k < all.pieces[i]->n_mounts; k++)
+				print_mount(all.pieces[i]->mounts[k]);
+	}
+	table_free(&all);
+	return ret ? 0 : DATAFS_EXIT_FAIL;
+}
+
+static const struct command {
+	const char *name, *args, *what;
+	unsigned int takes;	/* PATH; SOURCE */
+	enum { NO_OPTIONS, MAY_HAVE_OPTIONS, HAS_OPTIONS } options;
+	bool guarded;		/* takes --generation */
+	int (*run)(struct meta_request *q);
+} commands[] = {
+	{ "add", "PATH SOURCE [-o OPTIONS]", "SOURCE is mounted at PATH, on all nodes", 2,
+	  MAY_HAVE_OPTIONS, false, cmd_add },
+	{ "list", "", "the table's version, and each mount: path, source, options", 0, NO_OPTIONS,
+	  false, cmd_list },
+	{ "set", "PATH -o OPTIONS", "it has these options, instead of those that it had", 1,
+	  HAS_OPTIONS, true, cmd_set },
+	{ "remove", "PATH", "nothing is mounted there any more", 1, NO_OPTIONS, true, cmd_remove },
+};
+
+#define NCOMMANDS	(sizeof(commands) / sizeof(*commands))
+
+static int usage(void)
+{
+	fputs("usage: datafs mount COMMAND [ARGUMENT]... --members HOST:PORT,...\n"
+	      "                   --key-file FILE | --no-authentication CLUSTER\n", stderr);
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		fprintf(stderr, "  %-8s%-26s%s\n", commands[i].name, commands[i].args,
+			commands[i].what);
+	fputs("set, remove: --generation N, only if the mount is that of `list`\n"
+	      "OPTIONS: name,name=value,...\n", stderr);
+	for (const struct datafs_under_opt *o = datafs_under_opt_table; o->name; o++)
+		fprintf(stderr, "  %-16s%s%s%s\n", o->name, o->want ? o->want : "",
+			o->want ? ": " : "", o->doc);
+	return DATAFS_EXIT_USAGE;
+}
+
+static bool parse_generation(const char *arg, uint64_t *res)
+{
+	char *end;
+
+	errno = 0;
+	*res = strtoull(arg, &end, 10);
+	return !errno && !*end && *arg >= '1' && *arg <= '9';
+}
+
+/* One that takes a value. */
+static bool parse_option(struct table_request *t, const struct command *c, const char *name,
+			 const char *value)
+{
+	if (!strcmp(name, "-o") && c->options != NO_OPTIONS && !t->options) {
+		t->options = value;
+		return true;
+	}
+	if (!strcmp(name, "--generation") && c->guarded)
+		return parse_generation(value, &t->q.id);
+	return meta_option(&t->q, name, value);
+}
+
+static bool parse(struct table_request *t, const struct command *c, int argc, char **argv)
+{
+	const char **texts[] = { &t->path, &t->source };
+	unsigned int n = 0;
+
+	for (int i = 2; i < argc; i++) {
+		if (*argv[i] != '-') {
+			if (n == c->takes)
+				return false;
+			*texts[n++] = argv[i];
+		} else if (++i == argc || !parse_option(t, c, argv[i - 1], argv[i])) {
+			return false;
+		}
+	}
+	if (c->options != HAS_OPTIONS && !t->options)
+		t->options = "";
+	return n == c->takes && t->options && t->q.members && meta_has_key(&t->q);
+}
+
+int datafs_mount_table_command(int argc, char **argv)
+{
+	struct table_request t = { 0 };
+	size_t i;
+
+	for (i = 0; i < NCOMMANDS; i++)
+		if (argc > 1 && !strcmp(argv[1], commands[i].name))
+			break;
+	if (i == NCOMMANDS || !parse(&t, &commands[i], argc, argv))
+		return usage();
+	if (t.path && is_wrong("path", t.path, datafs_mount_path_wrong(t.path, strlen(t.path))))
+		return DATAFS_EXIT_USAGE;
+	return meta_run(&t.q, commands[i].run);
+}
