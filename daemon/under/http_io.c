@@ -312,6 +312,8 @@ static void set_request(struct io *io)
 			 r->off + r->len - 1);
 		curl_easy_setopt(c, CURLOPT_RANGE, range);
 	}
+	/* Of one that is closed just then, libcurl itself would send the request again. */
+	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)r->once);
 	set_auth(c, r->auth);
 }
 

@@ -62,7 +62,11 @@ struct datafs_http_request {
 	void *arg;
 	uint32_t deadline;		/* milliseconds for one sending; 0: by its bytes */
 	/* What http_try.h minds. */
-	bool once;			/* not sent again if it may have been carried out */
+	/*
+	 * Not sent again if it may have been carried out; takes a connection of its own. Others
+	 * may be sent twice without being counted, where a connection was just being closed.
+	 */
+	bool once;
 	uint32_t follow;		/* redirects that are followed; GET and HEAD only */
 };
 

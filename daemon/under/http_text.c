@@ -94,18 +94,27 @@ void datafs_text_free(struct datafs_text *t)
 	memset(t, 0, sizeof(*t));
 }
 
+static int hex_of(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 long datafs_http_unescape(char *s, bool plus)
 {
 	char *to = s;
-	uint8_t byte;
 
 	for (const char *from = s; *from; from++, to++) {
 		if (*from == '+' && plus) {
 			*to = ' ';
 		} else if (*from == '%') {
-			if (datafs_unhex(from + 1, &byte, 1) || !byte)
+			int high = hex_of(from[1]), low = high < 0 ? -1 : hex_of(from[2]);
+
+			if (low < 0 || !(high | low))
 				return -EINVAL;
-			*to = byte;
+			*to = high << 4 | low;
 			from += 2;
 		} else {
 			*to = *from;
