@@ -152,8 +152,11 @@ static int look(struct s3 *s, char *region, size_t room)
 		err = datafs_s3_call(s, &r);
 	v = datafs_http_value(&r.http, &r.a, "x-amz-bucket-region") ?: r.e.region;
 	snprintf(region, room, "%s", v);
+	/* Not what a bucket answers. */
+	if (err == -ENOENT || err == -ESTALE || err == -ERANGE || err == -EOPNOTSUPP)
+		err = datafs_s3_log(s, &r, -ENODEV, NULL);
 	datafs_s3_end(&r);
-	return err == -ENOENT ? -ENODEV : err;
+	return err;
 }
 
 /* Where no region was told, the bucket's own is, if it says so. */
@@ -207,6 +210,8 @@ static int s3_open(struct datafs_under *u, const char *source)
 		err = find_bucket(s, source);
 	if (err)
 		s3_close(u);
+	else
+		datafs_s3_probe(s);
 	return err;
 }
 
@@ -218,4 +223,13 @@ const struct datafs_under_ops datafs_under_s3 = {
 	.stat = datafs_s3_stat,
 	.list = datafs_s3_list,
 	.read = datafs_s3_read,
+	.put = datafs_s3_put,
+	.begin = datafs_s3_upload,
+	.part = datafs_s3_part,
+	.complete = datafs_s3_complete,
+	.abort = datafs_s3_abort,
+	.mkdir = datafs_s3_mkdir,
+	.rmdir = datafs_s3_rmdir,
+	.remove = datafs_s3_remove,
+	.copy = datafs_s3_copy,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside the S3 store: s3.c opens it, s3_call.c sends requests, s3_look.c and s3_list.c
- * read names, s3_write.c and s3_upload.c change objects; s3_xml.h and s3_cred.h stand
+ * read names, s3_write.c, s3_copy.c and s3_upload.c change objects; s3_xml.h and s3_cred.h stand
  * alone.
  *
  * A bucket has keys and no directories; what a directory is here, is said in
@@ -103,17 +103,22 @@ int datafs_s3_list(struct datafs_under *u, const char *key, struct datafs_under_
 int datafs_s3_page(struct s3 *s, const char *prefix, const char *after, const char *token,
 		   bool delimited, uint32_t max, struct datafs_s3_page *page);
 
-/* ---- s3_write.c, s3_upload.c ---- */
+/* ---- s3_write.c, s3_copy.c, s3_upload.c ---- */
 
-/* What is a new object's alone, and the headers of @cond, if the store minds them. */
 int datafs_s3_new_id(char id[DATAFS_S3_ID_LEN + 1]);
-/* Does @key meet @cond now? Where the store minds conditions itself it is not asked. */
-int datafs_s3_check(struct s3 *s, const char *key, const struct datafs_under_cond *cond);
-void datafs_s3_cond(struct s3 *s, struct s3_req *r, const char *key,
-		    const struct datafs_under_cond *cond, char *tag);
 /*
- * A change of @key under @cond was answered with @err: of one that may have been carried
- * out nevertheless, as @id tells, it is 0, and *@fp what is there.
+ * Binds @r, a change of @key, to @cond: by headers, or by looking now, where the store does
+ * not mind them. -EEXIST, -ESTALE: it does not hold.
+ */
+int datafs_s3_cond(struct s3 *s, struct s3_req *r, const char *key,
+		   const struct datafs_under_cond *cond);
+/* Does @key meet @cond now? -EEXIST, -ESTALE. */
+int datafs_s3_look_cond(struct s3 *s, const char *key, const struct datafs_under_cond *cond);
+/* @err is what a change was answered with: may it have been carried out nevertheless? */
+bool datafs_s3_doubtful(const struct s3_req *r, int err);
+/*
+ * A doubtful change of @key under @cond was answered with @err. If what is there was written by it, as
+ * @id tells, 0, and *@fp is what is there; else an error.
  */
 int datafs_s3_settle(struct s3 *s, const char *key, const char *id, int err,
 		     const struct datafs_under_cond *cond, struct datafs_fingerprint *fp);
