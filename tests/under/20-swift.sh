@@ -56,4 +56,4 @@ check "a certificate" certificate && check "one with TLS" swift_start two "$D/ce
 check "no secrets are told" no_secrets
 check "one line says who was refused" \
 	[ "$(grep -c 's3://refused: GET of "".*status 403' "$D"/s3-http.log)" -eq 1 ]
-exit $FAILED
+exit "$FAILED"
