@@ -27,6 +27,7 @@ struct io {
 	int64_t expected;	/* bytes of the body into r->into; -1: not known */
 	bool begun;		/* the headers were judged */
 	int err;		/* ended the transfer */
+	char why[CURL_ERROR_SIZE];	/* libcurl's, which says so of our own ends, too */
 };
 
 /* An answer that does not hold together. */
@@ -291,7 +292,7 @@ static void set_request(struct io *io)
 
 	curl_easy_setopt(c, CURLOPT_URL, r->url);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, r->headers);
-	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, io->a->why);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, io->why);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, deadline_of(r));
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, io);
@@ -340,8 +341,8 @@ static int finish(struct io *io, CURLcode code)
 	if (io->text.failed)
 		return -ENOMEM;
 	if (code != CURLE_OK) {
-		if (!*a->why)
-			snprintf(a->why, sizeof(a->why), "%s", curl_easy_strerror(code));
+		snprintf(a->why, sizeof(a->why), "%s",
+			 *io->why ? io->why : curl_easy_strerror(code));
 		return datafs_http_curl_errno(code, &a->again);
 	}
 	if (!is_2xx(a) || !io->r->into || !strcmp(io->r->method, "HEAD"))

@@ -65,23 +65,47 @@ static bool hear(int fd)
 	return true;
 }
 
+/* The answer with the id in its place, to be freed. */
+static char *text_of(const struct http_say *s, size_t *len)
+{
+	static const char header[] = "x-amz-meta-datafs-id: ", mark[] = "@ID@";
+	const char *at = s->len ? NULL : strstr(s->text, mark), *id = NULL;
+	char *text;
+
+	*len = s->len ? s->len : strlen(s->text);
+	for (size_t i = 0; at && i < nasked; i++)
+		id = strstr(asked[i], header) ?: id;
+	if (!at || !id) {
+		text = malloc(*len + 1);
+		memcpy(text, s->text, *len);
+		return text;
+	}
+	*len = asprintf(&text, "%.*s%.32s%s", (int)(at - s->text), s->text,
+			id + sizeof(header) - 1, at + sizeof(mark) - 1);
+	return text;
+}
+
 /* False: it is over with this connection. */
 static bool answer(int fd)
 {
 	const struct http_say *s;
 	size_t len, done = 0;
+	char *text;
 
 	if (nasked > nsay)
 		return false;
 	s = &say[nasked - 1];
-	len = s->len ? s->len : strlen(s->text);
+	text = text_of(s, &len);
 	while (done < len) {
-		ssize_t n = send(fd, s->text + done, len - done, MSG_NOSIGNAL);
+		ssize_t n = send(fd, text + done, len - done, MSG_NOSIGNAL);
 
 		if (n < 0)
-			return false;
+			break;
 		done += n;
 	}
+	free(text);
+	if (done < len)
+		return false;
 	if (s->then == THEN_RESET) {
 		/* What was sent is to arrive before the news. */
 		usleep(20000);

@@ -22,7 +22,8 @@
 #include "under/http_try.h"
 
 struct http_say {
-	const char *text;	/* all of the answer, head and body */
+	/* All of the answer, head and body; "@ID@" is the last x-amz-meta-datafs-id it was told. */
+	const char *text;
 	size_t len;		/* 0: strlen(text) */
 	enum {
 		THEN_GO_ON,
