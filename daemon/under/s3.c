@@ -153,7 +153,7 @@ static int look(struct s3 *s, char *region, size_t room)
 	v = datafs_http_value(&r.http, &r.a, "x-amz-bucket-region") ?: r.e.region;
 	snprintf(region, room, "%s", v);
 	/* Not what a bucket answers. */
-	if (err == -ENOENT || err == -ESTALE || err == -ERANGE || err == -EOPNOTSUPP)
+	if (err == -ENOENT || err == -ESTALE || err == -ERANGE)
 		err = datafs_s3_log(s, &r, -ENODEV, NULL);
 	datafs_s3_end(&r);
 	return err;

@@ -116,7 +116,7 @@ void datafs_s3_end(struct s3_req *r)
 static struct curl_slist *sign_headers(struct s3 *s, const struct s3_req *r,
 				       const struct datafs_s3_keys *keys)
 {
-	char hash[2 * SHA256_LEN + 1], line[sizeof(keys->token) + 64];
+	char hash[2 * SHA256_LEN + 1], line[DATAFS_S3_TOKEN_MAX + 64];
 	unsigned char digest[SHA256_LEN];
 	struct curl_slist *l = NULL;
 	bool ok = true;
@@ -217,7 +217,7 @@ static int judge(struct s3_req *r)
 
 static bool is_answer(int err)
 {
-	return !err || err == -ENOENT || err == -ESTALE || err == -ERANGE || err == -EOPNOTSUPP;
+	return !err || err == -ENOENT || err == -ESTALE || err == -ERANGE;
 }
 
 int datafs_s3_log(struct s3 *s, struct s3_req *r, int err, const char *what)
@@ -257,5 +257,5 @@ int datafs_s3_call(struct s3 *s, struct s3_req *r)
 			break;
 	}
 	explicit_bzero(&keys, sizeof(keys));
-	return is_answer(err) ? err : datafs_s3_log(s, r, err, NULL);
+	return is_answer(err) || r->quiet ? err : datafs_s3_log(s, r, err, NULL);
 }

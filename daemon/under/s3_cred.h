@@ -16,10 +16,11 @@
 #include "under_opts.h"
 
 #define DATAFS_S3_CRED_FILE_MAX	(64 << 10)
+#define DATAFS_S3_TOKEN_MAX	4096
 
 /* Wipe copies with explicit_bzero(). */
 struct datafs_s3_keys {
-	char id[132], secret[260], token[4100];	/* token "": there is none */
+	char id[129], secret[257], token[DATAFS_S3_TOKEN_MAX + 1];	/* token "": there is none */
 	int64_t expires;	/* seconds since 1970; 0: not known */
 };
 

@@ -48,6 +48,7 @@ struct s3_req {
 	char *key;		/* the bucket's, NULL: of none */
 	bool params;		/* the URL has some */
 	bool failed;		/* there was no memory */
+	bool quiet;		/* it may well be refused: no line says so */
 	struct datafs_http_answer a;	/* of the last call */
 	struct datafs_s3_error e;	/* ... if it was an error */
 };
@@ -64,7 +65,7 @@ void datafs_s3_header(struct s3_req *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /*
  * 0: a 2xx; else what went wrong, of which a line is logged, if it is no answer to what was
- * asked: -ENOENT, -ESTALE (412), -ERANGE (416), -EOPNOTSUPP and admit()'s own are.
+ * asked: -ENOENT, -ESTALE (412) and -ERANGE (416) are.
  */
 int datafs_s3_call(struct s3 *s, struct s3_req *r);
 void datafs_s3_end(struct s3_req *r);

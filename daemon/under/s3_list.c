@@ -46,7 +46,7 @@ int datafs_s3_page(struct s3 *s, const char *prefix, const char *after, const ch
 	r.key = strdup(prefix);
 	err = datafs_s3_call(s, &r);
 	/* Of a bucket that says "there is none" nothing is proven. */
-	if (err == -ENOENT || err == -ESTALE || err == -ERANGE || err == -EOPNOTSUPP)
+	if (err == -ENOENT || err == -ESTALE || err == -ERANGE)
 		err = datafs_s3_log(s, &r, -EIO, NULL);
 	if (err)
 		goto out;

@@ -175,10 +175,16 @@ static int admit(void *arg, const struct datafs_http_answer *answer)
 /* A fingerprint has the tag itself, if it is short; datafs_fingerprint_tag(). */
 static void if_match(struct s3_req *r, const struct datafs_fingerprint *fp)
 {
+	const char *tag = (const char *)&fp->v[2];
 	uint64_t len = fp->v[1];
 
-	if (len && len <= sizeof(fp->v) - 2 * sizeof(fp->v[0]))
-		datafs_s3_header(r, "If-Match: \"%.*s\"", (int)len, (const char *)&fp->v[2]);
+	if (!len || len > sizeof(fp->v) - 2 * sizeof(fp->v[0]))
+		return;
+	/* It comes from a database: no line of a request is made of it but this one. */
+	for (uint64_t i = 0; i < len; i++)
+		if ((unsigned char)tag[i] < ' ' || tag[i] == '"')
+			return;
+	datafs_s3_header(r, "If-Match: \"%.*s\"", (int)len, tag);
 }
 
 ssize_t datafs_s3_read(struct datafs_under *u, const char *key,

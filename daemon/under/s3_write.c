@@ -108,6 +108,7 @@ void datafs_s3_probe(struct s3 *s)
 	snprintf(key, sizeof(key), "%s%s", PROBE, id);
 	err = datafs_s3_begin(s, &r, DATAFS_UNDER_M_PUT, "PUT", key, false);
 	datafs_s3_header(&r, "If-Match: \"%s\"", id);
+	r.quiet = true;
 	if (!err)
 		err = datafs_s3_call(s, &r);
 	datafs_s3_end(&r);
@@ -115,8 +116,8 @@ void datafs_s3_probe(struct s3 *s)
 		s->u.caps |= DATAFS_UNDER_IF_ABSENT | DATAFS_UNDER_IF_MATCH;
 		return;
 	}
-	datafs_log(LOG_INFO, "%s: the store minds no conditions of writes; they are looked at just before",
-		   s->name);
+	datafs_log(LOG_INFO, "%s: the store minds no conditions of writes (%s); they are looked at just before",
+		   s->name, err ? strerror(-err) : "it ignores them");
 	if (!err)
 		datafs_s3_remove(&s->u, key, &(struct datafs_under_cond){ .is = DATAFS_UNDER_ANY });
 }

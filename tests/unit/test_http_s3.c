@@ -207,8 +207,7 @@ static void lost(void **state)
 
 static void lost_uploads(void **state)
 {
-	char *begun = xml_answer("200 OK", "<InitiateMultipartUploadResult><UploadId>up&amp;1</UploadId>"
-				 "</InitiateMultipartUploadResult>"),
+	char *begun = xml_answer("200 OK", "<InitiateMultipartUploadResult><UploadId>up&amp;1</UploadId></InitiateMultipartUploadResult>"),
 	     *gone = xml_answer("404 Not Found", "<Error><Code>NoSuchUpload</Code></Error>"),
 	     *bad = xml_answer("200 OK", "<Error><Code>InternalError</Code></Error>");
 	const struct http_say say[] = {
@@ -257,8 +256,7 @@ static void reads(void **state)
 		SAY(RANGE("other", "3")), SAY(RANGE("t", "4")), SAY(RANGE("t", "*")),
 		SAY("HTTP/1.1 206 Part\r\n" DATE "Content-Range: bytes 0-1/3\r\nContent-Length: 2\r\n\r\nab"),
 		SAY(FAILED), SAY(NONE), SAY("HTTP/1.1 416 No" EMPTY),
-		{ "HTTP/1.1 206 Part\r\nETag: \"t\"\r\n" DATE "Content-Range: bytes 0-1/3\r\n"
-		  "Content-Length: 2\r\n\r\nx", 0, THEN_RESET },
+		{ "HTTP/1.1 206 Part\r\nETag: \"t\"\r\n" DATE "Content-Range: bytes 0-1/3\r\nContent-Length: 2\r\n\r\nx", 0, THEN_RESET },
 		SAY(RANGE("t", "3")),
 	};
 	static const int want[] = { 2, -ESTALE, -ESTALE, -EPROTO, -EPROTO, -ESTALE, -ESTALE, -ESTALE, 2 };
@@ -331,8 +329,7 @@ static void listings(void **state)
 	datafs_under_close(u);
 	u = NULL;
 	assert_int_equal(http_served(), 1 + N(say));
-	assert_non_null(strstr(http_asked(2), "GET /bucket/?continuation-token=t&delimiter=%2F&"
-			       "encoding-type=url&list-type=2&max-keys=1000&prefix=d%2F "));
+	assert_non_null(strstr(http_asked(2), "GET /bucket/?continuation-token=t&delimiter=%2F&encoding-type=url&list-type=2&max-keys=1000&prefix=d%2F "));
 	assert_non_null(strstr(http_asked(3), "&prefix=d%2F&start-after=d%2Fc%2F "));
 	for (size_t i = 0; i < N(pages); i++)
 		free((void *)say[i].text);
@@ -366,12 +363,46 @@ static void other_keys(void **state)
 	free(expired);
 }
 
+/* Who pays, with what token; and who is nobody. */
+static void headers(void **state)
+{
+	const struct http_say say[] = { SAY(IS("t", "x")) };
+	struct datafs_under_stat st;
+	FILE *f;
+
+	(void)state;
+	f = fopen(keys, "a");
+	fprintf(f, "aws_session_token=TOKEN\n");
+	fclose(f);
+	opts.requester_pays = true;
+	begin(NULL, say, 1);
+	assert_int_equal(datafs_under_stat(u, "a b", &st), 0);
+	datafs_under_close(u);
+	u = NULL;
+	assert_int_equal(http_served(), 2);
+	assert_non_null(strstr(http_asked(1), "HEAD /bucket/a%20b HTTP"));
+	assert_non_null(strstr(http_asked(1), "\r\nx-amz-request-payer: requester\r\n"));
+	assert_non_null(strstr(http_asked(1), "\r\nx-amz-security-token: TOKEN\r\n"));
+	assert_non_null(strstr(http_asked(1), "x-amz-request-payer;x-amz-security-token"));
+
+	opts = datafs_under_opts_default;
+	opts.endpoint = http_base;
+	opts.anonymous = true;
+	begin(NULL, say, 1);
+	assert_int_equal(datafs_under_stat(u, "f", &st), 0);
+	datafs_under_close(u);
+	u = NULL;
+	assert_int_equal(http_served(), 2);
+	assert_null(strstr(http_asked(1), "Authorization"));
+	assert_null(strstr(http_asked(1), "x-amz-"));
+}
+
 static void sources(void **state)
 {
 	static const char *const bad[] = {
 		"s3://", "s3://ab", "s3:///x", "s3://bucket/a//b", "s3://bucket/../x", "s3://b@d/x",
 	};
-	static char *ends[] = { "ftp://x", "https://", "http://user:pw@host", "http://h/p", "h" };
+	static char ends[][32] = { "ftp://x", "https://", "http://user:pw@host", "http://h/p", "h" };
 	struct datafs_under *o = NULL;
 
 	(void)state;
@@ -398,6 +429,7 @@ int main(void)
 		T(reads),
 		T(listings),
 		T(other_keys),
+		T(headers),
 		T(sources),
 	};
 	int ret = cmocka_run_group_tests_name("http_s3", tests, NULL, NULL);

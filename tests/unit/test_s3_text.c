@@ -36,9 +36,7 @@ static void lists(void **state)
 	struct datafs_s3_page p;
 
 	(void)state;
-	assert_int_equal(parse(HEAD "<Prefix>d%2F</Prefix><EncodingType>url</EncodingType>"
-			       "<IsTruncated>true</IsTruncated>"
-			       "<NextContinuationToken>a&amp;b</NextContinuationToken>"
+	assert_int_equal(parse(HEAD "<Prefix>d%2F</Prefix><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b</NextContinuationToken>"
 			       OBJECT("d/%C3%BC+%2B", "12", "&quot;abc&quot;")
 			       OBJECT("d/a", "0", "abc-2")
 			       PREFIX("d/e%2F") PREFIX("d/e%2F")
@@ -100,8 +98,7 @@ static void no_lists(void **state)
 
 static void errors(void **state)
 {
-	static const char xml[] = "<Error><Code>SlowDown</Code><Message>a &lt; b</Message>"
-		"<Region>eu-1</Region><StringToSign>secret</StringToSign></Error>";
+	static const char xml[] = "<Error><Code>SlowDown</Code><Message>a &lt; b</Message><Region>eu-1</Region><StringToSign>secret</StringToSign></Error>";
 	struct datafs_s3_error e;
 	char *longer;
 
@@ -132,11 +129,9 @@ static void results(void **state)
 	char *xml;
 
 	(void)state;
-	assert_int_equal(result("<InitiateMultipartUploadResult><Key>k</Key><UploadId>u~1</UploadId>"
-				"</InitiateMultipartUploadResult>", &r), 0);
+	assert_int_equal(result("<InitiateMultipartUploadResult><Key>k</Key><UploadId>u~1</UploadId></InitiateMultipartUploadResult>", &r), 0);
 	assert_string_equal(r.upload, "u~1");
-	assert_int_equal(result("  <CompleteMultipartUploadResult><ETag>&quot;x-2&quot;</ETag>"
-				"</CompleteMultipartUploadResult>", &r), 0);
+	assert_int_equal(result("  <CompleteMultipartUploadResult><ETag>&quot;x-2&quot;</ETag></CompleteMultipartUploadResult>", &r), 0);
 	assert_string_equal(r.tag, "x-2");
 	assert_string_equal(r.upload, "");
 	assert_int_equal(result("<CopyObjectResult><ETag>x</ETag></CopyObjectResult>", &r), 0);
@@ -145,8 +140,7 @@ static void results(void **state)
 	assert_int_equal(result("<CopyObjectResult><ETag>x</ETag>", &r), -EPROTO);
 	assert_string_equal(r.tag, "");
 	assert_int_equal(result("<CopyObjectResultX><ETag>x</ETag></CopyObjectResultX>", &r), -EPROTO);
-	assert_true(asprintf(&xml, "<InitiateMultipartUploadResult><UploadId>%01280d</UploadId>"
-			     "</InitiateMultipartUploadResult>", 1) > 0);
+	assert_true(asprintf(&xml, "<InitiateMultipartUploadResult><UploadId>%01280d</UploadId></InitiateMultipartUploadResult>", 1) > 0);
 	assert_int_equal(result(xml, &r), -EPROTO);
 	free(xml);
 }
@@ -161,11 +155,7 @@ static int keys_of(const char *text, const char *profile, struct datafs_s3_keys 
 static void profiles(void **state)
 {
 	static const char text[] =
-		"# mine\r\n[default]\r\naws_access_key_id = A1\r\naws_secret_access_key=s/+=\r\n"
-		"; other\n[ other ]\naws_access_key_id=A2\naws_secret_access_key = s2\n"
-		"aws_session_token = t2==\nx_security_token_expires = 2030-01-01T00:00:00Z\n"
-		"region = x\n[none]\naws_access_key_id=A3\n[profile named]\naws_access_key_id=A4\n"
-		"aws_secret_access_key=s4";
+		"# mine\r\n[default]\r\naws_access_key_id = A1\r\naws_secret_access_key=s/+=\r\n; other\n[ other ]\naws_access_key_id=A2\naws_secret_access_key = s2\naws_session_token = t2==\nx_security_token_expires = 2030-01-01T00:00:00Z\nregion = x\n[none]\naws_access_key_id=A3\n[profile named]\naws_access_key_id=A4\naws_secret_access_key=s4";
 	struct datafs_s3_keys k;
 	char *more;
 
