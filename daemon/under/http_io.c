@@ -15,6 +15,7 @@
 
 /* A sending may take a minute, and as long as its bytes take at the least speed that is borne. */
 #define DEADLINE_MS	60000
+#define SILENT_MS	900000		/* ... or work as long at what it was asked for */
 #define LEAST_SPEED	(64 << 10)	/* bytes a second */
 
 /* A request while it runs. */
@@ -269,7 +270,9 @@ static long deadline_of(const struct datafs_http_request *r)
 {
 	uint64_t bytes = r->body_len + (r->into ? r->room : r->text_max);
 
-	return r->deadline ? r->deadline : DEADLINE_MS + bytes * 1000 / LEAST_SPEED;
+	if (r->deadline)
+		return r->deadline;
+	return (r->silent ? SILENT_MS : DEADLINE_MS) + bytes * 1000 / LEAST_SPEED;
 }
 
 static void set_auth(CURL *c, const struct datafs_http_auth *auth)
@@ -313,6 +316,8 @@ static void set_request(struct io *io)
 			 r->off + r->len - 1);
 		curl_easy_setopt(c, CURLOPT_RANGE, range);
 	}
+	if (r->silent)
+		curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, 0L);
 	/* Of one that is closed just then, libcurl itself would send the request again. */
 	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)r->once);
 	set_auth(c, r->auth);

@@ -61,6 +61,7 @@ struct datafs_http_request {
 	int (*admit)(void *arg, const struct datafs_http_answer *a);
 	void *arg;
 	uint32_t deadline;		/* milliseconds for one sending; 0: by its bytes */
+	bool silent;			/* the server may work for long before it says a word */
 	/* What http_try.h minds. */
 	/*
 	 * Not sent again if it may have been carried out; takes a connection of its own. Others

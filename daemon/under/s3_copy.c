@@ -73,6 +73,7 @@ int datafs_s3_copy(struct datafs_under *u, const char *from,
 	if (!err)
 		err = datafs_s3_look_cond(s, to, cond);
 	from_header(s, &r, from);
+	r.http.silent = true;
 	if (!err)
 		err = datafs_s3_call(s, &r);
 	if (!err)

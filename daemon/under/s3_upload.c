@@ -174,6 +174,7 @@ int datafs_s3_complete(struct datafs_under *u, const char *key,
 	if (!err) {
 		r.http.body = body.s;
 		r.http.body_len = body.len;
+		r.http.silent = true;
 		err = datafs_s3_call(s, &r);
 		if (!err)
 			err = take_result(s, &r, size, fp);
