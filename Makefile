@@ -21,7 +21,7 @@ endif
 
 CC ?= gcc
 CXX ?= g++
-PKGS := liburing libnl-genl-3.0 inih libcrypto libprotobuf-c raft libuv libxxhash
+PKGS := liburing libnl-genl-3.0 inih libcrypto libprotobuf-c raft libuv libxxhash libcurl expat
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 DATAFS_CFLAGS := -std=gnu11 -DDATAFS_VERSION='"$(VERSION)"' \
@@ -49,6 +49,7 @@ test_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(test_src))
 units := $(notdir $(wildcard systemd/*.service))
 cluster_prog := $(patsubst tests/cluster/prog/%.c,$(B)/tests/cluster/%,$(wildcard tests/cluster/prog/*.c)) \
 	$(B)/tests/cluster/metad-next
+under_prog := $(patsubst tests/under/prog/%.c,$(B)/tests/under/%,$(wildcard tests/under/prog/*.c))
 bench_prog := $(patsubst tests/bench/prog/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/prog/*.c))
 vm_prog := $(patsubst tests/vm/prog/%.c,$(B)/tests/vm/%,$(wildcard tests/vm/prog/*.c))
 
@@ -62,7 +63,7 @@ help:
 	@echo 'make daemon    build/datafsd, build/datafs-metad'
 	@echo 'make utils     build/mount.datafs, build/datafs'
 	@echo 'make tests     build/tests/vm/, what tests/vm runs in a guest, and'
-	@echo '               build/tests/cluster/'
+	@echo '               build/tests/cluster/ and build/tests/under/'
 	@echo 'make bench     build/tests/bench/, what tests/bench/meta runs'
 	@echo 'make unit      run the unit tests under the address and'
 	@echo '               undefined-behaviour sanitizers'
@@ -161,7 +162,7 @@ unit:
 fuzz:
 	+$(MAKE) --no-print-directory -C tests/fuzz
 
-tests: $(vm_prog) $(cluster_prog)
+tests: $(vm_prog) $(cluster_prog) $(under_prog)
 
 # datafs-metad as a version of the next feature level, in which there is nothing new.
 next_level := $(shell awk '$$2 == "DATAFS_METAD_LEVEL" && $$3 { print $$3 + 1 }' daemon/metad/ns.h)
@@ -179,6 +180,13 @@ $(B)/tests/cluster/%: $(B)/obj/tests/cluster/prog/%.o $(daemon_lib)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 		$(filter %.a,$^) $(LIBS)
+
+# They check what the unit tests check, of stores that are servers.
+$(B)/tests/under/%: $(B)/obj/tests/under/prog/%.o $(call obj,$(wildcard tests/unit/under_conform*.c)) \
+		$(daemon_lib)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+		$(filter %.a,$^) $(TEST_LIBS) $(LIBS)
 
 bench: $(bench_prog)
 

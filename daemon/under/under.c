@@ -18,6 +18,7 @@ static const struct {
 	const struct datafs_under_ops *ops;
 } under_table[] = {
 	{ "posix", &datafs_under_posix },
+	{ "s3", &datafs_under_s3 },
 };
 
 #define NTABLE	(sizeof(under_table) / sizeof(under_table[0]))

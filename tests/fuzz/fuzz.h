@@ -51,6 +51,9 @@ void raft_seeds(const char *dir);
 /* seeds_backup.c: those of backup. */
 void seeds_backup(void);
 
+/* seeds_s3.c: those of s3. */
+void seeds_s3(void);
+
 /* seeds_ask.c: those of ask; seeds_entry.c has their commands. */
 void seeds_ask(void);
 /* A packed entry with command @i, to be freed; NULL: there are no more. */

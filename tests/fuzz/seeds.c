@@ -477,5 +477,6 @@ int main(int argc, char **argv)
 	raft_seeds(dir);
 	seeds_ask();
 	seeds_backup();
+	seeds_s3();
 	return 0;
 }

@@ -26,6 +26,7 @@ struct under_conform {
 	void *arg;
 	size_t part;		/* the least length of a part that is not the last */
 	uint32_t many;		/* entries of a listing: more than fit in an answer */
+	bool late_parts;	/* it takes parts of uploads that are complete: none are sent */
 	const char *only;	/* the name of a check, or NULL: all */
 };
 
