@@ -167,6 +167,15 @@ static void init_once(void)
 	pthread_once(&once, xmlInitParser);
 }
 
+/* What is not of the charset it claims to be: the parser stops there, and says so to stderr. */
+static void on_trouble(void *arg, const char *fmt, ...)
+{
+	struct names *s = arg;
+
+	(void)fmt;
+	s->err = -EPROTO;
+}
+
 static int parse_html(struct names *s, const char *body, size_t len)
 {
 	static const xmlSAXHandler sax = {
@@ -182,7 +191,10 @@ static int parse_html(struct names *s, const char *body, size_t len)
 	htmlCtxtUseOptions(ctx, HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET);
 	*ctx->sax = sax;
 	ctx->userData = s;
+	/* Of this thread. */
+	xmlSetGenericErrorFunc(s, on_trouble);
 	htmlParseDocument(ctx);
+	xmlSetGenericErrorFunc(NULL, NULL);
 	if (ctx->errNo == XML_ERR_NO_MEMORY)
 		s->err = -ENOMEM;
 	if (ctx->myDoc)
