@@ -21,7 +21,7 @@ endif
 
 CC ?= gcc
 CXX ?= g++
-PKGS := liburing libnl-genl-3.0 inih libcrypto libprotobuf-c raft libuv libxxhash libcurl expat
+PKGS := liburing libnl-genl-3.0 inih libcrypto libprotobuf-c raft libuv libxxhash libcurl expat libxml-2.0 jansson
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 DATAFS_CFLAGS := -std=gnu11 -DDATAFS_VERSION='"$(VERSION)"' \

@@ -177,7 +177,6 @@ static int judge_2xx(struct io *io)
 static int begin(struct io *io)
 {
 	struct datafs_http_answer *a = io->a;
-	char *location = NULL;
 	const char *v;
 	long status = 0;
 	size_t n;
@@ -187,12 +186,6 @@ static int begin(struct io *io)
 	curl_easy_getinfo(io->c, CURLINFO_RESPONSE_CODE, &status);
 	a->status = status;
 	take_id(io);
-	curl_easy_getinfo(io->c, CURLINFO_REDIRECT_URL, &location);
-	if (location) {
-		a->location = strdup(location);
-		if (!a->location)
-			return -ENOMEM;
-	}
 	v = header_of(io, "Retry-After", &n);
 	if (v && datafs_http_retry_after(v, time(NULL), &a->retry_after))
 		a->retry_after = -1;
@@ -332,12 +325,26 @@ static bool was_sent(CURL *c)
 	return n > 0;
 }
 
+/* libcurl knows it when the transfer has ended. */
+static int take_location(struct io *io)
+{
+	char *location = NULL;
+
+	curl_easy_getinfo(io->c, CURLINFO_REDIRECT_URL, &location);
+	if (!location)
+		return 0;
+	io->a->location = strdup(location);
+	return io->a->location ? 0 : -ENOMEM;
+}
+
 static int finish(struct io *io, CURLcode code)
 {
 	struct datafs_http_answer *a = io->a;
 
 	if (!io->begun && code == CURLE_OK)
 		io->err = begin(io);
+	if (!io->err && code == CURLE_OK)
+		io->err = take_location(io);
 	a->sent = was_sent(io->c);
 	a->text = io->text.s;
 	a->text_len = io->text.len;

@@ -128,7 +128,8 @@ static int send_once(struct datafs_http *h, enum datafs_under_method m,
 
 	datafs_under_ask(h->u, m, r->body_len, down);
 	err = datafs_http_io(h, r, a);
-	count = err ? err : datafs_http_errno(a->status);
+	/* To be led elsewhere is no trouble. */
+	count = err || (a->status / 100 == 3 && a->location) ? err : datafs_http_errno(a->status);
 	datafs_under_answered(h->u, m, count, count ? 0 : r->body_len, a->got);
 	return err;
 }

@@ -19,6 +19,10 @@ static const struct {
 } under_table[] = {
 	{ "posix", &datafs_under_posix },
 	{ "s3", &datafs_under_s3 },
+	{ "http", &datafs_under_http },
+	{ "https", &datafs_under_http },
+	{ "webhdfs", &datafs_under_webhdfs },
+	{ "swebhdfs", &datafs_under_webhdfs },
 };
 
 #define NTABLE	(sizeof(under_table) / sizeof(under_table[0]))

@@ -100,6 +100,7 @@ ssize_t datafs_under_leave(struct datafs_under *u, enum datafs_under_method m, s
 			   uint64_t up);
 
 /* The table's stores. */
-extern const struct datafs_under_ops datafs_under_posix, datafs_under_s3;
+extern const struct datafs_under_ops datafs_under_posix, datafs_under_s3,
+	datafs_under_http, datafs_under_webhdfs;
 
 #endif

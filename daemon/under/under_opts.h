@@ -11,6 +11,7 @@
 #define DATAFS_UNDER_FOR_ALL	(1u << 0)
 #define DATAFS_UNDER_FOR_NET	(1u << 1)	/* reached by HTTP */
 #define DATAFS_UNDER_FOR_S3	(1u << 2)
+#define DATAFS_UNDER_FOR_WEBHDFS	(1u << 3)
 
 struct datafs_under_opts {
 	bool read_only;
@@ -28,6 +29,8 @@ struct datafs_under_opts {
 	/* FOR_S3 */
 	char *endpoint, *region, *credentials, *profile;
 	bool path_style, requester_pays, anonymous;
+	/* FOR_WEBHDFS */
+	char *user, *token_file;
 
 	uint64_t set;			/* the bit of a line in the table: it was told */
 };

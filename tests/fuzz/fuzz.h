@@ -54,6 +54,9 @@ void seeds_backup(void);
 /* seeds_s3.c: those of s3. */
 void seeds_s3(void);
 
+/* seeds_http.c: those of http_list and webhdfs. */
+void seeds_http(void);
+
 /* seeds_ask.c: those of ask; seeds_entry.c has their commands. */
 void seeds_ask(void);
 /* A packed entry with command @i, to be freed; NULL: there are no more. */

@@ -478,5 +478,6 @@ int main(int argc, char **argv)
 	seeds_ask();
 	seeds_backup();
 	seeds_s3();
+	seeds_http();
 	return 0;
 }

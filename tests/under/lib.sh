@@ -45,6 +45,20 @@ server()
 	servers+=($!)
 }
 
+# server_end ID: now
+server_end()
+{
+	local p
+	local -a rest=()
+
+	kill "$1"
+	wait "$1" 2> /dev/null
+	for p in "${servers[@]}"; do
+		[ "$p" = "$1" ] || rest+=("$p")
+	done
+	servers=("${rest[@]}")
+}
+
 # appears FILE SECONDS
 appears()
 {
@@ -55,6 +69,72 @@ appears()
 		sleep 0.1
 	done
 	return 1
+}
+
+# wait_for SECONDS COMMAND...
+wait_for()
+{
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+
+# ports N: that many which nobody uses, one a line
+ports()
+{
+	"$BIN/tests/cluster/ports" "$1" | sed 's/.*://'
+}
+
+# listens PORT
+listens()
+{
+	(exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null
+}
+
+# tls_make: an authority, $D/ca.pem, and a certificate of it for 127.0.0.1, $D/cert.pem and .key
+tls_make()
+{
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+		-subj /CN=authority -keyout "$D/ca.key" -out "$D/ca.pem" 2> "$D/tls.log" &&
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=127.0.0.1 \
+		-keyout "$D/cert.key" -out "$D/cert.csr" 2>> "$D/tls.log" &&
+	echo 'subjectAltName = IP:127.0.0.1' > "$D/cert.ext" &&
+	openssl x509 -req -in "$D/cert.csr" -CA "$D/ca.pem" -CAkey "$D/ca.key" -CAcreateserial \
+		-days 2 -extfile "$D/cert.ext" -out "$D/cert.pem" 2>> "$D/tls.log"
+}
+
+# asks LINES ASK-ARGUMENTS...: that is what the store answers; its log is in $D/err
+asks()
+{
+	local want=$1
+
+	shift
+	"$PROG/ask" "$@" > "$D/out" 2> "$D/err"
+	[ "$(cat "$D/out")" = "$want" ] && return
+	sed 's/^/# /' "$D/out" "$D/err"
+	return 1
+}
+
+# says WORDS: what the last asks() logged is one line, which has them
+says()
+{
+	[ "$(grep -c -- "$1" "$D/err")" -eq 1 ] && [ "$(wc -l < "$D/err")" -eq 1 ] && return
+	sed 's/^/# /' "$D/err"
+	return 1
+}
+
+# conforms NAME CHECKS CONFORM-ARGUMENTS...: the list of tests/unit/under_conform.h
+conforms()
+{
+	local name=$1 n=$2
+
+	shift 2
+	"$PROG/conform" -N "$n" "$@" > "$D/conform" 2>&1 || sed 's/^/# /' "$D/conform"
+	check "conforms: $name" grep -q '^\[       OK \] conforms' "$D/conform"
 }
 
 cleanup()

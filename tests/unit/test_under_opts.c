@@ -17,7 +17,8 @@ static int set(struct datafs_under_opts *o, const char *name, const char *value)
 /* Of which any text is a value. */
 static bool is_text(const char *name)
 {
-	return !strcmp(name, "endpoint") || !strcmp(name, "region") || !strcmp(name, "profile");
+	return !strcmp(name, "endpoint") || !strcmp(name, "region") || !strcmp(name, "profile") ||
+	       !strcmp(name, "user");
 }
 
 static void whole_table(void **state)

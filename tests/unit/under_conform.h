@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
@@ -25,6 +26,11 @@ struct under_conform {
 	void (*uproot)(void *arg, const char *key);
 	void *arg;
 	size_t part;		/* the least length of a part that is not the last */
+	bool hides_dots;	/* its listings leave out names that begin with a '.' */
+	const char *not_in_names;	/* bytes that its names cannot have; NULL: none */
+	/* Of a store with ATTRS, where they are not all that there is. */
+	uint32_t modes;		/* bits that a file can have; 0: all 12 */
+	long grain;		/* of times, in nanoseconds; 0: 1 */
 	uint32_t many;		/* entries of a listing: more than fit in an answer */
 	bool late_parts;	/* it takes parts of uploads that are complete: none are sent */
 	const char *only;	/* the name of a check, or NULL: all */

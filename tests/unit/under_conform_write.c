@@ -80,7 +80,10 @@ static void attrs(const struct under_conform *c)
 	};
 	struct datafs_under_stat st;
 
-	(void)c;
+	if (c->modes)
+		a.mode &= c->modes;
+	if (c->grain)
+		a.mtime.tv_nsec -= a.mtime.tv_nsec % c->grain;
 	if (geteuid()) {
 		a.uid = geteuid();
 		a.gid = getegid();

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+/* HDFS by WebHDFS, of a namenode that does not do as it should. */
+#define _GNU_SOURCE
+#include "http_fixture.h"
+
+#define JSON(body_len, body) \
+	"HTTP/1.1 200 OK\r\nDate: Sun, 09 Sep 2001 02:00:00 GMT\r\nContent-Type: application/json\r\n" \
+	"Content-Length: " body_len "\r\n\r\n" body
+#define EMPTY(status)	"HTTP/1.1 " status "\r\nContent-Length: 0\r\n\r\n"
+/* A file of 10 bytes; @id has three digits. */
+#define STATUS(id) \
+	JSON("162", "{\"FileStatus\":{\"fileId\":" id ",\"length\":10,\"modificationTime\":1000000000000," \
+	     "\"owner\":\"0\",\"group\":\"0\",\"pathSuffix\":\"\",\"permission\":\"644\",\"type\":\"FILE\"" \
+	     ",\"accessTime\":0}}")
+#define NO(code, name, len) \
+	"HTTP/1.1 " code " No\r\nContent-Length: " len "\r\n\r\n{\"RemoteException\":{\"exception\":\"" name "\"}}"
+#define MISSING		NO("404", "FileNotFoundException", "57")
+
+static struct datafs_under *u;
+static char buf[4096];
+
+static void serve(const struct http_say *say, size_t n)
+{
+	char source[128];
+
+	http_serve(say, n);
+	snprintf(source, sizeof(source), "webhdfs%s/root", http_base + 4);
+	assert_int_equal(datafs_under_open(source, NULL, &u), 0);
+}
+
+#define SERVE(...) do {							\
+	static const struct http_say say[] = { __VA_ARGS__ };		\
+									\
+	serve(say, sizeof(say) / sizeof(say[0]));			\
+} while (0)
+
+static void served(size_t n)
+{
+	datafs_under_close(u);
+	assert_int_equal(http_served(), n);
+}
+
+static struct datafs_under_stat look(void)
+{
+	struct datafs_under_stat st;
+
+	assert_int_equal(datafs_under_stat(u, "f", &st), 0);
+	return st;
+}
+
+static void looks(void **state)
+{
+	struct datafs_under_stat st;
+
+	(void)state;
+	SERVE({ .text = STATUS("123") }, { .text = JSON("2", "{}") }, { .text = JSON("0", "") },
+	      { .text = MISSING }, { .text = EMPTY("404 No") },
+	      { .text = NO("403", "ParentNotDirectoryException", "63") },
+	      { .text = NO("403", "AccessControlException", "58") },
+	      { .text = NO("403", "IOException", "47") }, { .text = EMPTY("401 No") },
+	      { .text = "HTTP/1.1 307 Elsewhere\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n" });
+	st = look();
+	assert_int_equal(st.file_id, 123);
+	assert_int_equal(st.size, 10);
+	assert_int_equal(st.mode, S_IFREG | 0644);
+	assert_int_equal(st.mtime.tv_sec, 1000000000);
+	assert_int_equal(st.seen.tv_sec, 1000000800);
+	assert_int_equal(datafs_under_stat(u, "f", &st), -EPROTO);
+	assert_int_equal(datafs_under_stat(u, "f", &st), -EPROTO);
+	assert_int_equal(datafs_under_stat(u, "f", &st), -ENOENT);
+	assert_int_equal(datafs_under_stat(u, "f", &st), -ENOENT);
+	assert_int_equal(datafs_under_stat(u, "f", &st), -ENOENT);
+	assert_int_equal(datafs_under_stat(u, "f", &st), -EACCES);
+	assert_int_equal(datafs_under_stat(u, "f", &st), -EIO);
+	assert_int_equal(datafs_under_stat(u, "f", &st), -EACCES);
+	assert_int_equal(datafs_under_stat(u, "f", &st), -EPROTO);
+	served(10);
+	assert_non_null(strstr(http_asked(0), "GET /webhdfs/v1/root/f?op=GETFILESTATUS HTTP/1.1\r\n"));
+}
+
+static ssize_t rd(const struct datafs_under_stat *st)
+{
+	return datafs_under_read(u, "f", &st->fp, 2, buf, 3);
+}
+
+static void reads(void **state)
+{
+	struct datafs_under_stat st;
+
+	(void)state;
+	SERVE({ .text = STATUS("123") },
+	      /* by itself, and not enough of it */
+	      { .text = JSON("3", "cde") }, { .text = STATUS("123") },
+	      { .text = JSON("2", "cd") }, { .text = STATUS("123") },
+	      /* another file has the name by now */
+	      { .text = JSON("3", "cde") }, { .text = STATUS("124") },
+	      { .text = JSON("3", "cde") }, { .text = MISSING },
+	      { .text = MISSING },
+	      { .text = NO("403", "IOException", "47") }, { .text = STATUS("124") },
+	      { .text = NO("403", "IOException", "47") }, { .text = STATUS("123") },
+	      /* a datanode that cannot be, one that is not named, one where another file is */
+	      { .text = "HTTP/1.1 307 There\r\nLocation: ftp://h/f\r\nContent-Length: 0\r\n\r\n" },
+	      { .text = STATUS("123") },
+	      { .text = EMPTY("307 There") }, { .text = STATUS("123") },
+	      { .text = "HTTP/1.1 307 There\r\nLocation: /dn\r\nContent-Length: 5\r\n\r\nthere" },
+	      { .text = JSON("4", "cdef") }, { .text = STATUS("123") },
+	      { .text = "HTTP/1.1 307 There\r\nLocation: /dn\r\nContent-Length: 5\r\n\r\nthere" },
+	      { .text = JSON("3", "cde") }, { .text = STATUS("123") });
+	st = look();
+	assert_int_equal(rd(&st), 3);
+	assert_memory_equal(buf, "cde", 3);
+	assert_int_equal(rd(&st), -EPROTO);
+	assert_int_equal(rd(&st), -ESTALE);
+	assert_int_equal(rd(&st), -ESTALE);
+	assert_int_equal(rd(&st), -ESTALE);
+	assert_int_equal(rd(&st), -ESTALE);
+	assert_int_equal(rd(&st), -EIO);
+	assert_int_equal(rd(&st), -EPROTO);
+	assert_int_equal(rd(&st), -EPROTO);
+	assert_int_equal(rd(&st), -EPROTO);
+	assert_int_equal(rd(&st), 3);
+	served(24);
+	assert_non_null(strstr(http_asked(1), "?op=OPEN&offset=2&length=3 "));
+	assert_int_equal(strncmp(http_asked(22), "GET /dn HTTP/1.1\r\n", 18), 0);
+}
+
+static int count(void *arg, const char *name, const struct datafs_under_stat *st)
+{
+	(void)name;
+	(void)st;
+	++*(int *)arg;
+	return 0;
+}
+
+#define ENTRY(name) \
+	"{\"fileId\":7,\"length\":0,\"modificationTime\":1,\"owner\":\"o\",\"group\":\"g\",\"permission\":\"0\"," \
+	"\"type\":\"FILE\",\"pathSuffix\":\"" name "\"}"
+#define BATCH(len, entry, n) \
+	JSON(len, "{\"DirectoryListing\":{\"partialListing\":{\"FileStatuses\":{\"FileStatus\":[" entry \
+	     "]}},\"remainingEntries\":" n "}}")
+
+/* One that gives the same again and again is an error, and ends. */
+static void listings(void **state)
+{
+	int n = 0;
+
+	(void)state;
+	SERVE({ .text = BATCH("211", ENTRY("b"), "5") }, { .text = BATCH("211", ENTRY("b"), "5") },
+	      { .text = BATCH("211", ENTRY("b"), "5") }, { .text = BATCH("211", ENTRY("c"), "0") },
+	      { .text = BATCH("211", ENTRY("b"), "5") }, { .text = MISSING });
+	assert_int_equal(datafs_under_list(u, "d", NULL, count, &n), -EPROTO);
+	assert_int_equal(n, 1);
+	assert_int_equal(datafs_under_list(u, "d", NULL, count, &n), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(datafs_under_list(u, "d", NULL, count, &n), -ENOENT);
+	served(6);
+	assert_non_null(strstr(http_asked(1), "?op=LISTSTATUS_BATCH&startAfter=b "));
+}
+
+/* How a file is made, until a name is given to it; what comes of that last step varies. */
+#define THERE	{ .text = "HTTP/1.1 307 There\r\nLocation: /dn\r\nContent-Length: 0\r\n\r\n" }
+#define CREATED	{ .text = EMPTY("201 Created") }
+#define DONE	{ .text = EMPTY("200 OK") }
+#define KNOWN	{ .text = STATUS("123") }
+
+static void renames(void **state)
+{
+	static const int want[] = { 0, 0, 0, -EIO, -EOPNOTSUPP, -ENOENT };
+
+	(void)state;
+	SERVE(THERE, CREATED, DONE, DONE, KNOWN, DONE,
+	      THERE, CREATED, DONE, DONE, KNOWN, { .text = JSON("16", "{\"boolean\":true}") },
+	      /* It was carried out, but we were not told. */
+	      THERE, CREATED, DONE, DONE, KNOWN, { .text = JSON("16", "{"), .then = THEN_CLOSE },
+	      { .text = MISSING }, KNOWN,
+	      THERE, CREATED, DONE, DONE, KNOWN, { .text = NO("403", "IOException", "47") },
+	      { .text = STATUS("124") }, { .text = JSON("16", "{\"boolean\":true}") },
+	      THERE, CREATED, DONE, DONE, KNOWN, { .text = JSON("17", "{\"boolean\":false}") },
+	      { .text = JSON("16", "{\"boolean\":true}") },
+	      THERE, CREATED, DONE, DONE, KNOWN, { .text = MISSING },
+	      { .text = JSON("16", "{\"boolean\":true}") });
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+		assert_int_equal(datafs_under_put(u, "d/f", "0123456789", 10, NULL, NULL, NULL), want[i]);
+	served(6 + 6 + 8 + 8 + 7 + 7);
+	assert_non_null(strstr(http_asked(5), "op=RENAME&destination=/root/d/f&renameoptions=OVERWRITE "));
+	assert_non_null(strstr(http_asked(1), "PUT /dn "));
+	assert_non_null(strstr(http_asked(1), "\r\n\r\n0123456789"));
+	assert_null(strstr(http_asked(0), "0123456789 "));
+	assert_int_equal(strncmp(http_asked(27), "DELETE ", 7), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(looks),
+		cmocka_unit_test(reads),
+		cmocka_unit_test(listings),
+		cmocka_unit_test(renames),
+	};
+
+	return cmocka_run_group_tests_name("http_webhdfs", tests, NULL, NULL);
+}
