@@ -140,6 +140,7 @@ struct datafs_instance {
 	spinlock_t		lock ____cacheline_aligned_in_smp;
 	bool			gone;		/* for ever: takes no request, no mount */
 	u64			epoch;		/* of the last daemon */
+	u64			features;	/* DATAFS_FEATURE_* that it and the module have */
 	struct file		*file;		/* of the daemon; NULL without one; no reference */
 	struct list_head	pending;	/* requests not yet read, oldest first */
 	struct list_head	sent;		/* requests read, not answered */
@@ -266,7 +267,7 @@ struct datafs_mount {
 	 * inode's revoke_seq is known to be older.
 	 */
 	atomic64_t		seq;
-	spinlock_t		statfs_lock;	/* protects @statfs, what was last told */
+	spinlock_t		statfs_lock;	/* protects @statfs, last told of the root */
 	struct datafs_statfs	statfs;
 	atomic64_t		evicted_seq;	/* highest attr_seq of inodes that went */
 	atomic64_t		invalid_seq;	/* answers to older requests are never kept */

@@ -199,6 +199,7 @@ static struct datafs_instance *datafs_instance_new(struct file *file,
 	memcpy(inst->session, hello->session, sizeof(inst->session));
 	spin_lock_init(&inst->lock);
 	inst->epoch = hello->epoch;
+	inst->features = hello->features & DATAFS_FEATURES;
 	inst->file = file;
 	inst->daemon = get_pid(task_tgid(current));
 	INIT_LIST_HEAD(&inst->pending);
@@ -281,6 +282,7 @@ static int datafs_instance_takeover(struct datafs_instance *inst,
 	WRITE_ONCE(inst->file, file);
 	inst->daemon = get_pid(task_tgid(current));
 	WRITE_ONCE(inst->epoch, hello->epoch);
+	WRITE_ONCE(inst->features, hello->features & DATAFS_FEATURES);
 	list_for_each_entry(mnt, &inst->mounts, node)
 		atomic64_inc(&mnt->seq);
 	datafs_mounts_state(inst, DATAFS_STATE_LIVE);

@@ -83,6 +83,9 @@ static int datafs_listing_fetch(struct datafs_listing *ls, struct inode *dir,
 	ret = datafs_request_call(req);
 	if (!ret && datafs_reply_readdir(req->reply, req->reply_len, &rep))
 		ret = datafs_request_bad(req, "listing");
+	else if (!ret && rep.flags & DATAFS_READDIR_KEEP &&
+		 !(READ_ONCE(req->mnt->inst->features) & DATAFS_FEATURE_LISTING))
+		ret = datafs_request_bad(req, "listing, to be kept");
 	/* It would be asked for ever. */
 	else if (!ret && !rep.count && !(rep.flags & DATAFS_READDIR_EOF))
 		ret = datafs_request_bad(req, "listing without entries");

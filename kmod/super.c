@@ -148,30 +148,26 @@ static void datafs_mount_finish(struct datafs_mount *mnt)
 
 /* ------------------------------------------------------------- superblock */
 
-static int datafs_statfs_upcall(struct datafs_mount *mnt, u64 ino)
+static int datafs_statfs_upcall(struct datafs_mount *mnt, u64 ino,
+				struct datafs_statfs *st)
 {
 	struct datafs_request *req;
-	struct datafs_statfs st;
 	int ret;
 
 	req = datafs_request_alloc(mnt, DATAFS_OP_STATFS, ino, 0, GFP_KERNEL);
 	if (!req)
 		return -ENOMEM;
 	ret = datafs_request_call(req);
-	if (!ret && datafs_reply_statfs(req->reply, req->reply_len, &st))
+	if (!ret && datafs_reply_statfs(req->reply, req->reply_len, st))
 		ret = datafs_request_bad(req, "statfs");
 	datafs_request_put(req);
-	if (!ret) {
-		spin_lock(&mnt->statfs_lock);
-		mnt->statfs = st;
-		spin_unlock(&mnt->statfs_lock);
-	}
 	return ret;
 }
 
 /*
- * Without a daemon the last numbers do: umount(8) asks what it is about to
- * unmount, and must not wait for the daemon that it is to be rid of.
+ * A directory may have numbers of its own (a quota). Without a daemon the last ones of
+ * the root do: umount(8) asks what it is about to unmount, and must not wait for the
+ * daemon that it is to be rid of.
  */
 static int datafs_statfs(struct dentry *dentry, struct kstatfs *buf)
 {
@@ -180,13 +176,18 @@ static int datafs_statfs(struct dentry *dentry, struct kstatfs *buf)
 	int ret;
 
 	if (datafs_mount_is_live(mnt)) {
-		ret = datafs_statfs_upcall(mnt, d_inode(dentry)->i_ino);
+		ret = datafs_statfs_upcall(mnt, d_inode(dentry)->i_ino, &st);
 		if (ret)
 			return ret;
+		spin_lock(&mnt->statfs_lock);
+		if (dentry == dentry->d_sb->s_root)
+			mnt->statfs = st;
+		spin_unlock(&mnt->statfs_lock);
+	} else {
+		spin_lock(&mnt->statfs_lock);
+		st = mnt->statfs;
+		spin_unlock(&mnt->statfs_lock);
 	}
-	spin_lock(&mnt->statfs_lock);
-	st = mnt->statfs;
-	spin_unlock(&mnt->statfs_lock);
 	buf->f_type = DATAFS_SUPER_MAGIC;
 	buf->f_bsize = st.bsize;
 	buf->f_frsize = st.bsize;
