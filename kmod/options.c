@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DataFS: mount options. The module knows its own; those of the daemon it only
- * collects, shows, and keeps from being changed.
+ * DataFS: mount options. The module knows its own; all others are the daemon's, which
+ * it only collects, shows, and keeps from being changed.
  */
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
@@ -19,20 +19,62 @@ const struct constant_table datafs_verify_names[] = {
 const struct fs_parameter_spec datafs_params[] = {
 	fsparam_string("instance",	DATAFS_PARAM_INSTANCE),
 	fsparam_enum("verify",		DATAFS_PARAM_VERIFY, datafs_verify_names),
-	fsparam_string("sync_interval",	DATAFS_PARAM_SYNC_INTERVAL),
-	fsparam_string("page_size",	DATAFS_PARAM_PAGE_SIZE),
 	{}
 };
+
+/* The place of the option @key, or the first free one. */
+static unsigned int datafs_opts_find(const struct datafs_opts *opts, const char *key)
+{
+	size_t len = strlen(key);
+	unsigned int i;
+
+	for (i = 0; i < opts->ndaemon; i++)
+		if (!strncmp(opts->daemon[i], key, len) &&
+		    (!opts->daemon[i][len] || opts->daemon[i][len] == '='))
+			break;
+	return i;
+}
+
+/* Who alone knows them is the daemon: here they are only to be told and shown. */
+static int datafs_parse_daemon(struct fs_context *fc, const struct fs_parameter *param)
+{
+	bool value = param->type == fs_value_is_string;
+	struct datafs_opts *opts = fc->fs_private;
+	unsigned int at;
+	char *s;
+
+	/* What the VFS has for all is no filesystem's, nor what is no word. */
+	if (!strcmp(param->key, "source") || (!value && param->type != fs_value_is_flag) ||
+	    param->key[strspn(param->key, "abcdefghijklmnopqrstuvwxyz0123456789_")])
+		return -ENOPARAM;
+	/* fsconfig(2) could smuggle in an option of another name. */
+	if (value && strchr(param->string, ','))
+		return invalfc(fc, "%s: a value must not have a comma",
+			       param->key);
+	at = datafs_opts_find(opts, param->key);
+	if (at == DATAFS_DAEMON_OPTIONS)
+		return invalfc(fc, "more than %d options", DATAFS_DAEMON_OPTIONS);
+	s = kasprintf(GFP_KERNEL, "%s%s%s", param->key, value ? "=" : "",
+		      value ? param->string : "");
+	if (!s)
+		return -ENOMEM;
+	if (at == opts->ndaemon)
+		opts->ndaemon++;
+	else
+		kfree(opts->daemon[at]);
+	opts->daemon[at] = s;
+	return 0;
+}
 
 int datafs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
 	struct datafs_opts *opts = fc->fs_private;
 	struct fs_parse_result res;
-	char *s;
 	int opt;
 
-	/* What is not in the table, the VFS refuses, and names it. */
 	opt = fs_parse(fc, datafs_params, param, &res);
+	if (opt == -ENOPARAM)
+		return datafs_parse_daemon(fc, param);
 	if (opt < 0)
 		return opt;
 	switch (opt) {
@@ -49,25 +91,16 @@ int datafs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		opts->verify_given = true;
 		return 0;
 	}
-	/* fsconfig(2) could smuggle in an option that the table has not. */
-	if (strchr(param->string, ','))
-		return invalfc(fc, "%s: a value must not have a comma",
-			       param->key);
-	s = kasprintf(GFP_KERNEL, "%s=%s", param->key, param->string);
-	if (!s)
-		return -ENOMEM;
-	kfree(opts->daemon[opt - DATAFS_PARAM_DAEMON]);
-	opts->daemon[opt - DATAFS_PARAM_DAEMON] = s;
-	return 0;
+	return -ENOPARAM;
 }
 
 void datafs_opts_free(struct datafs_opts *opts)
 {
-	int i;
+	unsigned int i;
 
 	if (!opts)
 		return;
-	for (i = 0; i < DATAFS_DAEMON_PARAMS; i++)
+	for (i = 0; i < opts->ndaemon; i++)
 		kfree(opts->daemon[i]);
 	kfree(opts->instance);
 	kfree(opts);
@@ -75,16 +108,14 @@ void datafs_opts_free(struct datafs_opts *opts)
 
 char *datafs_daemon_options(const struct datafs_opts *opts)
 {
+	unsigned int i;
 	size_t size = 1;
 	char *all;
-	int i;
 
-	for (i = 0; i < DATAFS_DAEMON_PARAMS; i++)
-		size += opts->daemon[i] ? strlen(opts->daemon[i]) + 1 : 0;
+	for (i = 0; i < opts->ndaemon; i++)
+		size += strlen(opts->daemon[i]) + 1;
 	all = kzalloc(size, GFP_KERNEL);
-	for (i = 0; all && i < DATAFS_DAEMON_PARAMS; i++) {
-		if (!opts->daemon[i])
-			continue;
+	for (i = 0; all && i < opts->ndaemon; i++) {
 		if (*all)
 			strlcat(all, ",", size);
 		strlcat(all, opts->daemon[i], size);
@@ -127,13 +158,12 @@ int datafs_reconfigure(struct fs_context *fc)
 {
 	struct datafs_mount *mnt = datafs_mnt(fc->root->d_sb);
 	const struct datafs_opts *opts = fc->fs_private;
-	int i;
+	unsigned int i;
 
 	if (opts->instance && strcmp(opts->instance, mnt->inst->name))
 		return invalfc(fc, "a remount cannot change the instance");
-	for (i = 0; i < DATAFS_DAEMON_PARAMS; i++)
-		if (opts->daemon[i] &&
-		    !datafs_has_option(mnt->options, opts->daemon[i]))
+	for (i = 0; i < opts->ndaemon; i++)
+		if (!datafs_has_option(mnt->options, opts->daemon[i]))
 			return invalfc(fc, "a remount cannot change to %s",
 				       opts->daemon[i]);
 	if (!(mnt->root.flags & DATAFS_ATTR_CHANGES)) {

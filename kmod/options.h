@@ -8,27 +8,24 @@
 enum datafs_param {
 	DATAFS_PARAM_INSTANCE,
 	DATAFS_PARAM_VERIFY,
-	/* From here on they are the daemon's, who alone knows their values. */
-	DATAFS_PARAM_DAEMON,
-	DATAFS_PARAM_SYNC_INTERVAL = DATAFS_PARAM_DAEMON,
-	DATAFS_PARAM_PAGE_SIZE,
-	DATAFS_PARAM_NR
 };
 
-#define DATAFS_DAEMON_PARAMS	(DATAFS_PARAM_NR - DATAFS_PARAM_DAEMON)
+#define DATAFS_DAEMON_OPTIONS	64	/* of a mount */
 
 /**
  * struct datafs_opts - the options of a mount(2) under way
  * @instance:	as given, or NULL
  * @verify:	as given
  * @verify_given: @verify is valid
- * @daemon:	"name=value" of each option of the daemon that was given
+ * @ndaemon:	how many options of the daemon were given
+ * @daemon:	"name=value", or "name", of each
  */
 struct datafs_opts {
 	char			*instance;
 	enum datafs_verify	verify;
 	bool			verify_given;
-	char			*daemon[DATAFS_DAEMON_PARAMS];
+	unsigned int		ndaemon;
+	char			*daemon[DATAFS_DAEMON_OPTIONS];
 };
 
 extern const struct fs_parameter_spec datafs_params[];

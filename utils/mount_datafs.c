@@ -46,8 +46,9 @@ static void usage(FILE *f)
 	      "  -n  ignored\n"
 	      "  -v  say what is done\n"
 	      "options: instance=NAME verify=always|first|never sync_interval=SECONDS|always|never\n"
-	      "         page_size=BYTES cache=DIR cache_size=BYTES allow_suid allow_dev\n"
-	      "         and those of mount(8); see Documentation/filesystems/datafs.rst\n", f);
+	      "         page_size=BYTES cache=DIR cache_size=BYTES allow_suid allow_dev,\n"
+	      "         those of under-stores (Documentation/understores.rst) and of mount(8);\n"
+	      "         see Documentation/filesystems/datafs.rst\n", f);
 }
 
 static int exit_status(int error)
@@ -219,8 +220,10 @@ int main(int argc, char **argv)
 
 	ret = datafs_mount_place_open(argv[optind + 1], &place, err, sizeof(err));
 	if (!ret) {
-		ret = opts.remount ? do_remount(&call, fake, err) :
-				     do_mount(argv[optind], &call, fake, err);
+		ret = datafs_mount_options(&opts, call.sloppy, err, sizeof(err));
+		if (!ret)
+			ret = opts.remount ? do_remount(&call, fake, err) :
+					     do_mount(argv[optind], &call, fake, err);
 		datafs_mount_place_close(&place);
 	}
 	datafs_mount_opts_free(&opts);

@@ -37,6 +37,13 @@ struct datafs_opt {
 	uint64_t mask;
 };
 
+void datafs_mount_opts_drop(struct datafs_mount_opts *o, size_t i)
+{
+	free(o->params[i].key);
+	free(o->params[i].value);
+	memmove(o->params + i, o->params + i + 1, (--o->nparams - i) * sizeof(*o->params));
+}
+
 static int add_param(struct datafs_mount_opts *o, const char *key,
 		     const char *value)
 {
@@ -59,12 +66,8 @@ static int add_param(struct datafs_mount_opts *o, const char *key,
 	for (i = 0; i < o->nparams; i++)
 		if (!strcmp(o->params[i].key, key))
 			break;
-	if (i < o->nparams) {
-		free(p[i].key);
-		free(p[i].value);
-		memmove(p + i, p + i + 1, (o->nparams - i - 1) * sizeof(*p));
-		o->nparams--;
-	}
+	if (i < o->nparams)
+		datafs_mount_opts_drop(o, i);
 	p[o->nparams++] = (struct datafs_mount_param){ .key = k, .value = v };
 	return 0;
 }

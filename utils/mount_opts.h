@@ -3,8 +3,8 @@
  * The options of mount.datafs: which are the VFS's, which are for others
  * (fstab, mount(8)), which are this program's, and which are the kernel's.
  *
- * The kernel decides what it knows: every word that is not in the table of
- * mount_opts.c is handed to it as it is.
+ * Every word that is not in the table of mount_opts.c is handed to the kernel, which
+ * hands those that it does not know to the daemon; mount_check.h looks at these.
  */
 #ifndef DATAFS_MOUNT_OPTS_H
 #define DATAFS_MOUNT_OPTS_H
@@ -55,6 +55,9 @@ void datafs_mount_opts_free(struct datafs_mount_opts *o);
  */
 int datafs_mount_opts_parse(struct datafs_mount_opts *o, const char *text,
 			    char *err, size_t errlen);
+
+/* Forgets the parameter @i. */
+void datafs_mount_opts_drop(struct datafs_mount_opts *o, size_t i);
 
 /* The MOUNT_ATTR_* of a new mount: nosuid and nodev unless named otherwise. */
 uint64_t datafs_mount_opts_attr(const struct datafs_mount_opts *o);

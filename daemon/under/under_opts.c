@@ -168,7 +168,7 @@ const struct datafs_under_opt datafs_under_opt_table[] = {
 	FLAG("path_style", path_style, S3, "the bucket is in the path, not in the host's name"),
 	FLAG("requester_pays", requester_pays, S3, "consents to being charged for a bucket of another"),
 	FLAG("anonymous", anonymous, S3, "signs nothing"),
-	LINE("user", user, parse_text, 1, 255, WEBHDFS, "NAME",
+	LINE("hdfs_user", user, parse_text, 1, 255, WEBHDFS, "NAME",
 	     "whom the cluster takes it for, where it asks for no proof"),
 	LINE("token_file", token_file, parse_file, 1, 4095, WEBHDFS, "/FILE",
 	     "a delegation token; only its owner may read it"),

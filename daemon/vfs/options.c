@@ -57,45 +57,45 @@ static const struct {
 
 #define NTABLE (sizeof(table) / sizeof(table[0]))
 
-static int refuse(const char *source, const char *name, const char *value, const char *want)
+void datafs_options_init(struct datafs_options *opt)
 {
-	datafs_log(LOG_ERR, "mount of %s refused: %s%s%s: wanted %s", source, name,
-		   value ? "=" : "", value ? value : "", want);
-	return -EINVAL;
+	*opt = (struct datafs_options) {
+		.sync = DATAFS_SEC, .page_size = 64 << 10,
+		.under = datafs_under_opts_default,
+	};
 }
 
-/* One of the under-store's. */
-static int parse_under(const char *source, const char *name, const char *value,
-		       struct datafs_options *opt)
+int datafs_options_set(struct datafs_options *opt, const char *name, const char *value,
+		       const char **want)
 {
-	const char *want;
-	int ret = datafs_under_opts_set(&opt->under, name, value, &want);
+	size_t i;
 
-	if (ret == -EINVAL)
-		return refuse(source, name, value, want);
-	if (ret == -ENOENT) {
-		datafs_log(LOG_ERR, "mount of %s refused: unknown option \"%s\"",
-			   source, name);
-		return -EINVAL;
-	}
-	return ret;
+	for (i = 0; i < NTABLE; i++)
+		if (!strcmp(name, table[i].name))
+			break;
+	if (i == NTABLE)
+		return datafs_under_opts_set(&opt->under, name, value, want);
+	*want = table[i].want;
+	return value && !table[i].parse(opt, value) ? 0 : -EINVAL;
 }
 
 static int parse_one(const char *source, char *word, struct datafs_options *opt)
 {
 	char *value = strchr(word, '=');
-	size_t i;
+	const char *want;
+	int ret;
 
 	if (value)
 		*value++ = 0;
-	for (i = 0; i < NTABLE; i++)
-		if (!strcmp(word, table[i].name))
-			break;
-	if (i == NTABLE)
-		return parse_under(source, word, value, opt);
-	if (value && !table[i].parse(opt, value))
-		return 0;
-	return refuse(source, word, value ? value : "", table[i].want);
+	ret = datafs_options_set(opt, word, value, &want);
+	if (ret == -ENOENT) {
+		datafs_log(LOG_ERR, "mount of %s refused: unknown option \"%s\"", source, word);
+		return -EINVAL;
+	}
+	if (ret == -EINVAL)
+		datafs_log(LOG_ERR, "mount of %s refused: %s%s%s: wanted %s", source, word,
+			   value ? "=" : "", value ? value : "", want);
+	return ret;
 }
 
 int datafs_options_parse(const char *source, const char *text,
@@ -104,10 +104,7 @@ int datafs_options_parse(const char *source, const char *text,
 	char *copy = strdup(text), *save = NULL, *word;
 	int ret = 0;
 
-	*opt = (struct datafs_options) {
-		.sync = DATAFS_SEC, .page_size = 64 << 10,
-		.under = datafs_under_opts_default,
-	};
+	datafs_options_init(opt);
 	if (!copy)
 		return -ENOMEM;
 	for (word = strtok_r(copy, ",", &save); word && !ret;

@@ -22,6 +22,15 @@ struct datafs_options {
  */
 int datafs_options_parse(const char *source, const char *text,
 			 struct datafs_options *opt);
+/*
+ * datafs_options_set - one of them
+ * @value:	NULL: there was none
+ *
+ * -ENOENT: there is none of that name; -EINVAL, and *@want says what it takes; -ENOMEM.
+ */
+int datafs_options_set(struct datafs_options *opt, const char *name, const char *value,
+		       const char **want);
+void datafs_options_init(struct datafs_options *opt);	/* the defaults */
 void datafs_options_free(struct datafs_options *opt);
 
 #endif

@@ -59,7 +59,7 @@ with "without CONCAT" no-concat 22
 scheme=swebhdfs with "TLS" "tls=$D/cert.pem,$D/cert.key" 22 -o "ca_file=$D/ca.pem"
 (umask 077; echo sesame > "$D/token")
 with "a token" token=sesame 22 -o "token_file=$D/token"
-with "a user" "" 22 -o user=someone
+with "a user" "" 22 -o hdfs_user=someone
 
 check "a double serves" double_start page=3 || exit 1
 check "somebody has written" eval '"$PROG/ask" "$hdfs" mkdir d > /dev/null && made d/f 0123456789 && made d/g x && made d/h x && made d/i x'

@@ -18,7 +18,7 @@ static int set(struct datafs_under_opts *o, const char *name, const char *value)
 static bool is_text(const char *name)
 {
 	return !strcmp(name, "endpoint") || !strcmp(name, "region") || !strcmp(name, "profile") ||
-	       !strcmp(name, "user");
+	       !strcmp(name, "hdfs_user");
 }
 
 static void whole_table(void **state)
