@@ -38,8 +38,12 @@ static int load_keys(const struct meta_request *q, struct datafs_keys *keys)
 
 	if (q->key_file)
 		return datafs_keys_load(keys, q->key_file);
-	if (strlen(q->cluster) != 2 * sizeof(cluster))
+	if (strlen(q->cluster) != 2 * sizeof(cluster) ||
+	    q->cluster[strspn(q->cluster, "0123456789abcdefABCDEF")]) {
+		warnx("--no-authentication wants the cluster's id: %zu hexadecimal digits",
+		      2 * sizeof(cluster));
 		return -EINVAL;
+	}
 	for (size_t i = 0; i < sizeof(cluster); i++) {
 		if (sscanf(q->cluster + 2 * i, "%2x", &byte) != 1)
 			return -EINVAL;

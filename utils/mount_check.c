@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Checks of a source and a mount point; see mount_check.h. */
+/* Checks of a source, a mount point and options; see mount_check.h. */
 #define _GNU_SOURCE 1
 #include <ctype.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -12,9 +13,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "datafs_abi.h"
 #include "meta/source.h"
 #include "mount_check.h"
+#include "mount_opts.h"
+#include "vfs/options.h"
 
 #define POSIX_SCHEME	"posix://"
 
@@ -156,6 +160,12 @@ int datafs_mount_source(const char *source,
 			return -ENOMEM;
 		goto out;
 	} else if (has_scheme(source)) {
+		/* not shown */
+		if (datafs_has_password(source, strlen(source))) {
+			snprintf(err, errlen, "the source has a password, which everybody would see (%s)",
+				 strerror(EINVAL));
+			return -EINVAL;
+		}
 		path = strdup(source);
 		if (!path)
 			return -ENOMEM;
@@ -181,4 +191,59 @@ out:
 	}
 	*res = path;
 	return 0;
+}
+
+/* Whose values are the kernel's to judge: the module's own, and of all filesystems. */
+static bool is_kernels(const char *key)
+{
+	static const char *const keys[] = {
+		"instance", "verify", "ro", "rw", "context", "fscontext", "defcontext",
+		"rootcontext", "seclabel",
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (!strcmp(key, keys[i]))
+			return true;
+	return false;
+}
+
+static int check_option(struct datafs_options *all, const struct datafs_mount_param *p,
+			char *err, size_t errlen)
+{
+	const char *want;
+	int ret;
+
+	if (is_kernels(p->key))
+		return 0;
+	ret = datafs_options_set(all, p->key, p->value, &want);
+	if (ret == -ENOENT)
+		snprintf(err, errlen, "option %.80s: there is none of that name (%s)", p->key,
+			 strerror(EINVAL));
+	else if (ret == -EINVAL)
+		snprintf(err, errlen, "option %.80s%s%.200s: wanted %s (%s)", p->key,
+			 p->value ? "=" : "", p->value ? p->value : "", want,
+			 strerror(EINVAL));
+	return ret;
+}
+
+int datafs_mount_options(struct datafs_mount_opts *o, bool sloppy, char *err, size_t errlen)
+{
+	struct datafs_options all;
+	size_t i = 0;
+	int ret = 0;
+
+	datafs_options_init(&all);
+	while (!ret && i < o->nparams) {
+		ret = check_option(&all, &o->params[i], err, errlen);
+		if (!ret) {
+			i++;
+		} else if (sloppy && ret != -ENOMEM) {
+			warnx("%s; it is left out", err);
+			datafs_mount_opts_drop(o, i);
+			*err = '\0';
+			ret = 0;
+		}
+	}
+	datafs_options_free(&all);
+	return ret == -ENOENT ? -EINVAL : ret;
 }

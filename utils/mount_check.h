@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What can be told about a source and a mount point before mounting. */
+/* What can be told about a source, a mount point and options before mounting. */
 #ifndef DATAFS_MOUNT_CHECK_H
 #define DATAFS_MOUNT_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+struct datafs_mount_opts;
 
 /**
  * struct datafs_mount_place - a mount point that was looked at
@@ -36,5 +39,13 @@ void datafs_mount_place_close(struct datafs_mount_place *place);
 int datafs_mount_source(const char *source,
 			const struct datafs_mount_place *place, char **res,
 			char *err, size_t errlen);
+
+/*
+ * datafs_mount_options - would the daemon understand those that are its own?
+ * @sloppy:	those that it would not are left out, with a warning
+ *
+ * Whether one is for this source the daemon says. -EINVAL, -ENOMEM.
+ */
+int datafs_mount_options(struct datafs_mount_opts *o, bool sloppy, char *err, size_t errlen);
 
 #endif

@@ -110,6 +110,24 @@ static uint64_t choose_session(const struct table_request *t)
 	return id;
 }
 
+/*
+ * What is not closed is a session of the quorum until session_timeout, if that is set. A
+ * change that was sent in it is not made later than it is closed. 0 or the error, told.
+ */
+static int close_session(const struct table_request *t, uint64_t id)
+{
+	Metad__SessionClose close = METAD__SESSION_CLOSE__INIT;
+	Metad__Command c = METAD__COMMAND__INIT;
+	int err;
+
+	c.op_case = METAD__COMMAND__OP_SESSION_CLOSE;
+	c.session_close = &close;
+	err = send_command(t, &c, id, UINT64_MAX);
+	if (err)
+		warnx("session %llu is not closed: %s", (unsigned long long)id, strerror(-err));
+	return err;
+}
+
 /* 0: an error that was told. Others end their sessions meanwhile: then it is another one. */
 static uint64_t open_session(const struct table_request *t)
 {
@@ -129,37 +147,26 @@ static uint64_t open_session(const struct table_request *t)
 			break;
 	}
 	warnx("no session: %s", strerror(-err));
+	/* It may be there all the same. */
+	if (err == -ETIMEDOUT)
+		close_session(t, id);
 	return 0;
-}
-
-/* One that is not closed now is ended by the quorum (session_timeout). */
-static void close_session(const struct table_request *t, uint64_t id)
-{
-	Metad__SessionClose close = METAD__SESSION_CLOSE__INIT;
-	Metad__Command c = METAD__COMMAND__INIT;
-	int err;
-
-	c.op_case = METAD__COMMAND__OP_SESSION_CLOSE;
-	c.session_close = &close;
-	err = send_command(t, &c, id, UINT64_MAX);
-	if (err)
-		warnx("session %llu is not closed: %s", (unsigned long long)id, strerror(-err));
 }
 
 static int change(const struct table_request *t, Metad__Command *c)
 {
 	uint64_t session = open_session(t);
-	int err;
+	int err, closed;
 
 	if (!session)
 		return DATAFS_EXIT_FAIL;
 	err = send_command(t, c, session, 2);
-	if (err == -ETIMEDOUT)
-		warnx("no answer; whether it is done `datafs mount list` tells");
-	else if (err)
+	if (err && err != -ETIMEDOUT)
 		warnx("%s: %s", t->path, why((uint32_t)-err));
-	if (err != -ETIMEDOUT)
-		close_session(t, session);
+	closed = close_session(t, session);
+	if (err == -ETIMEDOUT)
+		warnx("no answer; %s", closed ? "it may be done still" :
+		      "whether it is done `datafs mount list` tells");
 	return err ? DATAFS_EXIT_FAIL : 0;
 }
 
@@ -170,12 +177,6 @@ static ProtobufCBinaryData text(const char *s)
 	return (ProtobufCBinaryData) { strlen(s), (uint8_t *)s };
 }
 
-static bool is_wrong(const char *what, const char *value, const char *reason)
-{
-	if (reason)
-		warnx("%s %s: %s", what, value, reason);
-	return reason;
-}
 
 static bool option_ok(struct datafs_under_opts *opts, char *option)
 {
@@ -194,15 +195,18 @@ static bool option_ok(struct datafs_under_opts *opts, char *option)
 	return !err;
 }
 
-/* As text, and as what it says to an under-store. */
+/* As text, and as what it says to an under-store. What is wrong may be a password: not shown. */
 static bool options_ok(const char *options)
 {
+	const char *reason = datafs_mount_options_wrong(options, strlen(options));
 	struct datafs_under_opts opts = datafs_under_opts_default;
 	char *copy, *option, *next;
 	bool ok = true;
 
-	if (is_wrong("options", options, datafs_mount_options_wrong(options, strlen(options))))
+	if (reason) {
+		warnx("the options: %s", reason);
 		return false;
+	}
 	copy = next = strdup(options);
 	if (!copy)
 		return false;
@@ -225,7 +229,7 @@ static bool source_ok(const char *source)
 	if (datafs_source_kind(source) == DATAFS_SOURCE_UNDER &&
 	    (*source == '/' || strstr(source, "://")))
 		return true;
-	warnx("source %s: it is not /DIR, nor SCHEME://...", source);
+	warnx("the source is not /DIR, nor SCHEME://...");
 	return false;
 }
 
@@ -257,7 +261,7 @@ static int cmd_set(struct meta_request *q)
 	if (!options_ok(t->options))
 		return DATAFS_EXIT_USAGE;
 	set.has_path = set.has_options = true;
-	set.has_generation = q->id;
+	set.has_generation = q->id != 0;
 	set.generation = q->id;
 	set.path = text(t->path);
 	set.options = text(t->options);
@@ -273,7 +277,7 @@ static int cmd_remove(struct meta_request *q)
 	Metad__Command c = METAD__COMMAND__INIT;
 
 	remove.has_path = true;
-	remove.has_generation = q->id;
+	remove.has_generation = q->id != 0;
 	remove.generation = q->id;
 	remove.path = text(t->path);
 	c.op_case = METAD__COMMAND__OP_MOUNT_REMOVE;
@@ -440,6 +444,7 @@ static bool parse(struct table_request *t, const struct command *c, int argc, ch
 int datafs_mount_table_command(int argc, char **argv)
 {
 	struct table_request t = { 0 };
+	const char *wrong;
 	size_t i;
 
 	for (i = 0; i < NCOMMANDS; i++)
@@ -447,7 +452,10 @@ int datafs_mount_table_command(int argc, char **argv)
 			break;
 	if (i == NCOMMANDS || !parse(&t, &commands[i], argc, argv))
 		return usage();
-	if (t.path && is_wrong("path", t.path, datafs_mount_path_wrong(t.path, strlen(t.path))))
+	wrong = t.path ? datafs_mount_path_wrong(t.path, strlen(t.path)) : NULL;
+	if (wrong) {
+		warnx("path %s: %s", t.path, wrong);
 		return DATAFS_EXIT_USAGE;
+	}
 	return meta_run(&t.q, commands[i].run);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "datafs_abi.h"
 
 /* A part of a text. */
@@ -34,27 +35,6 @@ static struct piece take(struct piece *t, char end)
 	t->p += past;
 	t->len -= past;
 	return res;
-}
-
-/* "USER:PASSWORD@HOST", up to the first of "/?#". */
-static bool is_secret(struct piece authority)
-{
-	size_t n = 0, at;
-
-	while (n < authority.len && !strchr("/?#", authority.p[n]))
-		n++;
-	for (at = n; at && authority.p[at - 1] != '@'; at--)
-		;
-	return at && memchr(authority.p, ':', at);
-}
-
-static bool has_password(struct piece t)
-{
-	for (size_t i = 0; i + 3 <= t.len; i++)
-		if (!memcmp(t.p + i, "://", 3) &&
-		    is_secret((struct piece){ t.p + i + 3, t.len - i - 3 }))
-			return true;
-	return false;
 }
 
 static const char *name_wrong(struct piece name)
@@ -100,7 +80,7 @@ const char *datafs_mount_source_wrong(const void *source, size_t len)
 		return "it is too long";
 	if (has_control(t))
 		return control;
-	return has_password(t) ? password : NULL;
+	return datafs_has_password((const char *)t.p, t.len) ? password : NULL;
 }
 
 static const char *option_wrong(struct piece option)
@@ -112,7 +92,7 @@ static const char *option_wrong(struct piece option)
 	for (size_t i = 0; i < name.len; i++)
 		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789_", name.p[i]))
 			return "the name of an option has other characters than a-z, 0-9 and _";
-	return has_password(value) ? password : NULL;
+	return datafs_has_password((const char *)value.p, value.len) ? password : NULL;
 }
 
 static bool same_name(struct piece a, struct piece b)

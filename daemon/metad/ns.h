@@ -151,7 +151,7 @@ struct datafs_metad_quota {
 struct datafs_metad_mount {
 	const char *path, *source, *options;
 	size_t path_len, source_len, options_len;
-	uint64_t id;		/* the table's version when it was added: no other ever has it */
+	uint64_t id;		/* the table's version when it was added: no other in this cluster has it */
 	uint64_t generation;	/* ... when it was added or changed last */
 };
 
@@ -246,9 +246,9 @@ typedef int (*datafs_metad_entry_fn)(void *arg, uint64_t cookie,
  */
 int datafs_metad_readdir(struct datafs_metad *m, uint64_t dir, uint64_t cookie,
 			 datafs_metad_entry_fn fn, void *arg, bool *eof);
-/* Return non-zero to stop before this one. */
 /* The quota that counts inode @ino: 1 and @res; 0: none does. -ESTALE. */
 int datafs_metad_quota_of(struct datafs_metad *m, uint64_t ino, struct datafs_metad_quota *res);
+/* Return non-zero to stop before this one. */
 typedef int (*datafs_metad_quota_fn)(void *arg, const struct datafs_metad_quota *q);
 /* The quotas with higher ids than @after. *@eof: @fn has taken the last one. */
 int datafs_metad_quotas(struct datafs_metad *m, uint64_t after, datafs_metad_quota_fn fn,

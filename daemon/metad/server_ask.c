@@ -173,11 +173,15 @@ static bool for_anybody(const struct datafs_ask *what)
 	}
 }
 
-/* Anybody may ask how the quorum is; who has the cluster's key may change it. */
-static int check_rights(const struct datafs_conn *conn, const struct datafs_ask *what)
+/*
+ * Anybody may ask how the quorum is; who has the cluster's key may change it. Without keys
+ * nobody can show that, and whoever reaches the port is believed.
+ */
+static int check_rights(const struct datafs_server *s, const struct datafs_conn *conn,
+			const struct datafs_ask *what)
 {
-	return for_anybody(what) || datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER ?
-	       0 : -EACCES;
+	return for_anybody(what) || s->keys.off ||
+	       datafs_conn_who(conn)->role == DATAFS_ROLE_MEMBER ? 0 : -EACCES;
 }
 
 /* One line a second at most: who sends nonsense may send much of it. */
@@ -239,7 +243,7 @@ static int admit(struct datafs_server *s, struct datafs_conn *conn, const void *
 		return -EAGAIN;
 	}
 	if (!err)
-		err = check_rights(conn, what);
+		err = check_rights(s, conn, what);
 	if (err) {
 		say_refused(s, conn, err);
 		datafs_ask_free(what);

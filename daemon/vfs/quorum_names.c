@@ -302,12 +302,17 @@ int vfs_quorum_statfs(struct vfs_mount *mnt, struct datafs_call *call)
 	struct datafs_statfs *out = call->out;
 	Metad__Query q = METAD__QUERY__INIT;
 	Metad__Counts counts = METAD__COUNTS__INIT;
+	struct datafs_quorum *quorum;
 	Metad__Answer *a;
 	int ret;
 
 	q.of_case = METAD__QUERY__OF_COUNTS;
 	q.counts = &counts;
-	counts.has_ino = true;
+	ret = vfs_quorum_of(mnt, &quorum);
+	if (ret)
+		return ret;
+	/* members of a feature level without leases do not know the field */
+	counts.has_ino = !mnt->members || datafs_quorum_until(quorum);
 	counts.ino = call->req->ino;
 	ret = ask(mnt, &q, &a);
 	if (ret)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/util.h"
 #include "meta/source.h"
 
@@ -120,9 +121,18 @@ static void mount_add(struct vfs_mount *mnt)
 /* Logged, but for -ENOMEM. */
 static int parse(struct vfs_mount *mnt)
 {
-	int ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
 	const char *alien;
+	int ret;
 
+	/* It is shown to all, and below it would be logged. */
+	if (datafs_has_password(mnt->source, strlen(mnt->source)) ||
+	    datafs_has_password(mnt->options_text, strlen(mnt->options_text))) {
+		datafs_log(LOG_ERR, "mount %u refused: there is a password in its source or options; see Documentation/understores.rst for where it goes",
+			   mnt->id);
+		*mnt->source = 0;
+		return -EINVAL;
+	}
+	ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
 	if (ret || mnt->tree != &vfs_tree_quorum)
 		return ret;
 	alien = datafs_under_opts_alien(&mnt->options.under, 0);
@@ -155,9 +165,9 @@ int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
 	}
 	if (ret)
 		datafs_log(LOG_ERR, "mount %u of %s: cannot be served: %s; what it has not cached is ESTALE: unmount it",
-			   id, source, strerror(-ret));
+			   id, mnt->source, strerror(-ret));
 	else
-		datafs_log(LOG_INFO, "mount %u: %s: taken over", id, source);
+		datafs_log(LOG_INFO, "mount %u: %s: taken over", id, mnt->source);
 	mount_add(mnt);
 	return 0;
 }

@@ -78,8 +78,8 @@ id 1 generation 1 /data/logs s3://logs/2026 region=eu-west-1,read_only'
 check "a second one at a path is refused" refuses 'there is a mount already' mounts add /data /srv/b
 check "a path that is not normal is refused" refuses 'ends with a slash' mounts add /x/ /srv/x
 check "... with dots" refuses 'is . or ..' mounts add /a/../b /srv/x
-check "a relative source is refused" refuses 'it is not /DIR' mounts add /x srv/x
-check "... and the quorum itself" refuses 'it is not /DIR' mounts add /x node1:/x
+check "a relative source is refused" refuses 'is not /DIR' mounts add /x srv/x
+check "... and the quorum itself" refuses 'is not /DIR' mounts add /x node1:/x
 check "an option that no store has is refused" refuses 'none of that name' \
 	mounts add /x /srv/x -o colour=red
 check "... a value that it does not take" refuses 'it takes SIZE' mounts add /x /srv/x -o part_size=1
@@ -88,6 +88,8 @@ check "a password in the source is refused" refuses 'it has a password' \
 check "... and not shown" eval '! grep -q secret "$D/out"'
 check "... in an option" refuses 'it has a password' \
 	mounts set / -o endpoint=http://u:secret@h
+check "... nor shown" eval '! grep -q secret "$D/out"'
+check "... with what ends a host" refuses 'it has a password' mounts add /x 's3://key:a/secret@bucket'
 check "a client's key is refused" refuses "only with the quorum's own key" \
 	"$BIN/datafs" mount add /x /srv/x --members "$MEMBERS" --key-file "$D/client.key"
 check "... but lists" eval '"$BIN/datafs" mount list --members "$MEMBERS" \

@@ -163,10 +163,12 @@ static void test_sources(void **state)
 	static const char *const wrong[] = {
 		"", "/a\nb", "s3://key:secret@bucket/x", "https://u:p@h", "http://u:p@h:80/x",
 		"http://u:@h", "http://a@b:c@h", "x http://u:p@h", "http://u:p@h?x", "http://u:p@",
+		"s3://k:a/b@bucket", "s3://k:1+a?b@c", "http://[::1]:x/@",
 	};
 	static const char *const right[] = {
 		"/srv", "s3://bucket/a:b@c", "http://h:80/x@y", "http://u@h:80/", "http://h?a:b@c",
-		"http://h#a:b@c", "posix:///srv/u:p@h", "/a:b@c",
+		"http://h#a:b@c", "posix:///srv/u:p@h", "/a:b@c", "http://[::1]:80/a@b",
+		"http://h:/a@b",
 	};
 	char path[16], source[5000];
 
