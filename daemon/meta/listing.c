@@ -273,8 +273,11 @@ static int list_complete(struct datafs_meta_listing *l)
 		return ret;
 
 	flags = (n->flags & ~(NODE_LIST_FP | NODE_TORN | NODE_HIDDEN)) |
-		NODE_COMPLETE | (l->whole ? NODE_LIST_FP : NODE_TORN) |
-		(l->hidden ? NODE_HIDDEN : 0);
+		NODE_COMPLETE | (l->hidden ? NODE_HIDDEN : 0);
+	if (!l->whole)
+		flags |= NODE_TORN;
+	else if (!datafs_fingerprint_none(&l->fp))
+		flags |= NODE_LIST_FP;
 	if (flags != n->flags || n->list_epoch != m->epoch ||
 	    memcmp(&n->list_fp, &l->fp, sizeof(l->fp))) {
 		n->flags = flags;

@@ -61,6 +61,18 @@ struct datafs_under_stat {
 	struct timespec seen;
 };
 
+/*
+ * A directory without a state of its own, as all are of stores without ATTRS: all zeros.
+ * That says nothing of the names in it.
+ */
+static inline bool datafs_fingerprint_none(const struct datafs_fingerprint *fp)
+{
+	for (size_t i = 0; i < sizeof(fp->v) / sizeof(*fp->v); i++)
+		if (fp->v[i])
+			return false;
+	return true;
+}
+
 struct datafs_under;	/* an opened store */
 
 /*

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
 #include "vfs_internal.h"
 
 #include <errno.h>
@@ -145,14 +146,41 @@ static int sync_name(struct vfs_mount *mnt,
 }
 
 struct list_arg {
+	struct vfs_mount *mnt;
+	const char *key;	/* the directory's */
+	bool tells;		/* the store looks at what it lists */
 	struct datafs_meta_listing *listing;
 };
+
+/* What the store lists without looking at it is looked at here. */
+static int list_look(struct list_arg *a, const char *name, struct datafs_under_stat *st)
+{
+	char *key;
+	int err;
+
+	if (asprintf(&key, "%s%s%s", a->key, *a->key ? "/" : "", name) < 0)
+		return -ENOMEM;
+	err = look(a->mnt, key, st);
+	free(key);
+	return err;
+}
 
 static int list_entry(void *arg, const char *name,
 		      const struct datafs_under_stat *st)
 {
 	struct list_arg *a = arg;
+	struct datafs_under_stat own;
+	int err;
 
+	if (!st && !a->tells) {
+		err = list_look(a, name, &own);
+		/* gone meanwhile */
+		if (err == -ENOENT)
+			return 0;
+		if (err == -ENOMEM)
+			return err;
+		st = err ? NULL : &own;
+	}
 	return datafs_meta_list_add(a->listing, name, st);
 }
 
@@ -176,11 +204,30 @@ static int sync_unseen(struct vfs_mount *mnt, uint64_t dir, int64_t looked,
 	return ret;
 }
 
+/*
+ * What the directory at @key is, before and after it is listed. Where directories have no
+ * state it is what is known of it: listing it says whether it is there, and a look would
+ * be one more request.
+ */
+static int look_at_dir(struct vfs_mount *mnt, uint64_t dir, const char *key,
+		       struct datafs_under_stat *st)
+{
+	struct datafs_meta_inode in;
+	struct datafs_under *u;
+	int err = vfs_under(mnt, &u);
+
+	if (err || datafs_under_caps(u) & DATAFS_UNDER_ATTRS)
+		return err ? err : look(mnt, key, st);
+	err = datafs_meta_peek(mnt->v->meta, dir, &in);
+	*st = in.st;
+	return err;
+}
+
 /* Lists what is at @key, which was @looked at before. */
 static int list_key(struct vfs_mount *mnt, uint64_t dir, const char *key,
 		    int64_t looked, struct datafs_meta_listing *listing)
 {
-	struct list_arg arg = { .listing = listing };
+	struct list_arg arg = { .mnt = mnt, .key = key, .listing = listing };
 	struct datafs_under_stat st;
 	struct datafs_under *u;
 	int err;
@@ -188,10 +235,11 @@ static int list_key(struct vfs_mount *mnt, uint64_t dir, const char *key,
 	err = vfs_under(mnt, &u);
 	if (err)
 		return err;
+	arg.tells = datafs_under_caps(u) & DATAFS_UNDER_ATTRS;
 	vfs_count_under(mnt->v, UNDER_LIST);
 	err = datafs_under_list(u, key, NULL, list_entry, &arg);
 	if (!err)
-		err = look(mnt, key, &st);
+		err = look_at_dir(mnt, dir, key, &st);
 	if (!err && !datafs_meta_list_whole(listing, &st))
 		err = sync_unseen(mnt, dir, looked, listing);
 	return err;
@@ -213,7 +261,7 @@ static int sync_list(struct vfs_mount *mnt,
 		return err;
 	}
 	looked = datafs_now();
-	err = look(mnt, key, &st);
+	err = look_at_dir(mnt, ticket->dir, key, &st);
 	if (err)
 		datafs_meta_import(meta, ticket, looked, err, NULL);
 	else

@@ -71,6 +71,39 @@ static void test_listing(void **state)
 	assert_int_equal(datafs_meta_import(m, &t, datafs_now(), 0, &ents[2].st), 0);
 }
 
+/* Where directories have no state, that it is the same proves nothing of its names. */
+static void test_no_state(void **state)
+{
+	struct datafs_under_stat d = dir_stat(0, 0);
+	struct ent ents[] = {
+		{ "a", file_stat(10, 1) }, { "b", file_stat(11, 1) },
+	};
+	struct datafs_meta_ticket t;
+	struct datafs_meta_inode in;
+	uint64_t content;
+	int64_t before;
+
+	(void)state;
+	assert_true(datafs_fingerprint_none(&d.fp));
+	before = datafs_now();
+	assert_int_equal(list_with(root, &d, ents, 2, 0), 0);
+	assert_int_equal(known(root).n, 2);
+	assert_int_equal(datafs_meta_lookup(m, root, "c", before, &in, &t), 0);
+	assert_int_equal(in.ino, 0);
+	assert_int_equal(datafs_meta_peek(m, root, &in), 0);
+	content = in.content;
+	before = datafs_now();
+	assert_int_equal(datafs_meta_getattr(m, root, before, &in, &t), DATAFS_META_SYNC);
+	assert_int_equal(datafs_meta_import(m, &t, datafs_now(), 0, &d), 0);
+	assert_int_equal(datafs_meta_lookup(m, root, "c", before, &in, &t), DATAFS_META_SYNC);
+	assert_int_equal(datafs_meta_import(m, &t, datafs_now(), -ENOENT, NULL), 0);
+	/* what is not listed any more is gone */
+	assert_int_equal(list_with(root, &d, ents, 1, 0), 0);
+	assert_int_equal(known(root).n, 1);
+	assert_int_equal(datafs_meta_peek(m, root, &in), 0);
+	assert_int_equal(in.content, content);
+}
+
 static void assert_not_proven(uint64_t dir, const char *name)
 {
 	struct datafs_meta_ticket t;
@@ -247,6 +280,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		META_TEST(test_listing),
+		META_TEST(test_no_state),
 		META_TEST(test_hidden),
 		META_TEST(test_torn),
 		META_TEST(test_listing_races),

@@ -1,0 +1,214 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=900
+#
+# Stores that are reached by HTTP, through a mount: the files of a web server (nginx), and
+# a bucket of an S3 store (Swift). The servers' own logs say how many requests it took.
+
+. "$DATAFS_TOP/tests/vm/lib.sh"
+
+CACHE_SIZE=192M
+WWW=$DISK/www
+LOG=$DISK/access.log
+S3=$DISK/s3
+
+make_files()
+{
+	mkdir -p "$WWW/dir/deep" "$WWW/empty" "$WWW/a space" &&
+	gen "$WWW/big" 9m 1 && gen "$WWW/dir/small" 5k 2 && gen "$WWW/dir/deep/page" 64k 3 &&
+	: > "$WWW/dir/none" && echo percent > "$WWW/100% +ä" && echo two > "$WWW/a space/b c" &&
+	for i in $(seq 30); do
+		echo "$i" > "$WWW/dir/f$i" || return 1
+	done
+	chmod -R a+rX "$WWW" "$DISK"
+	# Not of this second: what is changed within one a web server cannot tell.
+	find "$WWW" -type f -exec touch -d '1 hour ago' {} +
+}
+
+nginx_up()
+{
+	mkdir -p "$DISK/tmp"
+	cat > "$DISK/nginx.conf" <<-END
+	daemon off;
+	pid $DISK/nginx.pid;
+	error_log $DISK/error.log;
+	worker_processes 1;
+	user root root;
+	events { worker_connections 64; }
+	http {
+		log_format line '\$request_method \$request_uri \$status';
+		access_log $LOG line;
+		client_body_temp_path $DISK/tmp; proxy_temp_path $DISK/tmp; uwsgi_temp_path $DISK/tmp;
+		fastcgi_temp_path $DISK/tmp; scgi_temp_path $DISK/tmp;
+		default_type application/octet-stream;
+		server { listen 127.0.0.1:8080; root $WWW; autoindex on; }
+	}
+	END
+	ip link set lo up
+	/usr/sbin/nginx -p "$DISK" -c "$DISK/nginx.conf" 2> "$DISK/nginx.err" &
+	nginx=$!
+	until_true 30 curl -sfo /dev/null http://127.0.0.1:8080/
+}
+
+# requests FILE METHOD: how many it has, once no more come
+requests()
+{
+	sleep 1
+	grep -c "^$2 " "$1"
+}
+
+# Names, types and the sizes of files
+tree()
+{
+	(cd "$1" && find . -mindepth 1 \( -type d -printf '%p d\n' \) -o -printf '%p %s\n' | sort)
+}
+
+same_tree()
+{
+	diff <(tree "$1") <(tree "$2")
+}
+
+same_bytes()
+{
+	diff <(cd "$1" && find . -type f -exec sha256sum {} + | sort) \
+	     <(cd "$2" && find . -type f -exec sha256sum {} + | sort)
+}
+
+# shown SOURCE LOG DIRS OPTIONS: mounted at $MNT, it is what is in $WWW
+shown()
+{
+	local name=${1%%:*} before
+
+	check "$name: mount" mnt "$1" "$MNT" "sync_interval=never,$4" || return 1
+	: > "$2"
+	check "$name: names and sizes" same_tree "$WWW" "$MNT"
+	is "$name: a request for each directory" "$(requests "$2" GET)" -eq "$3"
+	before=$(wc -l < "$2")
+	check "$name: once more" same_tree "$WWW" "$MNT"
+	is "$name: without a request" "$(wc -l < "$2")" -eq "$before"
+	check "$name: every byte" same_bytes "$WWW" "$MNT"
+	before=$(wc -l < "$2")
+	drop_all
+	check "$name: again, when the kernel has forgotten it" same_bytes "$WWW" "$MNT"
+	is "$name: no request" "$(wc -l < "$2")" -eq "$before"
+	check "$name: what is not there" test ! -e "$MNT/dir/not-there"
+	check "$name: it is read-only" eval '! touch "$MNT/new" 2> /tmp/err && grep -q "Read-only" /tmp/err'
+	check "$name: unmount" umnt "$MNT"
+	check "$name: mount again, with what is cached" mnt "$1" "$MNT" "sync_interval=never,$4"
+	: > "$2"
+	check "$name: every byte of it" same_bytes "$WWW" "$MNT"
+	is "$name: none is fetched" "$(stat_of under_bytes)" -eq 0
+	check "$name: unmount again" umnt "$MNT"
+}
+
+# What is changed is seen as a whole, old or new.
+changes()
+{
+	check "$1: mount, to look each time" mnt "$2" "$MNT" "sync_interval=always,$3"
+	is "$1: a file" "$(cat "$MNT/dir/f7")" = 7
+	check "$1: it is changed" "$4" dir/f7 "a longer text"
+	is "$1: the new text" "$(cat "$MNT/dir/f7")" = "a longer text"
+	check "$1: one is made" "$4" dir/made "made later"
+	is "$1: it is there" "$(cat "$MNT/dir/made")" = "made later"
+	check "$1: and listed" eval 'ls "$MNT/dir" | grep -qx made'
+	check "$1: it goes" "$5" dir/made
+	check "$1: it is not there" test ! -e "$MNT/dir/made"
+	check "$1: nor listed" eval '! ls "$MNT/dir" | grep -qx made'
+	check "$1: as it was" "$4" dir/f7 7
+	is "$1: the old text" "$(cat "$MNT/dir/f7")" = 7
+	check "$1: unmount at the end" umnt "$MNT"
+}
+
+www_put()
+{
+	echo "$2" > "$WWW/new" && touch -d "1 hour ago $((RANDOM % 1000)) seconds ago" "$WWW/new" &&
+		mv "$WWW/new" "$WWW/$1"
+}
+
+www_del()
+{
+	rm "$WWW/$1"
+}
+
+check "files" make_files || finish
+load
+check "nginx" nginx_up || finish
+# The root, "a space", dir, dir/deep and empty.
+shown http://127.0.0.1:8080/ "$LOG" 5 "file_mode=444"
+changes http http://127.0.0.1:8080/ concurrency=4 www_put www_del
+refused()
+{
+	! mnt "$1" "$MNT" "$2" 2> /tmp/err && grep -q "$3" /tmp/err
+}
+check "http: an option of another store" refused http://127.0.0.1:8080/ path_style "log says why"
+check "a value that is none" refused http://127.0.0.1:8080/ concurrency=0 "wanted NUMBER"
+check "a server that is not there" refused http://127.0.0.1:8081/ concurrency=1 "log says why"
+kill "$nginx"
+wait "$nginx"
+
+if ! /usr/bin/python3 -c 'import swift' 2> /dev/null; then
+	skip "S3" "no swift here"
+	finish
+fi
+swift_up()
+{
+	mkdir -p "$S3"
+	"$DATAFS_TOP/tests/under/swift" "$S3" 2> "$S3/log" &
+	swift=$!
+	until_true 240 test -s "$S3/url" || return 1
+	URL=$(cat "$S3/url")
+	curl_s3 bucket -X PUT
+}
+
+# curl_s3 KEY OPTION...: the name test:tester has a colon, so it cannot be an option's
+curl_s3()
+{
+	curl -sS -f --aws-sigv4 aws:amz:us-east-1:s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
+		"${@:2}" "http://test%3Atester:testing@${URL#http://}/$1" > /dev/null
+}
+
+# Keys as they are; curl encodes none.
+key_of()
+{
+	python3 -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.argv[1]))' "$1"
+}
+
+s3_put()
+{
+	printf '%s\n' "$2" > /run/object && curl_s3 "bucket/top/$(key_of "$1")" -T /run/object
+}
+
+s3_del()
+{
+	curl_s3 "bucket/top/$(key_of "$1")" -X DELETE
+}
+
+fill_bucket()
+{
+	local f
+
+	# A directory without an object in it needs one that says so.
+	: > /run/none
+	curl_s3 bucket/top/empty/ -T /run/none || return 1
+	while read -r f; do
+		curl_s3 "bucket/top/$(key_of "$f")" -T "$WWW/$f" || { echo "$f"; return 1; }
+	done < <(cd "$WWW" && find . -type f -printf '%P\n')
+}
+
+credentials()
+{
+	printf '[default]\naws_access_key_id = test:tester\naws_secret_access_key = testing\n' \
+		> /run/credentials
+	chmod 600 /run/credentials
+}
+
+check "an S3 store" swift_up || { sed 's/^/# /' "$S3/log"; finish; }
+check "objects" fill_bucket
+check "credentials" credentials
+opts=endpoint=$URL,path_style,region=us-east-1,credentials=/run/credentials
+shown s3://bucket/top "$S3/requests" 5 "$opts"
+changes s3 s3://bucket/top "$opts" s3_put s3_del
+check "no secret is told" eval '! grep -rlE "testing|[Ss]ignature=" /run/datafs /proc/mounts /tmp/err'
+kill "$swift"
+wait "$swift"
+finish
