@@ -4,6 +4,7 @@
 #include "http_fixture.h"
 
 #include "base/util.h"
+#include "curl_wrap.h"
 #include "under/http_judge.h"
 
 #define N(a)	(sizeof(a) / sizeof((a)[0]))
@@ -412,9 +413,6 @@ static void cancelled(void **state)
 }
 
 static char trusted[1024];
-
-CURLcode __real_curl_easy_setopt(CURL *c, CURLoption o, ...);
-CURLcode __wrap_curl_easy_setopt(CURL *c, CURLoption o, ...);
 
 /* All that is ever set is as wide as a pointer. */
 CURLcode __wrap_curl_easy_setopt(CURL *c, CURLoption o, ...)
