@@ -126,7 +126,8 @@ void datafs_s3_probe(struct s3 *s)
 	if (!err)
 		err = datafs_s3_call(s, &r);
 	trouble = err && (!r.a.status || datafs_http_status_again(r.a.status));
-	made = !err || datafs_s3_doubtful(&r, err);
+	/* What was refused for good was not made; what was sent before may have been. */
+	made = !err || (trouble && r.a.sent) || r.a.unsure;
 	datafs_s3_end(&r);
 	if (err == -ESTALE || err == -ENOENT) {
 		s->u.caps |= DATAFS_UNDER_IF_ABSENT | DATAFS_UNDER_IF_MATCH;
