@@ -171,14 +171,16 @@ static bool leads_inside(const char *url, const char *location)
 	CURLU *u = curl_url(), *l = curl_url();
 	char *from = NULL, *to = NULL;
 	bool inside = false;
-	size_t len;
+	long len;
 
+	/* CURLU_URLDECODE would refuse bytes that a name may have. */
 	if (u && l && !curl_url_set(u, CURLUPART_URL, url, 0) &&
 	    !curl_url_set(l, CURLUPART_URL, location, 0) &&
-	    !curl_url_get(u, CURLUPART_PATH, &from, CURLU_URLDECODE) &&
-	    !curl_url_get(l, CURLUPART_PATH, &to, CURLU_URLDECODE)) {
-		len = strlen(from);
-		inside = !strncmp(from, to, len) && !strcmp(to + len, "/");
+	    !curl_url_get(u, CURLUPART_PATH, &from, 0) &&
+	    !curl_url_get(l, CURLUPART_PATH, &to, 0)) {
+		len = datafs_http_unescape(from, false);
+		inside = len >= 0 && datafs_http_unescape(to, false) == len + 1 &&
+			 !memcmp(from, to, len) && to[len] == '/';
 	}
 	curl_free(from);
 	curl_free(to);
@@ -279,6 +281,7 @@ static int http_list(struct datafs_under *u, const char *key, struct datafs_unde
 	char *url = url_of(s, key, true);
 	struct datafs_http_request r = {
 		.method = "GET", .url = url, .want = wanted, .text_max = DATAFS_HTTP_LIST_MAX,
+		.follow = HOPS,
 	};
 	struct datafs_http_list l = { 0 };
 	struct datafs_http_answer a;
@@ -337,10 +340,15 @@ static int admit(void *arg, const struct datafs_http_answer *a)
 static struct curl_slist *condition(const struct datafs_fingerprint *fp)
 {
 	char tag[TAG_MAX + 1] = "", line[TAG_MAX + 32];
+	uint64_t len = fp->v[1];
 
-	if (fp->v[1] > TAG_MAX)
+	if (len > TAG_MAX)
 		return NULL;
-	memcpy(tag, &fp->v[2], fp->v[1]);
+	memcpy(tag, &fp->v[2], len);
+	/* It comes from a database: no line of a request is made of it but this one. */
+	for (uint64_t i = 0; i < len; i++)
+		if ((unsigned char)tag[i] < ' ' || (tag[i] == '"' && i && i != len - 1))
+			return NULL;
 	snprintf(line, sizeof(line), "%s: %s", *tag == '"' ? "If-Match" : "If-Unmodified-Since",
 		 tag);
 	return curl_slist_append(NULL, line);

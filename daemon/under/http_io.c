@@ -144,12 +144,14 @@ static int whole_for_range(struct io *io)
 /* Can it be told that the body has come as a whole? */
 static bool has_end(struct io *io)
 {
+	const char *coding;
 	long version = 0;
 	size_t n;
 
+	coding = header_of(io, "Transfer-Encoding", &n);
 	curl_easy_getinfo(io->c, CURLINFO_HTTP_VERSION, &version);
 	return io->a->length >= 0 || io->expected >= 0 || version >= CURL_HTTP_VERSION_2_0 ||
-	       header_of(io, "Transfer-Encoding", &n) || io->a->status == 204;
+	       (coding && !strcasecmp(coding, "chunked")) || io->a->status == 204;
 }
 
 static int judge_2xx(struct io *io)

@@ -176,6 +176,19 @@ static void on_trouble(void *arg, const char *fmt, ...)
 	s->err = -EPROTO;
 }
 
+static bool has_long_tag(const char *body, size_t len)
+{
+	const char *end = body + len, *from = memchr(body, '<', len), *to;
+
+	while (from) {
+		to = memchr(from, '>', end - from);
+		if ((size_t)((to ? to : end) - from) > DATAFS_HTTP_TAG_MAX)
+			return true;
+		from = to ? memchr(to, '<', end - to) : NULL;
+	}
+	return false;
+}
+
 static int parse_html(struct names *s, const char *body, size_t len)
 {
 	static const xmlSAXHandler sax = {
@@ -184,6 +197,9 @@ static int parse_html(struct names *s, const char *body, size_t len)
 	};
 	htmlParserCtxtPtr ctx;
 
+	/* The parser would end at a NUL, as if the listing did. */
+	if (memchr(body, 0, len) || has_long_tag(body, len))
+		return -EPROTO;
 	init_once();
 	ctx = htmlCreateMemoryParserCtxt(body, (int)len);
 	if (!ctx)
@@ -207,9 +223,12 @@ static int parse_html(struct names *s, const char *body, size_t len)
 
 static int parse_json(struct names *s, const char *body, size_t len)
 {
-	json_t *all = json_loadb(body, len, JSON_ALLOW_NUL, NULL), *e;
+	json_t *all, *e;
 	size_t i;
 
+	if (len > DATAFS_HTTP_JSON_MAX)
+		return -EFBIG;
+	all = json_loadb(body, len, JSON_ALLOW_NUL, NULL);
 	if (!all)
 		return -EPROTO;
 	if (!json_is_array(all))

@@ -18,6 +18,10 @@
 
 /* Bytes of a listing, at the most: some half a million entries. */
 #define DATAFS_HTTP_LIST_MAX	(64u << 20)
+/* ... of one in JSON, whose tree in memory is some 80 times as large. */
+#define DATAFS_HTTP_JSON_MAX	(8u << 20)
+/* ... between a '<' and its '>', as the parser's time grows with the square of that. */
+#define DATAFS_HTTP_TAG_MAX	(64u << 10)
 
 struct datafs_http_entry {
 	const char *name;

@@ -149,8 +149,13 @@ static void set_up(struct datafs_http *h, CURL *c)
 	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, is_cancelled);
 	curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
-	if (ca)
-		curl_easy_setopt(c, CURLOPT_CAINFO, ca);
+	if (!ca)
+		return;
+	/* Those of the system, which are in a directory too, are trusted no more. */
+	curl_easy_setopt(c, CURLOPT_CAINFO, ca);
+	curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(c, CURLOPT_PROXY_CAINFO, ca);
+	curl_easy_setopt(c, CURLOPT_PROXY_CAPATH, NULL);
 }
 
 int datafs_http_get_handle(struct datafs_http *h, CURL **res)

@@ -15,7 +15,10 @@
 
 static int refuse(const char *source, const char *why)
 {
-	datafs_log(LOG_ERR, "source %s: %s", source, why);
+	char shown[DATAFS_UNDER_SOURCE_SHOWN];
+
+	datafs_log(LOG_ERR, "source %s: %s",
+		   datafs_under_source_shown(source, shown, sizeof(shown)), why);
 	return -EINVAL;
 }
 

@@ -117,9 +117,12 @@ int datafs_s3_cond(struct s3 *s, struct s3_req *r, const char *key,
 int datafs_s3_look_cond(struct s3 *s, const char *key, const struct datafs_under_cond *cond);
 /* @err is what a change was answered with: may it have been carried out nevertheless? */
 bool datafs_s3_doubtful(const struct s3_req *r, int err);
+/* 1: what is at @key was written with @id, and *@fp is it; 0: it was not; or why that is not known. */
+int datafs_s3_is_ours(struct s3 *s, const char *key, const char *id, struct datafs_fingerprint *fp);
 /*
  * A doubtful change of @key under @cond was answered with @err. If what is there was written by it, as
- * @id tells, 0, and *@fp is what is there; else an error.
+ * @id tells, 0, and *@fp is what is there; else an error: of the condition only if it is known
+ * that it was not written by it.
  */
 int datafs_s3_settle(struct s3 *s, const char *key, const char *id, int err,
 		     const struct datafs_under_cond *cond, struct datafs_fingerprint *fp);

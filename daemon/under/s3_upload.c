@@ -138,17 +138,20 @@ static int take_result(struct s3 *s, struct s3_req *r, uint64_t size,
 }
 
 /* An upload that is gone may have been completed, by a request whose answer was lost. */
-static int settle(struct s3 *s, const char *key, const struct datafs_under_upload *up, int err,
-		  const struct datafs_under_cond *cond, struct datafs_fingerprint *fp)
+static int settle(struct s3 *s, const char *key, const struct datafs_under_upload *up,
+		  const struct s3_req *r, int err, const struct datafs_under_cond *cond,
+		  struct datafs_fingerprint *fp)
 {
 	char id[DATAFS_S3_ID_LEN + 1];
-	int ret;
+	int ours;
 
 	memcpy(id, up->token, DATAFS_S3_ID_LEN);
 	id[DATAFS_S3_ID_LEN] = 0;
-	ret = datafs_s3_settle(s, key, id, err, cond, fp);
-	/* Without a condition, and with nothing of it to be seen: there is none such. */
-	return ret && err == -ENOENT ? -ENOENT : ret;
+	/* Any other 404 is of the object, and the upload goes on. */
+	if (err != -ENOENT || strcmp(r->e.code, "NoSuchUpload"))
+		return datafs_s3_settle(s, key, id, err, cond, fp);
+	ours = datafs_s3_is_ours(s, key, id, fp);
+	return ours < 0 ? ours : ours ? 0 : -ENOENT;
 }
 
 int datafs_s3_complete(struct datafs_under *u, const char *key,
@@ -169,8 +172,14 @@ int datafs_s3_complete(struct datafs_under *u, const char *key,
 	datafs_s3_param(&r, "uploadId", id_of(up));
 	if (!err)
 		err = list_parts(parts, n, &body);
-	if (!err)
+	if (!err) {
 		err = datafs_s3_cond(s, &r, key, cond);
+		/* What is there may be what this upload has become. */
+		if (err == -ESTALE || err == -EEXIST) {
+			err = settle(s, key, up, &r, err, cond, fp);
+			goto out;
+		}
+	}
 	if (!err) {
 		r.http.body = body.s;
 		r.http.body_len = body.len;
@@ -179,8 +188,9 @@ int datafs_s3_complete(struct datafs_under *u, const char *key,
 		if (!err)
 			err = take_result(s, &r, size, fp);
 		if (datafs_s3_doubtful(&r, err))
-			err = settle(s, key, up, err, cond, fp);
+			err = settle(s, key, up, &r, err, cond, fp);
 	}
+out:
 	datafs_s3_end(&r);
 	datafs_text_free(&body);
 	return err;

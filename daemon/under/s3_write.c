@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "http_judge.h"
 #include "s3_internal.h"
 
 #define PUT_MAX		(5ull << 30)	/* bytes, of an upload in one and of a copy */
@@ -76,30 +77,43 @@ bool datafs_s3_doubtful(const struct s3_req *r, int err)
 	       r->a.status / 100 == 2 || r->a.status / 100 == 5;
 }
 
+int datafs_s3_is_ours(struct s3 *s, const char *key, const char *id, struct datafs_fingerprint *fp)
+{
+	struct s3_object o;
+	int err = datafs_s3_head(s, key, &o);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (strcmp(o.id, id))
+		return 0;
+	*fp = o.st.fp;
+	return 1;
+}
+
 int datafs_s3_settle(struct s3 *s, const char *key, const char *id, int err,
 		     const struct datafs_under_cond *cond, struct datafs_fingerprint *fp)
 {
-	struct s3_object o;
+	int ours = datafs_s3_is_ours(s, key, id, fp);
 
-	if (!datafs_s3_head(s, key, &o) && !strcmp(o.id, id)) {
-		*fp = o.st.fp;
-		return 0;
-	}
+	if (ours)
+		return ours < 0 ? ours : 0;
 	/* Of a MATCH the answer is 404, where there is nothing. */
-	if (err == -ESTALE || err == -ENOENT)
-		return cond->is == DATAFS_UNDER_ABSENT ? -EEXIST :
-		       cond->is == DATAFS_UNDER_MATCH ? -ESTALE : -EIO;
-	return err;
+	if (cond->is == DATAFS_UNDER_MATCH && (err == -ESTALE || err == -ENOENT))
+		return -ESTALE;
+	if (cond->is == DATAFS_UNDER_ABSENT && (err == -ESTALE || err == -EEXIST))
+		return -EEXIST;
+	return err == -ESTALE || err == -ENOENT ? -EIO : err;
 }
 
 /*
  * A PUT that no store may carry out: it wants a state that is not there. 412 and 404 say that
  * conditions are minded; other errors, that they are not known; and a store that says
- * nothing of it has made an object, which is removed.
+ * nothing of it has made an object, which is removed. So is what trouble may have left.
  */
 void datafs_s3_probe(struct s3 *s)
 {
 	char key[sizeof(PROBE) + DATAFS_S3_ID_LEN], id[DATAFS_S3_ID_LEN + 1];
+	bool trouble, made;
 	struct s3_req r;
 	int err;
 
@@ -111,14 +125,21 @@ void datafs_s3_probe(struct s3 *s)
 	r.quiet = true;
 	if (!err)
 		err = datafs_s3_call(s, &r);
+	trouble = err && (!r.a.status || datafs_http_status_again(r.a.status));
+	/* What was refused for good was not made; what was sent before may have been. */
+	made = !err || (trouble && r.a.sent) || r.a.unsure;
 	datafs_s3_end(&r);
 	if (err == -ESTALE || err == -ENOENT) {
 		s->u.caps |= DATAFS_UNDER_IF_ABSENT | DATAFS_UNDER_IF_MATCH;
 		return;
 	}
-	datafs_log(LOG_INFO, "%s: the store minds no conditions of writes (%s); they are looked at just before",
-		   s->name, err ? strerror(-err) : "it ignores them");
-	if (!err)
+	if (trouble)
+		datafs_log(LOG_WARNING, "%s: whether the store minds conditions of writes is not known (%s); until it is mounted again they are looked at just before",
+			   s->name, strerror(-err));
+	else
+		datafs_log(LOG_INFO, "%s: the store minds no conditions of writes (%s); they are looked at just before",
+			   s->name, err ? strerror(-err) : "it ignores them");
+	if (made)
 		datafs_s3_remove(&s->u, key, &(struct datafs_under_cond){ .is = DATAFS_UNDER_ANY });
 }
 
@@ -221,9 +242,10 @@ int datafs_s3_rmdir(struct datafs_under *u, const char *key)
 	err = datafs_s3_below(s, key, 2, &page);
 	if (err)
 		return err;
-	if (!page.n && !page.unreadable)
+	if (!page.n && !page.unreadable && !page.truncated)
 		err = -ENOENT;
-	else if (page.n + page.unreadable > 1 || page.truncated || strlen(page.entry[0].key) != len)
+	else if (page.unreadable || page.n != 1 || page.truncated ||
+		 strlen(page.entry[0].key) != len)
 		err = -ENOTEMPTY;
 	datafs_s3_page_free(&page);
 	return err ?: marker(s, key, DATAFS_UNDER_M_DELETE, "DELETE");

@@ -140,6 +140,7 @@ struct list {
 	bool seen;			/* it is a list at all */
 	bool encoded;
 	bool has_size, has_mtime;
+	bool has_truncated;
 };
 
 static int list_add(struct list *l)
@@ -214,7 +215,8 @@ static int list_prefix(struct list *l, const char *text)
 static int list_truncated(struct list *l, const char *text)
 {
 	l->page->truncated = !strcmp(text, "true");
-	return 0;
+	l->has_truncated = true;
+	return l->page->truncated || !strcmp(text, "false") ? 0 : -EPROTO;
 }
 
 static int list_next(struct list *l, const char *text)
@@ -302,7 +304,9 @@ int datafs_s3_parse_list(const char *xml, size_t len, struct datafs_s3_page *pag
 	memset(page, 0, sizeof(*page));
 	err = walk(xml, len, list_leaf, &l);
 	free(l.now.key);
-	if (!err && (!l.seen || (page->truncated && (!page->next || !*page->next))))
+	/* Where it says two things of whether that was all, or none, keys may be missing. */
+	if (!err && (!l.seen || !l.has_truncated ||
+		     page->truncated != (page->next && *page->next)))
 		err = -EPROTO;
 	if (err)
 		datafs_s3_page_free(page);

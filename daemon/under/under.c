@@ -67,17 +67,24 @@ int datafs_under_open(const char *source, const struct datafs_under_opts *opts,
 		      struct datafs_under **res)
 {
 	const struct datafs_under_ops *ops = find(source);
+	char shown[DATAFS_UNDER_SOURCE_SHOWN];
 	struct datafs_under *u;
 	const char *alien;
 	int err;
 
 	if (!ops)
 		return -EPROTONOSUPPORT;
+	datafs_under_source_shown(source, shown, sizeof(shown));
+	if (datafs_under_source_secret(source)) {
+		datafs_log(LOG_ERR, "source %s: has a user or a key in it, which all who see the mount would read; leave it out",
+			   shown);
+		return -EINVAL;
+	}
 	opts = opts ? opts : &datafs_under_opts_default;
 	alien = datafs_under_opts_alien(opts, ops->options | DATAFS_UNDER_FOR_ALL);
 	if (alien) {
 		datafs_log(LOG_ERR, "source %s: option %s is not for this kind of store; leave it out",
-			   source, alien);
+			   shown, alien);
 		return -EINVAL;
 	}
 	u = calloc(1, ops->size);

@@ -76,9 +76,22 @@ static inline bool datafs_fingerprint_none(const struct datafs_fingerprint *fp)
 struct datafs_under;	/* an opened store */
 
 /*
+ * Has it a user, a password or a key in it ("scheme://USER:PASSWORD@...")? All who see the
+ * mount would read them: no store takes such a source. Blocks for nothing.
+ */
+bool datafs_under_source_secret(const char *source);
+#define DATAFS_UNDER_SOURCE_SHOWN	1024
+/*
+ * What log lines may say of any @source: with "..." for what comes before the last '@' of one
+ * that has secrets, and cut to @size. Returns @buf.
+ */
+const char *datafs_under_source_shown(const char *source, char *buf, size_t size);
+
+/*
  * Chooses by scheme ("scheme://..."; a plain path is posix) and opens. @opts (NULL: the
  * defaults) stays the caller's and must outlive the store. -EPROTONOSUPPORT: no such
- * scheme; -EINVAL: an option that this store does not take. Errors are logged.
+ * scheme; -EINVAL: an option that this store does not take, or a source with secrets. Errors
+ * are logged.
  */
 int datafs_under_open(const char *source, const struct datafs_under_opts *opts,
 		      struct datafs_under **res);

@@ -23,6 +23,8 @@
 #include "http_text.h"
 #include "webhdfs_internal.h"
 
+#define TOKEN_ROOM	8192
+
 /* ---- looking ---- */
 
 /* By the clock that stamps, which counts in seconds here; by ours if it is not told. */
@@ -33,6 +35,12 @@ static struct timespec now_of(const struct datafs_http_answer *a)
 	if (!a->value[0] || datafs_http_date(a->value[0], &now))
 		clock_gettime(CLOCK_REALTIME, &now);
 	return now;
+}
+
+/* Length and time are not enough: anybody may set the time of another file with that length. */
+static bool has_state(const struct webhdfs_status *s)
+{
+	return s->dir || s->file_id;
 }
 
 int datafs_webhdfs_look(struct webhdfs *s, const char *key, struct datafs_under_stat *st)
@@ -54,6 +62,11 @@ int datafs_webhdfs_look(struct webhdfs *s, const char *key, struct datafs_under_
 	if (!err) {
 		seen = now_of(&a);
 		datafs_webhdfs_attributes(s, l.v, &seen, &o, st);
+		if (!has_state(l.v)) {
+			err = -EOPNOTSUPP;
+			datafs_log(LOG_ERR, "%s: \"%s\": the server tells no fileId: states cannot be told apart; ask a namenode",
+				   s->base, key);
+		}
 		datafs_webhdfs_statuses_free(&l);
 	}
 	datafs_http_answer_free(&a);
@@ -93,11 +106,13 @@ static int ask_list(struct webhdfs *s, const char *key, const struct datafs_unde
 	err = datafs_webhdfs_ask(s, &c, &a);
 	/* What an older one says of an operation that it does not know. */
 	if (c.quiet && (err == -EINVAL || err == -EOPNOTSUPP)) {
-		atomic_store(&s->no_batch, true);
 		datafs_http_answer_free(&a);
 		c.op = "LISTSTATUS";
 		c.quiet = false;
 		err = datafs_webhdfs_ask(s, &c, &a);
+		/* Else it was something else that it did not take. */
+		if (!err)
+			atomic_store(&s->no_batch, true);
 	}
 	if (!err) {
 		*seen = now_of(&a);
@@ -128,7 +143,7 @@ static int give(struct webhdfs *s, const struct webhdfs_statuses *l, const struc
 		ret = 0;
 		if (datafs_webhdfs_key_ok(name)) {
 			datafs_webhdfs_attributes(s, &l->v[i], seen, &o, &st);
-			ret = fn(arg, name, &st);
+			ret = fn(arg, name, has_state(&l->v[i]) ? &st : NULL);
 		}
 		if (ret < 0)
 			return ret;
@@ -200,11 +215,10 @@ static ssize_t webhdfs_read(struct datafs_under *u, const char *key,
 
 /* ---- the store ---- */
 
-/* Bytes of a file that only its owner can read, without the newline at its end. */
-static int read_secret(const char *path, struct datafs_text *t)
+/* The line of a file that only its owner can read. @room is to be wiped after errors too. */
+static int read_line(const char *path, char room[TOKEN_ROOM])
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = fd < 0 ? -errno : 0;
-	char room[8192];
 	struct stat st;
 	ssize_t n = 0;
 
@@ -218,7 +232,7 @@ static int read_secret(const char *path, struct datafs_text *t)
 		return -EPERM;
 	}
 	if (!err) {
-		n = read(fd, room, sizeof(room) - 1);
+		n = read(fd, room, TOKEN_ROOM);
 		err = n < 0 ? -errno : 0;
 	}
 	if (fd >= 0)
@@ -227,12 +241,29 @@ static int read_secret(const char *path, struct datafs_text *t)
 		datafs_log(LOG_ERR, "token_file %s: %s", path, strerror(-err));
 		return err;
 	}
-	room[n] = 0;
-	room[strcspn(room, "\r\n")] = 0;
-	datafs_text_puts(t, "&delegation=");
-	datafs_text_percent(t, room, false);
+	if (n < TOKEN_ROOM) {
+		room[n] = 0;
+		room[strcspn(room, "\r\n")] = 0;
+	}
+	if (n == TOKEN_ROOM || !*room) {
+		datafs_log(LOG_ERR, "token_file %s: is %s; it must have a token in its first line, as the namenode gave it",
+			   path, *room ? "too long" : "empty");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int read_secret(const char *path, struct datafs_text *t)
+{
+	char room[TOKEN_ROOM];
+	int err = read_line(path, room);
+
+	if (!err) {
+		datafs_text_puts(t, "&delegation=");
+		datafs_text_percent(t, room, false);
+	}
 	explicit_bzero(room, sizeof(room));
-	return t->failed ? -ENOMEM : 0;
+	return err;
 }
 
 static int identify(struct webhdfs *s, const struct datafs_under_opts *o)

@@ -72,6 +72,9 @@ static int judge(struct webhdfs *s, const struct datafs_http_request *r,
 	if (!err) {
 		told = datafs_webhdfs_exception(a->text, a->text_len, why, sizeof(why));
 		err = told ? told : datafs_http_errno(a->status);
+		/* A bare status is of whatever answered, which need not know of any file. */
+		if (!told && (err == -ENOENT || err == -ESTALE))
+			err = -EIO;
 	}
 	if (is_fact(err) || c->quiet)
 		return err;
@@ -97,7 +100,7 @@ int datafs_webhdfs_ask(struct webhdfs *s, const struct webhdfs_call *c,
 	return err;
 }
 
-int datafs_webhdfs_do(struct webhdfs *s, const struct webhdfs_call *c, bool *yes, bool *unsure)
+int datafs_webhdfs_do(struct webhdfs *s, const struct webhdfs_call *c, bool *yes, bool *said)
 {
 	struct datafs_http_answer a;
 	int err = datafs_webhdfs_ask(s, c, &a);
@@ -106,9 +109,9 @@ int datafs_webhdfs_do(struct webhdfs *s, const struct webhdfs_call *c, bool *yes
 		*yes = true;
 		if (a.text_len)
 			err = datafs_webhdfs_boolean(a.text, a.text_len, yes);
+		if (said)
+			*said = a.text_len;
 	}
-	if (unsure)
-		*unsure = a.unsure;
 	datafs_http_answer_free(&a);
 	return err;
 }

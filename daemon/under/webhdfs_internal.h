@@ -17,7 +17,14 @@
 #define WEBHDFS_HIDDEN	".datafs-uploads"
 #define WEBHDFS_ID_LEN	32
 #define WEBHDFS_TEMP_MAX	128	/* of a hidden key */
-#define WEBHDFS_TEXT_MAX	(64u << 20)	/* of a listing */
+#define WEBHDFS_TEXT_MAX	(8u << 20)	/* of a listing; in memory its tree is some 80 times that */
+
+/* What RENAME does with renameoptions. */
+enum webhdfs_renames {
+	WEBHDFS_RENAMES_UNKNOWN,
+	WEBHDFS_RENAMES_AT_ONCE,	/* what they say */
+	WEBHDFS_RENAMES_PLAIN,		/* it leaves them out: into a directory that is there */
+};
 
 struct webhdfs {
 	struct datafs_under u;
@@ -26,6 +33,7 @@ struct webhdfs {
 	size_t root;		/* where in @base the root begins, which is encoded */
 	char *who;		/* a secret: "&user.name=..." or "&delegation=...", or "" */
 	atomic_bool no_batch;	/* the server has no LISTSTATUS_BATCH */
+	atomic_int renames;	/* enum webhdfs_renames */
 };
 
 static inline struct webhdfs *webhdfs_of(struct datafs_under *u)
@@ -49,8 +57,8 @@ struct webhdfs_call {
  */
 int datafs_webhdfs_ask(struct webhdfs *s, const struct webhdfs_call *c,
 		       struct datafs_http_answer *a);
-/* Where it says yes or no, or nothing, which is yes. @unsure: see http_try.h; may be NULL. */
-int datafs_webhdfs_do(struct webhdfs *s, const struct webhdfs_call *c, bool *yes, bool *unsure);
+/* Where it says yes or no, or nothing, which is yes. @said: which of these; may be NULL. */
+int datafs_webhdfs_do(struct webhdfs *s, const struct webhdfs_call *c, bool *yes, bool *said);
 /*
  * Asks the namenode, then the datanode that it names: reads into @into[@len], all of which
  * must come; or sends @body[@len].
@@ -90,8 +98,9 @@ int datafs_webhdfs_temp(char key[WEBHDFS_TEMP_MAX], char id[WEBHDFS_ID_LEN + 1])
 /* Of a key that must be as @cond says; not at once with what comes then. */
 int datafs_webhdfs_check(struct webhdfs *s, const char *key, const struct datafs_under_cond *cond);
 /*
- * Gives the object @from, whose file_id is @id, the name @key; what is there is replaced
- * if @over, and otherwise -EEXIST, at once.
+ * Gives the object @from, whose file_id is @id (0: unknown), the name @key. What is there is
+ * replaced if @over, and otherwise -EEXIST: at once, or, where RENAME has no options, looked
+ * at just before; there nothing is replaced (-EISDIR, -EOPNOTSUPP).
  */
 int datafs_webhdfs_publish(struct webhdfs *s, const char *from, uint64_t id, const char *key,
 			   bool over);
@@ -99,8 +108,11 @@ int datafs_webhdfs_publish(struct webhdfs *s, const char *from, uint64_t id, con
 int datafs_webhdfs_delete(struct webhdfs *s, const char *key, bool recursive);
 /* A new file with these bytes, private and without its attributes. */
 int datafs_webhdfs_create(struct webhdfs *s, const char *key, const void *buf, size_t len);
-/* Attributes, conditions, name: what is left to do for a new file. */
-int datafs_webhdfs_finish(struct webhdfs *s, const char *from, const char *key,
+/* Is it as long as what was written? -EIO, after a line in the log. */
+int datafs_webhdfs_whole(struct webhdfs *s, const char *key, const struct datafs_under_stat *st,
+			 uint64_t size);
+/* Attributes, conditions, name: what is left to do for a new file of @size bytes. */
+int datafs_webhdfs_finish(struct webhdfs *s, const char *from, uint64_t size, const char *key,
 			  const struct datafs_under_attr *attr,
 			  const struct datafs_under_cond *cond, struct datafs_fingerprint *fp);
 

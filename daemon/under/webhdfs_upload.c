@@ -86,6 +86,8 @@ int datafs_webhdfs_part(struct datafs_under *u, const char *key,
 	err = datafs_webhdfs_create(s, temp, buf, part->len);
 	if (!err)
 		err = datafs_webhdfs_look(s, temp, &st);
+	if (!err)
+		err = datafs_webhdfs_whole(s, temp, &st, part->len);
 	part_key(&it, part->number, to);
 	if (!err)
 		err = datafs_webhdfs_publish(s, temp, st.file_id, to, true);
@@ -177,7 +179,8 @@ static int copy_part(struct webhdfs *s, const char *key, uint64_t len, const cha
 			err = datafs_webhdfs_send(s, &append, buf, n);
 		off += n;
 	}
-	return err;
+	/* It was there when it was looked at: that it is gone is trouble, not an upload that ended. */
+	return err == -ENOENT ? -EIO : err;
 }
 
 /* All parts into a new file, which becomes the first one, of which @k are in it already. */
@@ -204,8 +207,8 @@ static int copy_all(const struct upload *up, size_t k, uint64_t first_len)
 	part_key(up, 1, key);
 	if (!err)
 		err = datafs_webhdfs_look(s, temp, &st);
-	if (!err && st.size != up->size)
-		err = -EIO;
+	if (!err)
+		err = datafs_webhdfs_whole(s, temp, &st, up->size);
 	if (!err)
 		err = datafs_webhdfs_publish(s, temp, st.file_id, key, true);
 	if (err)
@@ -262,7 +265,7 @@ int datafs_webhdfs_complete(struct datafs_under *u, const char *key,
 		err = join(&it);
 	part_key(&it, 1, first);
 	if (!err)
-		err = datafs_webhdfs_finish(s, first, key, attr, cond, fp);
+		err = datafs_webhdfs_finish(s, first, it.size, key, attr, cond, fp);
 	if (!err)
 		datafs_webhdfs_delete(s, it.dir, true);
 	return err;

@@ -2,12 +2,15 @@
 /*
  * Changes of HDFS. Whatever appears is made where nobody looks and then renamed, with the
  * options that the namenode's own clients use (OVERWRITE, NONE): at once, and only into a
- * directory that is there. What has no such options (HttpFS) says no to a name that is
- * taken, and nothing else happens.
+ * directory that is there. What leaves such options out (HttpFS) says no to the name of a
+ * file that is there, but moves into a directory: so it is found out once, with a directory
+ * of our own, and then looked at before each rename.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -64,39 +67,112 @@ static void add_path(struct datafs_text *t, const struct webhdfs *s, const char 
 	datafs_text_percent(t, key, true);
 }
 
-/* Is what is at @key the object @id? Then it is what we have put there. */
-static bool is_ours(struct webhdfs *s, const char *key, uint64_t id)
+/* A RENAME, and what is said to it; @said as in datafs_webhdfs_do(). */
+static int ask_rename(struct webhdfs *s, const char *from, const char *key, bool over, bool *yes,
+		      bool *said)
+{
+	struct webhdfs_call c = { DATAFS_UNDER_M_PUT, "PUT", from, NULL, false };
+	struct datafs_text op = { 0 };
+	int err;
+
+	*yes = true;
+	datafs_text_puts(&op, "RENAME&destination=");
+	add_path(&op, s, key);
+	datafs_text_puts(&op, over ? "&renameoptions=OVERWRITE" : "&renameoptions=NONE");
+	c.op = op.s;
+	err = op.failed ? -ENOMEM : datafs_webhdfs_do(s, &c, yes, said);
+	datafs_text_free(&op);
+	return err;
+}
+
+/* One that minds the options has nothing to say to a rename that was done. */
+static int learn_renames(struct webhdfs *s)
+{
+	char from[WEBHDFS_TEMP_MAX], to[WEBHDFS_TEMP_MAX], id[WEBHDFS_ID_LEN + 1];
+	struct webhdfs_call c = {
+		DATAFS_UNDER_M_PUT, "PUT", from, "MKDIRS&permission=700", false,
+	};
+	bool yes = true, said = false;
+	int err;
+
+	if (atomic_load(&s->renames) != WEBHDFS_RENAMES_UNKNOWN)
+		return 0;
+	err = datafs_webhdfs_temp(from, id);
+	if (!err)
+		err = datafs_webhdfs_temp(to, id);
+	if (!err)
+		err = datafs_webhdfs_do(s, &c, &yes, NULL);
+	if (err)
+		return err;
+	err = yes ? ask_rename(s, from, to, false, &yes, &said) : -EIO;
+	datafs_webhdfs_delete(s, to, false);
+	if (err || !yes) {
+		datafs_webhdfs_delete(s, from, false);
+		/* What is said of these two is no fact of the caller's. */
+		return !err || err == -ENOENT || err == -EEXIST ? -EIO : err;
+	}
+	atomic_store(&s->renames, said ? WEBHDFS_RENAMES_PLAIN : WEBHDFS_RENAMES_AT_ONCE);
+	return 0;
+}
+
+static int not_replaced(struct webhdfs *s, const char *key)
+{
+	datafs_log(LOG_ERR, "%s: \"%s\" is not replaced: the server renames to what is not there only; is it a namenode?",
+		   s->base, key);
+	return -EOPNOTSUPP;
+}
+
+/* What is at @key keeps a plain rename from it. */
+static int is_taken(struct webhdfs *s, const char *key, bool over)
 {
 	struct datafs_under_stat st;
+	int err = datafs_webhdfs_look(s, key, &st);
 
-	return id && !datafs_webhdfs_look(s, key, &st) && st.file_id == id;
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (!over)
+		return -EEXIST;
+	return S_ISDIR(st.mode) ? -EISDIR : not_replaced(s, key);
+}
+
+/* A plain rename was refused, and nothing is at @key. */
+static int why_not(struct webhdfs *s, const char *key)
+{
+	const char *slash = strrchr(key, '/');
+	char *above = strndup(key, slash ? slash - key : 0);
+	struct datafs_under_stat st;
+	int err = above ? datafs_webhdfs_look(s, above, &st) : -ENOMEM;
+
+	free(above);
+	return err ? err : S_ISDIR(st.mode) ? -EIO : -ENOTDIR;
 }
 
 int datafs_webhdfs_publish(struct webhdfs *s, const char *from, uint64_t id, const char *key,
 			   bool over)
 {
-	struct webhdfs_call c = { DATAFS_UNDER_M_PUT, "PUT", from, NULL, false };
-	struct datafs_text op = { 0 };
-	bool yes = true, unsure;
-	int err;
+	struct datafs_under_stat st;
+	int err, looked;
+	bool yes;
 
-	datafs_text_puts(&op, "RENAME&destination=");
-	add_path(&op, s, key);
-	datafs_text_puts(&op, over ? "&renameoptions=OVERWRITE" : "&renameoptions=NONE");
-	c.op = op.s;
-	err = op.failed ? -ENOMEM : datafs_webhdfs_do(s, &c, &yes, &unsure);
-	datafs_text_free(&op);
-	if (err == -ENOMEM)
+	err = learn_renames(s);
+	if (!err && atomic_load(&s->renames) == WEBHDFS_RENAMES_PLAIN)
+		err = is_taken(s, key, over);
+	if (err)
 		return err;
-	if (err && unsure && is_ours(s, key, id))
+	err = ask_rename(s, from, key, over, &yes, NULL);
+	if (!err && yes)
 		return 0;
-	if (err || yes)
+	/* It may have been done by a request whose answer was lost: only a look tells. */
+	looked = datafs_webhdfs_look(s, key, &st);
+	if (looked && looked != -ENOENT)
+		return looked;
+	if (!looked && id && st.file_id == id)
+		return 0;
+	if (err)
 		return err;
-	if (!over)
-		return -EEXIST;
-	datafs_log(LOG_ERR, "%s: \"%s\" is not replaced: the server renames to what is not there only; is it a namenode?",
-		   s->base, key);
-	return -EOPNOTSUPP;
+	if (looked)
+		return why_not(s, key);
+	return over ? not_replaced(s, key) : -EEXIST;
 }
 
 int datafs_webhdfs_create(struct webhdfs *s, const char *key, const void *buf, size_t len)
@@ -119,7 +195,17 @@ static int in_the_way(struct webhdfs *s, const char *key, int err)
 	return !datafs_webhdfs_look(s, key, &st) && S_ISDIR(st.mode) ? -EISDIR : err;
 }
 
-int datafs_webhdfs_finish(struct webhdfs *s, const char *from, const char *key,
+int datafs_webhdfs_whole(struct webhdfs *s, const char *key, const struct datafs_under_stat *st,
+			 uint64_t size)
+{
+	if (st->size == size)
+		return 0;
+	datafs_log(LOG_ERR, "%s: \"%s\": of %" PRIu64 " bytes that were written %" PRIu64 " are there; it is not used",
+		   s->base, key, size, st->size);
+	return -EIO;
+}
+
+int datafs_webhdfs_finish(struct webhdfs *s, const char *from, uint64_t size, const char *key,
 			  const struct datafs_under_attr *attr,
 			  const struct datafs_under_cond *cond, struct datafs_fingerprint *fp)
 {
@@ -128,6 +214,8 @@ int datafs_webhdfs_finish(struct webhdfs *s, const char *from, const char *key,
 
 	if (!err)
 		err = datafs_webhdfs_look(s, from, &st);
+	if (!err)
+		err = datafs_webhdfs_whole(s, from, &st, size);
 	if (!err && cond->is == DATAFS_UNDER_MATCH)
 		err = datafs_webhdfs_check(s, key, cond);
 	if (err)
@@ -152,7 +240,7 @@ int datafs_webhdfs_put(struct datafs_under *u, const char *key, const void *buf,
 		return err;
 	err = datafs_webhdfs_create(s, temp, buf, len);
 	if (!err)
-		err = datafs_webhdfs_finish(s, temp, key, attr, cond, fp);
+		err = datafs_webhdfs_finish(s, temp, len, key, attr, cond, fp);
 	if (err)
 		datafs_webhdfs_delete(s, temp, false);
 	return err;
@@ -250,5 +338,7 @@ int datafs_webhdfs_rename(struct datafs_under *u, const char *from, const char *
 		return -ENOTDIR;
 	if (!err && !S_ISDIR(a.mode) && S_ISDIR(b.mode))
 		return -EISDIR;
-	return datafs_webhdfs_publish(s, from, a.file_id, to, true);
+	err = datafs_webhdfs_publish(s, from, a.file_id, to, true);
+	/* A directory that is in the way of a directory is one to be replaced. */
+	return err == -EISDIR && S_ISDIR(a.mode) ? not_replaced(s, to) : err;
 }

@@ -11,7 +11,7 @@ static const struct {
 	const char *text;
 } seeds[] = {
 	{ "list", 0, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix>d%2F</Prefix><EncodingType>url</EncodingType><MaxKeys>1000</MaxKeys><IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b</NextContinuationToken><Contents><Key>d/%C3%BC+%2B</Key><LastModified>2009-10-12T17:50:30.000Z</LastModified><ETag>&quot;fba9dede5f27731c9771645a39863328&quot;</ETag><Size>434234</Size></Contents><CommonPrefixes><Prefix>d/e/</Prefix></CommonPrefixes></ListBucketResult>" },
-	{ "plain-list", 0, "<ListBucketResult><Contents><Key>a</Key><Size>0</Size><ETag>x-2</ETag><LastModified>2009-10-12T17:50:30Z</LastModified></Contents></ListBucketResult>" },
+	{ "plain-list", 0, "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key><Size>0</Size><ETag>x-2</ETag><LastModified>2009-10-12T17:50:30Z</LastModified></Contents></ListBucketResult>" },
 	{ "error", 1, "<Error><Code>NoSuchKey</Code><Message>a &lt; b</Message><Region>x</Region><RequestId>4442587FB7D0A2F9</RequestId></Error>" },
 	{ "begun", 2, "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>VXBsb2Fk</UploadId></InitiateMultipartUploadResult>" },
 	{ "complete", 2, "  <CompleteMultipartUploadResult><ETag>\"3858f62230ac3c915f300c664312c11f-9\"</ETag></CompleteMultipartUploadResult>" },

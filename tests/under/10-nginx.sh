@@ -191,6 +191,8 @@ for source in "http://u:sesame@127.0.0.1/" "http://127.0.0.1/?sesame" "http://12
 	check "refused: $source" asks "open EINVAL" "$source" stat ""
 	check "... and its secret is not told" eval 'says "leave it out" && ! grep -q sesame "$D/err"'
 done
+check "... nor where an option is wrong, too" asks "open EINVAL" -o anonymous "http://u:sesame@127.0.0.1/" stat ""
+check "... and told" eval 'says "http://...@127.0.0.1/" && ! grep -q sesame "$D/err"'
 check "nothing is written" asks "put a EROFS
 mkdir EROFS
 remove EROFS" "$http/plain" put a b mkdir c remove f

@@ -82,12 +82,22 @@ check "... and is counted so" eval '"$PROG/ask" "$hdfs/d" stat f read 2 5 count 
 	tail -n 3 > "$D/out" && [ "$(cat "$D/out")" = "count stat 2 0 0
 count get 1 0 0
 count other 1 0 0" ]'
-check "a file is written in six requests" costs "nn PUT CREATE /TEMP 307
+check "a file is written in six requests, the first one in nine" costs "nn PUT CREATE /TEMP 307
 dn PUT CREATE /TEMP 201
 nn PUT SETPERMISSION /TEMP 200
 nn PUT SETTIMES /TEMP 200
 nn GET GETFILESTATUS /TEMP 200
-nn PUT RENAME /TEMP 200" asks "put d/f" "$hdfs" put d/f 0123456789
+nn PUT MKDIRS /TEMP 200
+nn PUT RENAME /TEMP 200
+nn DELETE DELETE /TEMP 200
+nn PUT RENAME /TEMP 200
+nn PUT CREATE /TEMP 307
+dn PUT CREATE /TEMP 201
+nn PUT SETPERMISSION /TEMP 200
+nn PUT SETTIMES /TEMP 200
+nn GET GETFILESTATUS /TEMP 200
+nn PUT RENAME /TEMP 200" asks "put d/f
+put d/f" "$hdfs" put d/f abc put d/f 0123456789
 check "a body that ends too early is asked for again" eval 'kill -USR1 "$double"
 	"$PROG/ask" "$hdfs/d" stat f read 0 10 count get | tail -n 2 > "$D/out"
 	grep -q "^read 10 " "$D/out" && grep -q "^count get 2 1 1" "$D/out"'
@@ -102,6 +112,11 @@ done
 chmod 644 "$D/token"
 check "a token that others can read is refused" asks "open EPERM" -o "token_file=$D/token" "$hdfs" stat ""
 check "... which is told" says "chmod 600"
+(umask 077; echo > "$D/empty"; printf 'sesame%08192d' 0 > "$D/long")
+check "one that is empty is refused" asks "open EINVAL" -o "token_file=$D/empty" "$hdfs" stat ""
+check "... which is told" says "is empty"
+check "one that is too long is refused" asks "open EINVAL" -o "token_file=$D/long" "$hdfs" stat ""
+check "... which is told, but the token is not" eval 'says "is too long" && ! grep -q sesame "$D/err"'
 server_end "$double"
 
 check "a double serves" double_start token=other || exit 1
@@ -121,6 +136,23 @@ check "a double serves" double_start no-options || exit 1
 made f 0123456789
 check "one that does not replace says so" asks "put f EOPNOTSUPP" "$hdfs" put f abc
 check "... in the log too" says "is it a namenode"
+check "... and moves nothing into what is there" asks "mkdir
+mkdir
+mkdir EEXIST
+mkdir EEXIST
+put d EISDIR
+rename EOPNOTSUPP
+put d/g
+put none/f ENOENT
+list d g
+list e
+list  d/ e/ f" "$hdfs" mkdir d mkdir e mkdir d mkdir f put d x rename e d put d/g x put none/f x list d list e list ""
+server_end "$double"
+check "a double serves" double_start no-id || exit 1
+check "a file without an id is not written" asks "mkdir
+put d/f EOPNOTSUPP
+list d" "$hdfs" mkdir d put d/f x list d
+check "... which is told" says "no fileId"
 server_end "$double"
 check "no authority is an error" double_start "tls=$D/cert.pem,$D/cert.key"
 check "... of certificates" asks "stat f EKEYREJECTED" "s$hdfs" stat f

@@ -168,7 +168,36 @@ static void pages(void **state)
 	long_one = calloc(1, DATAFS_HTTP_LIST_MAX + 1);
 	assert_int_equal(datafs_http_list_parse(long_one, DATAFS_HTTP_LIST_MAX + 1, "text/html", &l),
 			 -EFBIG);
+	memset(long_one, ' ', DATAFS_HTTP_LIST_MAX);
+	memcpy(long_one + DATAFS_HTTP_JSON_MAX - 2, "[]", 2);
+	assert_int_equal(datafs_http_list_parse(long_one, DATAFS_HTTP_JSON_MAX, "application/json", &l), 0);
+	datafs_http_list_free(&l);
+	assert_int_equal(datafs_http_list_parse(long_one, DATAFS_HTTP_JSON_MAX + 1, "application/json", &l),
+			 -EFBIG);
 	free(long_one);
+}
+
+/* A parser that ends early, or takes long, is not asked. */
+static void hostile(void **state)
+{
+	static const char nul[] = NGINX_HEAD "<a href=\"a\">x</a>\0<a href=\"b\">x</a>" NGINX_TAIL;
+	struct datafs_http_list l;
+	char *page = malloc(sizeof(NGINX_HEAD) + DATAFS_HTTP_TAG_MAX + 3), *tag = page + strlen(NGINX_HEAD);
+
+	(void)state;
+	assert_int_equal(datafs_http_list_parse(nul, sizeof(nul) - 1, "text/html", &l), -EPROTO);
+	for (size_t n = DATAFS_HTTP_TAG_MAX; n <= DATAFS_HTTP_TAG_MAX + 1; n++) {
+		strcpy(page, NGINX_HEAD "<b");
+		memset(tag + 2, ' ', n - 2);
+		strcpy(tag + n, ">");
+		if (n > DATAFS_HTTP_TAG_MAX)
+			refuses("text/html", page, -EPROTO);
+		else
+			gives("text/html", page, "", 0);
+	}
+	tag[DATAFS_HTTP_TAG_MAX + 1] = 0;
+	refuses("text/html", page, -EPROTO);
+	free(page);
 }
 
 /* Cut off anywhere, it gives what it had, or is none, and nothing else happens. */
@@ -200,6 +229,7 @@ int main(void)
 		cmocka_unit_test(apache_fancy),
 		cmocka_unit_test(links),
 		cmocka_unit_test(pages),
+		cmocka_unit_test(hostile),
 		cmocka_unit_test(cut),
 	};
 

@@ -20,6 +20,7 @@
 	"\r\nContent-Length: 3\r\n\r\n"
 #define NONE	"HTTP/1.1 404 Not Found" EMPTY
 #define FAILED	"HTTP/1.1 412 Precondition Failed" EMPTY
+#define BUSY	"HTTP/1.1 503 Slow Down\r\nRetry-After: 100" EMPTY
 #define LOST	{ "", 0, THEN_CLOSE }
 
 static struct datafs_under_opts opts;
@@ -35,7 +36,9 @@ static char *xml_answer(const char *head, const char *body)
 	return s;
 }
 
-#define LIST(s)	"<ListBucketResult>" s "</ListBucketResult>"
+#define LIST(s)	"<ListBucketResult><IsTruncated>false</IsTruncated>" s "</ListBucketResult>"
+#define MORE(s)	"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>" \
+		s "</ListBucketResult>"
 #define KEY(k)	"<Contents><Key>" k "</Key><LastModified>2009-10-12T17:50:30Z</LastModified>" \
 		"<ETag>x</ETag><Size>3</Size></Contents>"
 #define PREFIX(k)	"<CommonPrefixes><Prefix>" k "</Prefix></CommonPrefixes>"
@@ -89,7 +92,7 @@ static int teardown(void **state)
 	return tmpdir_remove(dir);
 }
 
-#define MOST	16
+#define MOST	24
 
 static struct http_say said[MOST];
 static char *list_of_none;
@@ -136,8 +139,8 @@ static void caps(void **state)
 		{ FAILED, true, 2 }, { NONE, true, 2 },
 		{ "HTTP/1.1 501 Not Implemented" EMPTY, false, 2 },
 		{ "HTTP/1.1 403 Forbidden" EMPTY, false, 2 },
-		/* one that minds nothing has made an object */
-		{ MADE, false, 3 },
+		/* one that minds nothing has made an object, and one in trouble may have */
+		{ BUSY, false, 3 }, { MADE, false, 3 },
 	};
 	const struct http_say del = SAY("HTTP/1.1 204 No Content\r\n\r\n");
 	const uint32_t both = DATAFS_UNDER_IF_ABSENT | DATAFS_UNDER_IF_MATCH;
@@ -149,10 +152,11 @@ static void caps(void **state)
 		assert_int_equal(http_served(), c[i].asked);
 		assert_non_null(strstr(http_asked(1), "PUT /bucket/.datafs-probe-"));
 		assert_non_null(strstr(http_asked(1), "\r\nIf-Match: \""));
+		if (c[i].asked > 2)
+			assert_non_null(strstr(http_asked(2), "DELETE /bucket/.datafs-probe-"));
 		datafs_under_close(u);
 		u = NULL;
 	}
-	assert_non_null(strstr(http_asked(2), "DELETE /bucket/.datafs-probe-"));
 }
 
 static void conditions(void **state)
@@ -190,6 +194,10 @@ static void lost(void **state)
 		LOST, SAY(FAILED), SAY(IS("other", "0123456789abcdef0123456789abcdef")),
 		/* not, at the second time yes */
 		LOST, SAY(MADE),
+		/* perhaps: nobody knows */
+		LOST, SAY(FAILED), SAY(BUSY),
+		/* no answer to the condition */
+		SAY(NONE), SAY(NONE),
 	};
 	struct datafs_fingerprint fp, mine = fp_of("mine"), made = fp_of("new");
 
@@ -200,6 +208,8 @@ static void lost(void **state)
 	assert_int_equal(put(DATAFS_UNDER_ABSENT, &fp), -EEXIST);
 	assert_int_equal(put(DATAFS_UNDER_ABSENT, &fp), 0);
 	assert_memory_equal(&fp, &made, sizeof(fp));
+	assert_int_equal(put(DATAFS_UNDER_ABSENT, &fp), -EBUSY);
+	assert_int_equal(put(DATAFS_UNDER_ABSENT, &fp), -EIO);
 	datafs_under_close(u);
 	u = NULL;
 	assert_int_equal(http_served(), 2 + N(say));
@@ -209,13 +219,20 @@ static void lost_uploads(void **state)
 {
 	char *begun = xml_answer("200 OK", "<InitiateMultipartUploadResult><UploadId>up&amp;1</UploadId></InitiateMultipartUploadResult>"),
 	     *gone = xml_answer("404 Not Found", "<Error><Code>NoSuchUpload</Code></Error>"),
+	     *no_key = xml_answer("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>"),
 	     *bad = xml_answer("200 OK", "<Error><Code>InternalError</Code></Error>");
 	const struct http_say say[] = {
 		SAY(begun), SAY(MADE),
 		LOST, SAY(gone), SAY(IS("mine-1", "@ID@")),
 		SAY(bad), SAY(NONE),
 		SAY(gone), SAY(IS("other", "x")),
+		SAY(gone), SAY(BUSY),
+		/* gone while it was asked for, the upload not */
+		SAY(IS("old", "x")), SAY(no_key), SAY(NONE),
+		/* again, after it was done */
+		SAY(IS("mine-1", "@ID@")), SAY(IS("mine-1", "@ID@")),
 	};
+	struct datafs_under_cond match = { .is = DATAFS_UNDER_MATCH, .fp = fp_of("old") };
 	struct datafs_under_part part = { .number = 1, .len = 3 };
 	struct datafs_fingerprint fp, mine = fp_of("mine-1");
 	struct datafs_under_upload up;
@@ -229,6 +246,11 @@ static void lost_uploads(void **state)
 	assert_memory_equal(&fp, &mine, sizeof(fp));
 	assert_int_equal(datafs_under_complete(u, "f", &up, &part, 1, NULL, NULL, &fp), -EIO);
 	assert_int_equal(datafs_under_complete(u, "f", &up, &part, 1, NULL, NULL, &fp), -ENOENT);
+	assert_int_equal(datafs_under_complete(u, "f", &up, &part, 1, NULL, NULL, &fp), -EBUSY);
+	assert_int_equal(datafs_under_complete(u, "f", &up, &part, 1, NULL, &match, &fp), -ESTALE);
+	memset(&fp, 0, sizeof(fp));
+	assert_int_equal(datafs_under_complete(u, "f", &up, &part, 1, NULL, &match, &fp), 0);
+	assert_memory_equal(&fp, &mine, sizeof(fp));
 	strcpy(part.tag, "a\"<b");
 	assert_int_equal(datafs_under_complete(u, "f", &up, &part, 1, NULL, NULL, &fp), -EINVAL);
 	strcpy(up.token, "short");
@@ -240,6 +262,7 @@ static void lost_uploads(void **state)
 	assert_non_null(strstr(http_asked(3), "PUT /bucket/f?partNumber=1&uploadId=up%261 "));
 	free(begun);
 	free(gone);
+	free(no_key);
 	free(bad);
 }
 
@@ -298,15 +321,13 @@ static int list_of(const char *token, char *names)
 static void listings(void **state)
 {
 	static const char *const pages[] = {
-		LIST("<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
-		     KEY("d/a")),
+		MORE(KEY("d/a")),
 		LIST(KEY("d/b")),
 		/* the one after which it goes on is told again */
 		LIST(PREFIX("d/c/") KEY("d/e")),
 		/* of others, out of order, and what cannot be one */
 		LIST(KEY("x/a")),
-		LIST("<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
-		     KEY("d/b")),
+		MORE(KEY("d/b")),
 		LIST(KEY("d/a")),
 		LIST(KEY("d/a/b")),
 		LIST(PREFIX("d/a")),
@@ -332,6 +353,34 @@ static void listings(void **state)
 	assert_non_null(strstr(http_asked(2), "GET /bucket/?continuation-token=t&delimiter=%2F&encoding-type=url&list-type=2&max-keys=1000&prefix=d%2F "));
 	assert_non_null(strstr(http_asked(3), "&prefix=d%2F&start-after=d%2Fc%2F "));
 	for (size_t i = 0; i < N(pages); i++)
+		free((void *)say[i].text);
+}
+
+/* Keys that cannot be read are there, too. */
+static void rmdirs(void **state)
+{
+	static const struct {
+		const char *page;
+		int err;
+	} c[] = {
+		{ LIST("<EncodingType>url</EncodingType>" KEY("d%2F%00")), -ENOTEMPTY },
+		{ LIST("<EncodingType>url</EncodingType>" KEY("d%2F") KEY("d%2F%00")), -ENOTEMPTY },
+		{ LIST(KEY("d/a")), -ENOTEMPTY }, { LIST(KEY("d/") KEY("d/a")), -ENOTEMPTY },
+		{ MORE(""), -ENOTEMPTY }, { LIST(""), -ENOENT }, { LIST(KEY("d/")), 0 },
+	};
+	struct http_say say[N(c) + 1];
+
+	(void)state;
+	for (size_t i = 0; i < N(c); i++)
+		say[i] = (struct http_say){ .text = xml_answer("200 OK", c[i].page) };
+	say[N(c)] = (struct http_say)SAY("HTTP/1.1 204 No Content\r\n\r\n");
+	begin(FAILED, say, N(say));
+	for (size_t i = 0; i < N(c); i++)
+		assert_int_equal(datafs_under_rmdir(u, "d"), c[i].err);
+	datafs_under_close(u);
+	u = NULL;
+	assert_int_equal(http_served(), 2 + N(say));
+	for (size_t i = 0; i < N(c); i++)
 		free((void *)say[i].text);
 }
 
@@ -428,6 +477,7 @@ int main(void)
 		T(lost_uploads),
 		T(reads),
 		T(listings),
+		T(rmdirs),
 		T(other_keys),
 		T(headers),
 		T(sources),

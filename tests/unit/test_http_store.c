@@ -105,6 +105,30 @@ static void conditions(void **state)
 	assert_non_null(strcasestr(http_asked(5), "\r\nRange: bytes=9-9\r\n"));
 }
 
+/* What is no tag is no line of a request, either. */
+static void strange_tags(void **state)
+{
+	static const char *const tags[] = {
+		"\"a\r\nX: y\"", "a\nX: y", "\"a\tX: y\"", "\"a\"X: y\"", "Sun\"X: y",
+	};
+	static const size_t n = sizeof(tags) / sizeof(tags[0]);
+	struct datafs_fingerprint fp;
+
+	(void)state;
+	SERVE({ .text = PART(TAG, "2-4/10", "3", "cde") }, { .text = PART(TAG, "2-4/10", "3", "cde") },
+	      { .text = PART(TAG, "2-4/10", "3", "cde") }, { .text = PART(TAG, "2-4/10", "3", "cde") },
+	      { .text = PART(TAG, "2-4/10", "3", "cde") });
+	for (size_t i = 0; i < n; i++) {
+		fp = datafs_fingerprint_tag(tags[i], strlen(tags[i]), 10);
+		assert_int_equal(datafs_under_read(u, "f", &fp, 2, buf, 3), -ESTALE);
+	}
+	served(n);
+	for (size_t i = 0; i < n; i++) {
+		assert_null(strstr(http_asked(i), "X: y"));
+		assert_null(strstr(http_asked(i), "If-"));
+	}
+}
+
 /* One that minds no conditions is caught by what it says of what it gives. */
 static void changed(void **state)
 {
@@ -240,6 +264,18 @@ static void lengths(void **state)
 	served(16);
 }
 
+/* A name may have any byte: also where the server says that it is a directory. */
+static void control_bytes(void **state)
+{
+	struct datafs_under_stat st;
+
+	(void)state;
+	SERVE({ .text = "HTTP/1.1 301 Moved\r\nLocation: /a%01%0Ab/\r\nContent-Length: 0\r\n\r\n" });
+	assert_int_equal(datafs_under_stat(u, "a\1\nb", &st), 0);
+	assert_int_equal(st.mode, S_IFDIR | 0755);
+	served(1);
+}
+
 static int never(void *arg, const char *name, const struct datafs_under_stat *st)
 {
 	(void)arg;
@@ -258,7 +294,7 @@ static void listings(void **state)
 	(void)state;
 	SERVE({ .text = GONE }, { .text = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n" },
 	      { .text = HEAD_OF("Content-Type: text/plain\r\n", "42") LISTING },
-	      { .text = "HTTP/1.1 301 Moved\r\nLocation: /x/\r\nContent-Length: 0\r\n\r\n" },
+	      { .text = "HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n" },
 	      { .text = HEAD_OF("Content-Type: application/json\r\n", "1") "[" },
 	      { .text = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" LISTING, .then = THEN_CLOSE });
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
@@ -267,18 +303,34 @@ static void listings(void **state)
 	assert_int_equal(strncmp(http_asked(0), "GET /d/ HTTP/1.1\r\n", 18), 0);
 }
 
+/* Where a look is led, a listing is. */
+static void led_listings(void **state)
+{
+#define LED	{ .text = "HTTP/1.1 302 Found\r\nLocation: /x/\r\nContent-Length: 0\r\n\r\n" }
+	(void)state;
+	SERVE(LED, { .text = HEAD_OF("Content-Type: text/html\r\n", "25") "<title>Index of /</title>" },
+	      LED, LED, LED, LED, LED, LED);
+	assert_int_equal(datafs_under_list(u, "d", NULL, never, NULL), 0);
+	assert_int_equal(datafs_under_list(u, "d", NULL, never, NULL), -EPROTO);
+	served(8);
+	assert_int_equal(strncmp(http_asked(1), "GET /x/ HTTP/1.1\r\n", 18), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tags),
 		cmocka_unit_test(conditions),
+		cmocka_unit_test(strange_tags),
 		cmocka_unit_test(changed),
 		cmocka_unit_test(changed_meanwhile),
 		cmocka_unit_test(broken),
 		cmocka_unit_test(short_bodies),
 		cmocka_unit_test(looks),
+		cmocka_unit_test(control_bytes),
 		cmocka_unit_test(lengths),
 		cmocka_unit_test(listings),
+		cmocka_unit_test(led_listings),
 	};
 
 	return cmocka_run_group_tests_name("http_store", tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "http_fixture.h"
 
 #include "base/util.h"
+#include "curl_wrap.h"
 #include "under/http_judge.h"
 
 #define N(a)	(sizeof(a) / sizeof((a)[0]))
@@ -169,6 +170,7 @@ static void bodies(void **state)
 		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", false },
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", false },
 		{ "HTTP/1.1 200 OK\r\n\r\nabc", false },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nabc", false },
 		{ "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc", false },
 		{ PART("bytes 0-2/10", "3", "abc"), false },
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nabcdefghijkl", false },
@@ -410,6 +412,50 @@ static void cancelled(void **state)
 	datafs_http_close(h);
 }
 
+static char trusted[1024];
+
+/* All that is ever set is as wide as a pointer. */
+CURLcode __wrap_curl_easy_setopt(CURL *c, CURLoption o, ...)
+{
+	static const struct {
+		CURLoption o;
+		const char *name;
+	} of[] = {
+		{ CURLOPT_CAINFO, "CAINFO" }, { CURLOPT_CAPATH, "CAPATH" },
+		{ CURLOPT_PROXY_CAINFO, "PROXY_CAINFO" }, { CURLOPT_PROXY_CAPATH, "PROXY_CAPATH" },
+	};
+	void *value;
+	va_list ap;
+
+	va_start(ap, o);
+	value = va_arg(ap, void *);
+	va_end(ap);
+	for (size_t i = 0; i < N(of); i++)
+		if (of[i].o == o)
+			snprintf(trusted + strlen(trusted), sizeof(trusted) - strlen(trusted),
+				 "%s=%s ", of[i].name, value ? (const char *)value : "");
+	return __real_curl_easy_setopt(c, o, value);
+}
+
+/* Who names an authority trusts no other one. */
+static void authorities(void **state)
+{
+	struct datafs_http *h = http_client();
+	char file[] = "/dev/null";
+	CURL *c;
+
+	(void)state;
+	*trusted = 0;
+	assert_int_equal(datafs_http_get_handle(h, &c), 0);
+	assert_string_equal(trusted, "");
+	http_opts.ca_file = file;
+	datafs_http_put_handle(h, c);
+	assert_int_equal(datafs_http_get_handle(h, &c), 0);
+	assert_string_equal(trusted, "CAINFO=/dev/null CAPATH= PROXY_CAINFO=/dev/null PROXY_CAPATH= ");
+	datafs_http_put_handle(h, c);
+	datafs_http_close(h);
+}
+
 static void opening(void **state)
 {
 	struct datafs_http *h = http_client();
@@ -458,6 +504,7 @@ int main(void)
 		cmocka_unit_test(admits),
 		cmocka_unit_test(redirects),
 		cmocka_unit_test(cancelled),
+		cmocka_unit_test(authorities),
 		cmocka_unit_test(opening),
 		cmocka_unit_test(statuses),
 	};

@@ -54,8 +54,8 @@ static void looks(void **state)
 
 	(void)state;
 	SERVE({ .text = STATUS("123") }, { .text = JSON("2", "{}") }, { .text = JSON("0", "") },
-	      { .text = MISSING }, { .text = EMPTY("404 No") },
-	      { .text = NO("403", "ParentNotDirectoryException", "63") },
+	      { .text = MISSING }, { .text = EMPTY("404 No") }, { .text = EMPTY("410 No") },
+	      { .text = EMPTY("412 No") }, { .text = NO("403", "ParentNotDirectoryException", "63") },
 	      { .text = NO("403", "AccessControlException", "58") },
 	      { .text = NO("403", "IOException", "47") }, { .text = EMPTY("401 No") },
 	      { .text = "HTTP/1.1 307 Elsewhere\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n" });
@@ -68,13 +68,15 @@ static void looks(void **state)
 	assert_int_equal(datafs_under_stat(u, "f", &st), -EPROTO);
 	assert_int_equal(datafs_under_stat(u, "f", &st), -EPROTO);
 	assert_int_equal(datafs_under_stat(u, "f", &st), -ENOENT);
-	assert_int_equal(datafs_under_stat(u, "f", &st), -ENOENT);
+	/* Of something that knows of no files, whatever it does not have. */
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(datafs_under_stat(u, "f", &st), -EIO);
 	assert_int_equal(datafs_under_stat(u, "f", &st), -ENOENT);
 	assert_int_equal(datafs_under_stat(u, "f", &st), -EACCES);
 	assert_int_equal(datafs_under_stat(u, "f", &st), -EIO);
 	assert_int_equal(datafs_under_stat(u, "f", &st), -EACCES);
 	assert_int_equal(datafs_under_stat(u, "f", &st), -EPROTO);
-	served(10);
+	served(12);
 	assert_non_null(strstr(http_asked(0), "GET /webhdfs/v1/root/f?op=GETFILESTATUS HTTP/1.1\r\n"));
 }
 
@@ -157,36 +159,139 @@ static void listings(void **state)
 	assert_non_null(strstr(http_asked(1), "?op=LISTSTATUS_BATCH&startAfter=b "));
 }
 
+/* What does not know one operation is asked again, unless it is something else that it minds. */
+static void no_batch(void **state)
+{
+#define WRONG	{ .text = NO("400", "IllegalArgumentException", "60") }
+	int n = 0;
+
+	(void)state;
+	SERVE(WRONG, WRONG,
+	      { .text = BATCH("211", ENTRY("b"), "0") },
+	      WRONG, { .text = JSON("34", "{\"FileStatuses\":{\"FileStatus\":[]}}") },
+	      { .text = JSON("34", "{\"FileStatuses\":{\"FileStatus\":[]}}") });
+	assert_int_equal(datafs_under_list(u, "d", NULL, count, &n), -EINVAL);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(datafs_under_list(u, "d", NULL, count, &n), 0);
+	assert_int_equal(n, 1);
+	served(6);
+	assert_non_null(strstr(http_asked(4), "?op=LISTSTATUS "));
+	assert_non_null(strstr(http_asked(5), "?op=LISTSTATUS "));
+}
+
+static int unknown(void *arg, const char *name, const struct datafs_under_stat *st)
+{
+	(void)arg;
+	assert_string_equal(name, "b");
+	assert_null(st);
+	return 0;
+}
+
+/* Without an id states cannot be told apart: nothing is read, and nothing written. */
+static void no_ids(void **state)
+{
+#define NAMELESS(name, type) \
+	"\"length\":0,\"modificationTime\":1,\"owner\":\"o\",\"group\":\"g\",\"permission\":\"0\"," \
+	"\"type\":\"" type "\",\"pathSuffix\":\"" name "\"}"
+	struct datafs_under_stat st;
+
+	(void)state;
+	SERVE({ .text = JSON("119", "{\"FileStatus\":{" NAMELESS("", "FILE") "}") },
+	      { .text = JSON("124", "{\"FileStatus\":{" NAMELESS("", "DIRECTORY") "}") },
+	      { .text = JSON("139", "{\"FileStatuses\":{\"FileStatus\":[{" NAMELESS("b", "FILE") "]}}") });
+	assert_int_equal(datafs_under_stat(u, "f", &st), -EOPNOTSUPP);
+	assert_int_equal(datafs_under_stat(u, "d", &st), 0);
+	assert_int_equal(datafs_under_list(u, "d", NULL, unknown, NULL), 0);
+	served(3);
+}
+
 /* How a file is made, until a name is given to it; what comes of that last step varies. */
 #define THERE	{ .text = "HTTP/1.1 307 There\r\nLocation: /dn\r\nContent-Length: 0\r\n\r\n" }
 #define CREATED	{ .text = EMPTY("201 Created") }
 #define DONE	{ .text = EMPTY("200 OK") }
 #define KNOWN	{ .text = STATUS("123") }
+#define YES	{ .text = JSON("16", "{\"boolean\":true}") }
+#define REFUSED	{ .text = JSON("17", "{\"boolean\":false}") }
+#define OTHER	{ .text = STATUS("124") }
+#define NONE	{ .text = MISSING }
 
 static void renames(void **state)
 {
-	static const int want[] = { 0, 0, 0, -EIO, -EOPNOTSUPP, -ENOENT };
+	static const int want[] = { 0, 0, 0, -EIO, -EOPNOTSUPP };
 
 	(void)state;
-	SERVE(THERE, CREATED, DONE, DONE, KNOWN, DONE,
+	SERVE(THERE, CREATED, DONE, DONE, KNOWN,
+	      /* found out once: the options of a rename are minded, so that it has nothing to say */
+	      YES, DONE, YES, DONE,
 	      THERE, CREATED, DONE, DONE, KNOWN, { .text = JSON("16", "{\"boolean\":true}") },
 	      /* It was carried out, but we were not told. */
 	      THERE, CREATED, DONE, DONE, KNOWN, { .text = JSON("16", "{"), .then = THEN_CLOSE },
 	      { .text = MISSING }, KNOWN,
 	      THERE, CREATED, DONE, DONE, KNOWN, { .text = NO("403", "IOException", "47") },
-	      { .text = STATUS("124") }, { .text = JSON("16", "{\"boolean\":true}") },
-	      THERE, CREATED, DONE, DONE, KNOWN, { .text = JSON("17", "{\"boolean\":false}") },
-	      { .text = JSON("16", "{\"boolean\":true}") },
-	      THERE, CREATED, DONE, DONE, KNOWN, { .text = MISSING },
-	      { .text = JSON("16", "{\"boolean\":true}") });
+	      OTHER, OTHER, YES,
+	      THERE, CREATED, DONE, DONE, KNOWN, REFUSED, OTHER, YES);
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
 		assert_int_equal(datafs_under_put(u, "d/f", "0123456789", 10, NULL, NULL, NULL), want[i]);
-	served(6 + 6 + 8 + 8 + 7 + 7);
-	assert_non_null(strstr(http_asked(5), "op=RENAME&destination=/root/d/f&renameoptions=OVERWRITE "));
+	served(9 + 6 + 8 + 9 + 8);
+	assert_non_null(strstr(http_asked(6), "op=RENAME&destination=/root/.datafs-uploads/"));
+	assert_non_null(strstr(http_asked(7), "DELETE /webhdfs/v1/root/.datafs-uploads/"));
+	assert_non_null(strstr(http_asked(8), "op=RENAME&destination=/root/d/f&renameoptions=OVERWRITE "));
 	assert_non_null(strstr(http_asked(1), "PUT /dn "));
 	assert_non_null(strstr(http_asked(1), "\r\n\r\n0123456789"));
 	assert_null(strstr(http_asked(0), "0123456789 "));
-	assert_int_equal(strncmp(http_asked(27), "DELETE ", 7), 0);
+	assert_int_equal(strncmp(http_asked(31), "DELETE ", 7), 0);
+}
+
+/* A no, and an error, may be of a rename that was done already: what is there says so. */
+static void settled(void **state)
+{
+	static const int want[] = { 0, 0, -ENOENT, -ENOENT, -EACCES };
+
+	(void)state;
+	SERVE(THERE, CREATED, DONE, DONE, KNOWN, YES, DONE, YES, REFUSED, KNOWN,
+	      THERE, CREATED, DONE, DONE, KNOWN, NONE, KNOWN,
+	      THERE, CREATED, DONE, DONE, KNOWN, NONE, NONE, YES,
+	      THERE, CREATED, DONE, DONE, KNOWN, REFUSED, NONE, NONE, YES,
+	      /* What cannot be looked at is nothing that is known. */
+	      THERE, CREATED, DONE, DONE, KNOWN, NONE, { .text = EMPTY("401 No") }, YES);
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+		assert_int_equal(datafs_under_put(u, "d/f", "0123456789", 10, NULL, NULL, NULL), want[i]);
+	served(10 + 7 + 8 + 9 + 8);
+}
+
+/* What is not as long as it should be gets no name. */
+static void too_short(void **state)
+{
+	(void)state;
+	SERVE(THERE, CREATED, DONE, DONE, KNOWN, YES);
+	assert_int_equal(datafs_under_put(u, "f", "0123456789a", 11, NULL, NULL, NULL), -EIO);
+	served(6);
+	assert_int_equal(strncmp(http_asked(5), "DELETE ", 7), 0);
+}
+
+/* A rename without options moves into a directory that is there: it is not asked for. */
+static void plain_renames(void **state)
+{
+#define DIR { .text = JSON("166", "{\"FileStatus\":{\"fileId\":125,\"length\":0,\"modificationTime\":1000000000000," \
+	     "\"owner\":\"0\",\"group\":\"0\",\"pathSuffix\":\"\",\"permission\":\"755\",\"type\":\"DIRECTORY\"" \
+	     ",\"accessTime\":0}}") }
+	(void)state;
+	SERVE(YES, DONE, DIR,
+	      /* found out once: they are left out */
+	      YES, YES, YES, DIR, YES,
+	      THERE, CREATED, DONE, DONE, KNOWN, DIR, YES,
+	      THERE, CREATED, DONE, DONE, KNOWN, OTHER, YES,
+	      DIR, DIR, DIR,
+	      THERE, CREATED, DONE, DONE, KNOWN, NONE, YES);
+	assert_int_equal(datafs_under_mkdir(u, "d", NULL), -EEXIST);
+	assert_int_equal(datafs_under_put(u, "d", "0123456789", 10, NULL, NULL, NULL), -EISDIR);
+	assert_int_equal(datafs_under_put(u, "f", "0123456789", 10, NULL, NULL, NULL), -EOPNOTSUPP);
+	assert_int_equal(datafs_under_rename(u, "a", "b"), -EOPNOTSUPP);
+	assert_int_equal(datafs_under_put(u, "f", "0123456789", 10, NULL, NULL, NULL), 0);
+	served(8 + 7 + 7 + 3 + 7);
+	for (int i = 6; i < 31; i++)
+		assert_null(strstr(http_asked(i), "op=RENAME"));
+	assert_non_null(strstr(http_asked(31), "op=RENAME&destination=/root/f&"));
 }
 
 int main(void)
@@ -195,7 +300,12 @@ int main(void)
 		cmocka_unit_test(looks),
 		cmocka_unit_test(reads),
 		cmocka_unit_test(listings),
+		cmocka_unit_test(no_batch),
+		cmocka_unit_test(no_ids),
 		cmocka_unit_test(renames),
+		cmocka_unit_test(settled),
+		cmocka_unit_test(too_short),
+		cmocka_unit_test(plain_renames),
 	};
 
 	return cmocka_run_group_tests_name("http_webhdfs", tests, NULL, NULL);

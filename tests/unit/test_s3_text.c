@@ -24,6 +24,8 @@
 #define OBJECT(key, size, tag) \
 	"<Contents><Key>" key "</Key><LastModified>2009-10-12T17:50:30.123Z</LastModified>" \
 	"<ETag>" tag "</ETag><Size>" size "</Size><StorageClass>STANDARD</StorageClass></Contents>"
+#define WHOLE		"<IsTruncated>false</IsTruncated>"
+#define NEXT		"<NextContinuationToken>a</NextContinuationToken>"
 #define PREFIX(key)	"<CommonPrefixes><Prefix>" key "</Prefix></CommonPrefixes>"
 
 static int parse(const char *xml, struct datafs_s3_page *p)
@@ -56,10 +58,10 @@ static void lists(void **state)
 	assert_int_equal(p.entry[2].size, 12);
 	datafs_s3_page_free(&p);
 	/* Keys are what they are, where they are not encoded. */
-	assert_int_equal(parse(HEAD OBJECT("a%20+&lt;", "1", "x") TAIL, &p), 0);
+	assert_int_equal(parse(HEAD WHOLE OBJECT("a%20+&lt;", "1", "x") TAIL, &p), 0);
 	assert_string_equal(p.entry[0].key, "a%20+<");
 	datafs_s3_page_free(&p);
-	assert_int_equal(parse(HEAD TAIL, &p), 0);
+	assert_int_equal(parse(HEAD WHOLE TAIL, &p), 0);
 	assert_int_equal(p.n, 0);
 	assert_false(p.truncated);
 	datafs_s3_page_free(&p);
@@ -68,16 +70,18 @@ static void lists(void **state)
 static void no_lists(void **state)
 {
 	static const char *const bad[] = {
-		"", "no", "<a/>", HEAD, HEAD OBJECT("a", "1", "x"),
-		HEAD OBJECT("", "1", "x") TAIL, HEAD OBJECT("a", "-1", "x") TAIL,
-		HEAD OBJECT("a", "99999999999999999999", "x") TAIL, HEAD OBJECT("a", "", "x") TAIL,
-		HEAD OBJECT("a", "1", "") TAIL, HEAD OBJECT("a", "1", "W/&quot;x&quot;") TAIL,
-		HEAD "<Contents><Key>a</Key></Contents>" TAIL, HEAD PREFIX("") TAIL,
-		HEAD "<Contents/>" TAIL, HEAD "<IsTruncated>true</IsTruncated>" TAIL,
-		HEAD "<EncodingType>rot13</EncodingType>" TAIL,
-		HEAD "<a><b><c><d><e><f><g><h/></g></f></e></d></c></b></a>" TAIL,
-		"<!DOCTYPE a [<!ENTITY x \"y\">]>" HEAD OBJECT("&x;", "1", "x") TAIL,
-		HEAD OBJECT("&none;", "1", "x") TAIL, HEAD OBJECT("\xff", "1", "x") TAIL,
+		"", "no", "<a/>", HEAD, HEAD WHOLE OBJECT("a", "1", "x"),
+		HEAD WHOLE OBJECT("", "1", "x") TAIL, HEAD WHOLE OBJECT("a", "-1", "x") TAIL,
+		HEAD WHOLE OBJECT("a", "99999999999999999999", "x") TAIL, HEAD WHOLE OBJECT("a", "", "x") TAIL,
+		HEAD WHOLE OBJECT("a", "1", "") TAIL, HEAD WHOLE OBJECT("a", "1", "W/&quot;x&quot;") TAIL,
+		HEAD WHOLE "<Contents><Key>a</Key></Contents>" TAIL, HEAD WHOLE PREFIX("") TAIL,
+		HEAD WHOLE "<Contents/>" TAIL, HEAD "<IsTruncated>true</IsTruncated>" TAIL,
+		HEAD TAIL, HEAD "<IsTruncated/>" TAIL, HEAD "<IsTruncated>False</IsTruncated>" TAIL,
+		HEAD "<IsTruncated>1</IsTruncated>" NEXT TAIL, HEAD NEXT TAIL, HEAD WHOLE NEXT TAIL,
+		HEAD WHOLE "<EncodingType>rot13</EncodingType>" TAIL,
+		HEAD WHOLE "<a><b><c><d><e><f><g><h/></g></f></e></d></c></b></a>" TAIL,
+		"<!DOCTYPE a [<!ENTITY x \"y\">]>" HEAD WHOLE OBJECT("&x;", "1", "x") TAIL,
+		HEAD WHOLE OBJECT("&none;", "1", "x") TAIL, HEAD WHOLE OBJECT("\xff", "1", "x") TAIL,
 		"<Error><Code>NoSuchKey</Code></Error>",
 	};
 	struct datafs_s3_page p;
@@ -88,10 +92,10 @@ static void no_lists(void **state)
 		assert_int_equal(parse(bad[i], &p), -EPROTO);
 		assert_null(p.entry);
 	}
-	assert_true(asprintf(&xml, HEAD OBJECT("%017000d", "1", "x") TAIL, 1) > 0);
+	assert_true(asprintf(&xml, HEAD WHOLE OBJECT("%017000d", "1", "x") TAIL, 1) > 0);
 	assert_int_equal(parse(xml, &p), -EPROTO);
 	free(xml);
-	assert_true(asprintf(&xml, HEAD OBJECT("a", "1", "%0129d") TAIL, 1) > 0);
+	assert_true(asprintf(&xml, HEAD WHOLE OBJECT("a", "1", "%0129d") TAIL, 1) > 0);
 	assert_int_equal(parse(xml, &p), -EPROTO);
 	free(xml);
 }
