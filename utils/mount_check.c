@@ -13,11 +13,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/secret.h"
 #include "datafs_abi.h"
 #include "meta/source.h"
 #include "mount_check.h"
 #include "mount_opts.h"
+#include "under/under.h"
 #include "vfs/options.h"
 
 #define POSIX_SCHEME	"posix://"
@@ -161,8 +161,8 @@ int datafs_mount_source(const char *source,
 		goto out;
 	} else if (has_scheme(source)) {
 		/* not shown */
-		if (datafs_has_password(source, strlen(source))) {
-			snprintf(err, errlen, "the source has a password, which everybody would see (%s)",
+		if (datafs_under_source_secret(source)) {
+			snprintf(err, errlen, "the source has a user or a password, which everybody would see (%s)",
 				 strerror(EINVAL));
 			return -EINVAL;
 		}

@@ -22,7 +22,7 @@ static size_t upto(struct piece t, const char *chars)
  * "USER:PASSWORD@HOST". A password may have any of "/?#", where an URL's authority ends:
  * so what is behind a colon there, and is no port, is taken for one if an '@' follows.
  */
-static bool is_secret(struct piece rest)
+static bool is_secret(struct piece rest, bool ports)
 {
 	size_t end = upto(rest, "/?#"), at = end;
 
@@ -36,7 +36,7 @@ static bool is_secret(struct piece rest)
 	while (at < end && rest.p[at] != ':')
 		at++;
 	for (at++; at < end; at++)
-		if (rest.p[at] < '0' || rest.p[at] > '9')
+		if (!ports || rest.p[at] < '0' || rest.p[at] > '9')
 			return memchr(rest.p + end, '@', rest.len - end);
 	return false;
 }
@@ -45,7 +45,9 @@ bool datafs_has_password(const char *text, size_t len)
 {
 	for (size_t i = 0; i + 3 <= len; i++)
 		if (!memcmp(text + i, "://", 3) &&
-		    is_secret((struct piece){ text + i + 3, len - i - 3 }))
+		    is_secret((struct piece){ text + i + 3, len - i - 3 },
+			      /* a bucket has none */
+			      i < 2 || memcmp(text + i - 2, "s3", 2)))
 			return true;
 	return false;
 }

@@ -125,7 +125,7 @@ static int parse(struct vfs_mount *mnt)
 	int ret;
 
 	/* It is shown to all, and below it would be logged. */
-	if (datafs_has_password(mnt->source, strlen(mnt->source)) ||
+	if (datafs_under_source_secret(mnt->source) ||
 	    datafs_has_password(mnt->options_text, strlen(mnt->options_text))) {
 		datafs_log(LOG_ERR, "mount %u refused: there is a password in its source or options; see Documentation/understores.rst for where it goes",
 			   mnt->id);
