@@ -299,7 +299,7 @@ static int locate(struct webhdfs *s, const char *source)
 	size_t len;
 
 	if (dir == host || strcspn(host, "@?#% \t") < (size_t)(dir - host))
-		return refuse(source, "not webhdfs://HOST[:PORT]/DIR; a user is told with the option user");
+		return refuse(source, "not webhdfs://HOST[:PORT]/DIR; a user is told with the option hdfs_user");
 	while (*dir == '/')
 		dir++;
 	len = strlen(dir);
