@@ -253,5 +253,5 @@ dmesg -c >> /tmp/dmesg
 tap hello
 dmesg | tee -a /tmp/dmesg > /tmp/dmesg.hello
 is "the kernel's log names both versions, in one line" \
-	"$(grep -c 'datafs: .*version 2\.2 .*module 1\.2' /tmp/dmesg.hello)" -eq 1
+	"$(grep -c 'datafs: .*version 2\.3 .*module 1\.3' /tmp/dmesg.hello)" -eq 1
 finish
