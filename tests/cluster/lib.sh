@@ -9,35 +9,11 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BIN=${DATAFS_BIN:-$TOP/build}
 PROG=$BIN/tests/cluster
 D=$(mktemp -d "${TMPDIR:-$TOP/build}/cluster-XXXXXX") || exit 1
-FAILED=0
 declare -A pid stopped metad	# metad: the program of members that run another one
 mounts=()
 declare -a addr dir	# dir: of members that are elsewhere
 
-ok()
-{
-	echo "ok - $*"
-}
-
-not_ok()
-{
-	echo "not ok - $*"
-	FAILED=1
-}
-
-# check NAME COMMAND...
-check()
-{
-	local name=$1
-
-	shift
-	if "$@"; then
-		ok "$name"
-	else
-		not_ok "$name"
-		return 1
-	fi
-}
+. "$TOP/tests/tap.sh"
 
 # refuses WORDS COMMAND...: it ends with a failure, and with these words in one line
 refuses()

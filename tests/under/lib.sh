@@ -8,35 +8,11 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BIN=${DATAFS_BIN:-$TOP/build}
 PROG=$BIN/tests/under
 D=$(mktemp -d "${TMPDIR:-$TOP/build}/under-XXXXXX") || exit 1
-FAILED=0
 # Nobody is between them and us.
 export no_proxy='*'
 servers=()	# ids of processes
 
-ok()
-{
-	echo "ok - $*"
-}
-
-not_ok()
-{
-	echo "not ok - $*"
-	FAILED=1
-}
-
-# check NAME COMMAND...
-check()
-{
-	local name=$1
-
-	shift
-	if "$@"; then
-		ok "$name"
-	else
-		not_ok "$name"
-		return 1
-	fi
-}
+. "$TOP/tests/tap.sh"
 
 # server COMMAND...: until the test ends
 server()

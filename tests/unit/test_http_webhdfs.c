@@ -24,7 +24,7 @@ static void serve(const struct http_say *say, size_t n)
 	char source[128];
 
 	http_serve(say, n);
-	snprintf(source, sizeof(source), "webhdfs%s/root", http_base + 4);
+	snprintf(source, sizeof(source), "webhdfs%s/top", http_base + 4);
 	assert_int_equal(datafs_under_open(source, NULL, &u), 0);
 }
 
@@ -77,7 +77,7 @@ static void looks(void **state)
 	assert_int_equal(datafs_under_stat(u, "f", &st), -EACCES);
 	assert_int_equal(datafs_under_stat(u, "f", &st), -EPROTO);
 	served(12);
-	assert_non_null(strstr(http_asked(0), "GET /webhdfs/v1/root/f?op=GETFILESTATUS HTTP/1.1\r\n"));
+	assert_non_null(strstr(http_asked(0), "GET /webhdfs/v1/top/f?op=GETFILESTATUS HTTP/1.1\r\n"));
 }
 
 static ssize_t rd(const struct datafs_under_stat *st)
@@ -233,9 +233,9 @@ static void renames(void **state)
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
 		assert_int_equal(datafs_under_put(u, "d/f", "0123456789", 10, NULL, NULL, NULL), want[i]);
 	served(9 + 6 + 8 + 9 + 8);
-	assert_non_null(strstr(http_asked(6), "op=RENAME&destination=/root/.datafs-uploads/"));
-	assert_non_null(strstr(http_asked(7), "DELETE /webhdfs/v1/root/.datafs-uploads/"));
-	assert_non_null(strstr(http_asked(8), "op=RENAME&destination=/root/d/f&renameoptions=OVERWRITE "));
+	assert_non_null(strstr(http_asked(6), "op=RENAME&destination=/top/.datafs-uploads/"));
+	assert_non_null(strstr(http_asked(7), "DELETE /webhdfs/v1/top/.datafs-uploads/"));
+	assert_non_null(strstr(http_asked(8), "op=RENAME&destination=/top/d/f&renameoptions=OVERWRITE "));
 	assert_non_null(strstr(http_asked(1), "PUT /dn "));
 	assert_non_null(strstr(http_asked(1), "\r\n\r\n0123456789"));
 	assert_null(strstr(http_asked(0), "0123456789 "));
@@ -291,7 +291,7 @@ static void plain_renames(void **state)
 	served(8 + 7 + 7 + 3 + 7);
 	for (int i = 6; i < 31; i++)
 		assert_null(strstr(http_asked(i), "op=RENAME"));
-	assert_non_null(strstr(http_asked(31), "op=RENAME&destination=/root/f&"));
+	assert_non_null(strstr(http_asked(31), "op=RENAME&destination=/top/f&"));
 }
 
 int main(void)

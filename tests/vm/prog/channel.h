@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <netlink/netlink.h>
 #include <netlink/genl/genl.h>
@@ -62,6 +63,25 @@ static inline int hello(int fd, const char *name)
 	struct datafs_hello h = hello_of(name);
 
 	return ioctl(fd, DATAFS_IOC_HELLO, &h);
+}
+
+#define MS	1000000ll
+#define HOUR	(3600 * 1000 * MS)
+
+/* As leases are told. */
+static inline int64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+static inline int lease_of(int fd, uint32_t mount, uint64_t until)
+{
+	const struct datafs_lease_end l = { .mount_id = mount, .until = until };
+
+	return ioctl(fd, DATAFS_IOC_LEASE, &l);
 }
 
 static char buf[DATAFS_MSG_MAX];

@@ -4,7 +4,6 @@
  * directory to mount on. All is told for ever; each look at it counts its upcalls.
  */
 #define _GNU_SOURCE 1
-#include <time.h>
 
 #include "channel.h"
 
@@ -13,22 +12,9 @@ enum { ROOT = 1, FILE_INO };
 static uint32_t mount_id;
 static int upcalls;
 
-static int64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
-}
-
-#define MS	1000000ll
-#define HOUR	(3600 * 1000 * MS)
-
 static int lease(int fd, uint64_t until)
 {
-	const struct datafs_lease_end l = { .mount_id = mount_id, .until = until };
-
-	return ioctl(fd, DATAFS_IOC_LEASE, &l);
+	return lease_of(fd, mount_id, until);
 }
 
 static void serve_one(int fd)

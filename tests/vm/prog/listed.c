@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "channel.h"
 
@@ -15,7 +14,6 @@ enum { ROOT = 1, EMPTY_INO = 2, FIRST_FILE = 100 };
 
 #define INSTANCE	"listed"
 #define MANY		2000u
-#define HOUR		(3600 * 1000000000ll)
 
 static int device;
 static uint32_t mount_id;
@@ -36,19 +34,9 @@ static struct seen {
 	bool extra, in_order, right;
 } *seen;
 
-static int64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
-}
-
 static int lease(uint64_t until)
 {
-	const struct datafs_lease_end l = { .mount_id = mount_id, .until = until };
-
-	return ioctl(device, DATAFS_IOC_LEASE, &l);
+	return lease_of(device, mount_id, until);
 }
 
 static struct datafs_attr attr(uint64_t ino)
