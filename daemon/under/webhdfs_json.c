@@ -218,8 +218,8 @@ int datafs_webhdfs_exception(const char *text, size_t len, char *why, size_t roo
 	for (size_t i = 0; name && i < sizeof(exceptions) / sizeof(exceptions[0]); i++)
 		if (!strcmp(inner(name), exceptions[i].name))
 			err = exceptions[i].err;
-	snprintf(why, room, "%s%s%.*s", name ? name : "", message ? ": " : "",
-		 message ? (int)strcspn(message, "\n") : 0, message ? message : "");
+	snprintf(why, room, "%s%s%s", name ? name : "", message ? ": " : "", message ? message : "");
+	why[strcspn(why, "\n")] = 0;
 	json_decref(doc);
 	return err;
 }

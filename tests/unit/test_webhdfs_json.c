@@ -159,6 +159,7 @@ static void exceptions(void **state)
 	says("PathIsNotEmptyDirectoryException", "x", -ENOTEMPTY, "PathIsNotEmptyDirectoryException: x");
 	says("DSQuotaExceededException", "x", -EDQUOT, "DSQuotaExceededException: x");
 	says("StandbyException", "x\\n\\tat java", -EHOSTDOWN, "StandbyException: x");
+	says("Some\\nthing", "x", -EIO, "Some");
 	says("IOException", "x", -EIO, "IOException: x");
 	says("IOException", "rename destination directory is not empty: /d", -ENOTEMPTY,
 	     "IOException: rename destination directory is not empty: /d");
