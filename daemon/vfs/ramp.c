@@ -5,8 +5,8 @@
 
 #define RAMP_FIRST	4u	/* a pipe that is not known */
 #define HOLD		8u	/* rounds after which a step is tried again */
-/* A sixteenth more is faster, less is chance. */
-#define FASTER(rate, best)	((rate) / 17 > (best) / 16)
+/* Of what a step would bring if nothing else were in the way. */
+#define GAIN		4
 
 void datafs_ramp_init(struct datafs_ramp *r, uint32_t max)
 {
@@ -49,16 +49,19 @@ bool datafs_ramp_begin(struct datafs_ramp *r, int64_t now, bool waited)
 
 static void step_up(struct datafs_ramp *r, uint64_t rate)
 {
+	r->before = r->limit;
 	r->limit = DATAFS_MIN(r->doubling ? r->limit * 2 : r->limit + 1, r->max);
-	r->best = rate;
-	r->stepped = true;
+	r->rate = rate;
+	r->stepped = r->limit != r->before;
 	r->held = 0;
 }
 
-static void step_back(struct datafs_ramp *r)
+/* Was the step from @before parts, and @rate with them, worth it? */
+static bool step_gained(const struct datafs_ramp *r, uint64_t rate)
 {
-	r->limit = DATAFS_MAX(r->doubling ? r->limit / 2 : r->limit - 1, 1u);
-	r->doubling = r->stepped = false;
+	uint64_t gain = r->rate / r->before * (r->limit - r->before);
+
+	return rate > r->rate + gain / GAIN;
 }
 
 static void round_end(struct datafs_ramp *r, int64_t now, uint64_t refused)
@@ -72,12 +75,10 @@ static void round_end(struct datafs_ramp *r, int64_t now, uint64_t refused)
 		r->limit = DATAFS_MAX(r->limit / 2, 1u);
 		r->doubling = r->stepped = false;
 		r->held = 0;
-		r->best = UINT64_MAX;	/* only HOLD raises it again */
-	} else if (r->full && FASTER(rate, r->best)) {
-		step_up(r, rate);
-	} else if (r->full && r->stepped) {
-		step_back(r);
-	} else if (r->full && ++r->held >= HOLD) {
+	} else if (r->full && r->stepped && !step_gained(r, rate)) {
+		r->limit = r->before;
+		r->doubling = r->stepped = false;
+	} else if (r->full && (r->stepped || r->doubling || ++r->held >= HOLD)) {
 		step_up(r, rate);
 	}
 	r->refused = refused;

@@ -2,7 +2,7 @@
 /*
  * How many parts of files are fetched at one time from one store: as many as make it
  * faster. It is measured in rounds of as many parts as may be under way. Each round
- * that has brought more bytes a second than the best one doubles their number; from
+ * that has brought more bytes a second than the one before doubles their number; from
  * the first that has not on, it is raised by one. A step that has not made it faster
  * is taken back, and tried again some rounds later. A round in which the store has
  * refused requests halves it. Where readers want fewer, nothing is learned.
@@ -20,7 +20,9 @@ struct datafs_ramp {
 	uint32_t limit;		/* ... now */
 	uint32_t under_way;
 	bool doubling;		/* until a step has not made it faster */
-	bool stepped;		/* the last round has raised @limit */
+	bool stepped;		/* @limit was raised before this round, ... */
+	uint32_t before;	/* ... from this, */
+	uint64_t rate;		/* ... with which so many bytes a second came */
 	uint32_t held;		/* rounds in which it has stayed */
 	/* the round */
 	int64_t since;		/* nanoseconds; 0: it has not begun */
@@ -28,7 +30,6 @@ struct datafs_ramp {
 	uint32_t ended;		/* parts */
 	bool full;		/* as many were under way as may be */
 	uint64_t refused;	/* when it began */
-	uint64_t best;		/* bytes a second */
 };
 
 /* @max is at least 1. */
