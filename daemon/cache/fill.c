@@ -241,16 +241,16 @@ int datafs_chunk_fill(struct datafs_cache *c, struct datafs_chunk *k,
 			return -EIO;
 		if (m.count) {
 			err = fill_run(c, k, w, m.first, m.count);
-		} else if (!m.other) {
-			datafs_flight_ref(m.flight);
-			*flight = m.flight;
-			return -EAGAIN;
-		} else {
+		} else if (m.other) {
 			m.other->refs++;
 			while (!m.other->done)
 				pthread_cond_wait(&m.other->cond, &c->lock);
 			err = m.other->err;
 			fill_unref(m.other);
+		} else {
+			datafs_flight_ref(m.flight);
+			*flight = m.flight;
+			err = -EAGAIN;
 		}
 		if (err)
 			return err;
