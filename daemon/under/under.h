@@ -154,6 +154,24 @@ ssize_t datafs_under_read(struct datafs_under *u, const char *key,
 			  const struct datafs_fingerprint *fp, uint64_t off, void *buf,
 			  size_t len);
 
+/*
+ * Bytes [at, at+n) of an object, which are right. They come in order, but after trouble
+ * may begin again with what was taken already. 0, or an error that ends the reading:
+ * -ECANCELED, of which no log speaks.
+ */
+typedef int (*datafs_under_take_fn)(void *arg, uint64_t at, const void *p, size_t n);
+
+/*
+ * As datafs_under_read(), by one request however long the range is, whose bytes are given
+ * to @take as they come: where the store answers with one state or not at all, and says
+ * so before the first of them. [off, off+len) is in the object. -EOPNOTSUPP, and nothing
+ * was sent: it cannot tell so early, of this state or ever. After another error what was
+ * taken is right all the same.
+ */
+int datafs_under_stream(struct datafs_under *u, const char *key,
+			const struct datafs_fingerprint *fp, uint64_t off, uint64_t len,
+			datafs_under_take_fn take, void *arg);
+
 /* As readlink(2), getxattr(2), listxattr(2). A store without xattrs has no names. */
 ssize_t datafs_under_readlink(struct datafs_under *u, const char *key, char *buf, size_t len);
 ssize_t datafs_under_getxattr(struct datafs_under *u, const char *key, const char *name,
