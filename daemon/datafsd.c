@@ -249,6 +249,20 @@ static void answer_stats(void *arg, const char *args, FILE *f)
 	datafs_vfs_stats(d->vfs, f);
 }
 
+/* MOUNT, in decimal */
+static void answer_store(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+	unsigned int mount;
+	int err = -EINVAL;
+	char end;
+
+	if (sscanf(args, "%u%c", &mount, &end) == 1)
+		err = datafs_vfs_put_mount_stats(d->vfs, mount, f);
+	if (err)
+		fprintf(f, "error %s\n", strerror(-err));
+}
+
 static void answer_status(void *arg, const char *args, FILE *f)
 {
 	struct daemon *d = arg;
@@ -294,6 +308,7 @@ static void answer_invalidate(void *arg, const char *args, FILE *f)
 
 static const struct datafs_socket_command commands[] = {
 	{ "stats", answer_stats, NULL },
+	{ "store", answer_store, NULL },
 	{ "status", answer_status, NULL },
 	{ "upgrade", answer_upgrade, begin_upgrade },
 	{ "invalidate", answer_invalidate, NULL },

@@ -33,12 +33,9 @@ static int source_fetch(void *arg, uint64_t off, void *buf, uint32_t len)
 
 	if (n)
 		return n;
-	vfs_count_under(s->mnt->v, UNDER_READ);
 	n = datafs_under_read(u, s->key, &s->fp, off, buf, want);
 	if (n < 0)
 		return n;
-	atomic_fetch_add_explicit(&s->mnt->v->under_bytes, n,
-				  memory_order_relaxed);
 	/* Shorter than its attributes said: it is another file now. */
 	return (uint64_t)n < want ? -ESTALE : 0;
 }

@@ -16,6 +16,7 @@
 #include "base/pool.h"
 #include "cache/cache.h"
 #include "datafs_abi.h"
+#include "under/under.h"
 
 struct datafs_vfs;
 
@@ -113,7 +114,17 @@ int datafs_vfs_invalidate(struct datafs_vfs *v, uint32_t mount, uint64_t ino);
 
 /* Mounts served now. */
 unsigned int datafs_vfs_mounts(struct datafs_vfs *v);
-/* "key value" lines: the counters; one "mount ID SOURCE OPTIONS" per mount. */
+/*
+ * What the mount has asked of its under-store since this daemon has it. Nothing but
+ * zeros if it has none. -ENOENT: no such mount. Does not block. Any thread.
+ */
+int datafs_vfs_mount_stats(struct datafs_vfs *v, uint32_t id, struct datafs_under_stats *res);
+/* The same as "key value" lines, with the price so far. */
+int datafs_vfs_put_mount_stats(struct datafs_vfs *v, uint32_t id, FILE *f);
+/*
+ * "key value" lines: the counters of all mounts together, those that were unmounted
+ * included; one "mount ID SOURCE OPTIONS" per mount.
+ */
 void datafs_vfs_stats(struct datafs_vfs *v, FILE *f);
 void datafs_vfs_status(struct datafs_vfs *v, FILE *f);
 

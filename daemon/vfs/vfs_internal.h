@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *   vfs.c      mounts, calls, counters
+ *   vfs.c      mounts, calls
+ *   stats.c    counters
  *   tree_under.c   a mount of an under-store
  *   tree_quorum.c  a mount of a quorum's namespace
  *   quorum_join.c  ... and which quorum that is
@@ -27,17 +28,6 @@
 #include "stream.h"
 #include "under/under.h"
 #include "vfs.h"
-
-/* What under-stores are asked; names in vfs.c. */
-enum under_method {
-	UNDER_STAT,
-	UNDER_LIST,
-	UNDER_READ,
-	UNDER_READLINK,
-	UNDER_XATTR,
-	UNDER_STATFS,
-	UNDER_NR
-};
 
 struct vfs_mount;
 typedef int (*vfs_call_fn)(struct vfs_mount *mnt, struct datafs_call *call);
@@ -88,6 +78,7 @@ struct vfs_mount {
 	_Atomic(struct datafs_under *) under;	/* NULL: not open yet */
 	atomic_llong failed;	/* when it could not be opened; datafs_now() */
 	atomic_llong not_before;	/* older looks answer nothing; datafs_now() */
+	struct datafs_under_stats closed;	/* v->lock; of stores it has opened and closed */
 };
 
 struct datafs_vfs {
@@ -109,14 +100,14 @@ struct datafs_vfs {
 	pthread_mutex_t quorum_lock;	/* held over the making of @quorum */
 	_Atomic(struct datafs_quorum *) quorum;	/* of one, in @dir; NULL: not needed yet */
 
-	pthread_mutex_t lock;	/* protects the list of mounts, their refs, and is_ending */
+	pthread_mutex_t lock;	/* protects the lists of mounts, their refs, and is_ending */
 	struct vfs_mount *mounts;
+	struct vfs_mount *leaving;	/* unmounted, with calls under way */
+	struct datafs_under_stats closed;	/* @lock; of mounts that are freed */
 	struct datafs_job ending;	/* of sessions, in @pool */
 	bool is_ending;
 
 	atomic_ullong upcalls[DATAFS_OP_NR];
-	atomic_ullong under_requests[UNDER_NR];
-	atomic_ullong under_bytes;
 	atomic_ullong quorum_told;	/* messages of what has changed */
 };
 
@@ -131,10 +122,13 @@ void vfs_mount_put(struct vfs_mount *mnt);
  * names in it.
  */
 int vfs_under(struct vfs_mount *mnt, struct datafs_under **res);
-static inline void vfs_count_under(struct datafs_vfs *v, enum under_method m)
-{
-	atomic_fetch_add_explicit(&v->under_requests[m], 1, memory_order_relaxed);
-}
+
+/* ---- stats.c ---- */
+
+/* @u is about to be closed, and the mount goes on. */
+void vfs_stats_closed(struct vfs_mount *mnt, struct datafs_under *u);
+/* The mount is about to be freed, with its under-store. */
+void vfs_stats_gone(struct vfs_mount *mnt);
 
 /* ---- names.c ---- */
 
