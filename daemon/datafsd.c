@@ -306,13 +306,29 @@ static void answer_invalidate(void *arg, const char *args, FILE *f)
 		fprintf(f, "invalidated %llu\n", ino);
 }
 
+static void answer_load(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+
+	datafs_files_load(d->vfs, args, f);
+}
+
+static void answer_file(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+
+	datafs_files_answer(d->vfs, args, f);
+}
+
 static const struct datafs_socket_command commands[] = {
-	{ "stats", answer_stats, NULL },
-	{ "store", answer_store, NULL },
-	{ "status", answer_status, NULL },
-	{ "upgrade", answer_upgrade, begin_upgrade },
-	{ "invalidate", answer_invalidate, NULL },
-	{ NULL, NULL, NULL }
+	{ .word = "stats", .answer = answer_stats },
+	{ .word = "store", .answer = answer_store },
+	{ .word = "status", .answer = answer_status },
+	{ .word = "upgrade", .answer = answer_upgrade, .sent = begin_upgrade },
+	{ .word = "invalidate", .answer = answer_invalidate },
+	{ .word = "load", .answer = answer_load, .slow = true },
+	{ .word = "file", .answer = answer_file },
+	{ .word = NULL }
 };
 
 static int open_signals(struct daemon *d)

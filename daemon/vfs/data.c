@@ -100,43 +100,65 @@ struct ahead {
 	uint64_t from, to;
 };
 
-static void ahead_run(struct datafs_job *job)
+/* Where what is there from @from on ends. It may have been evicted already: @to. */
+static uint64_t have_end(struct datafs_cache *c, const struct datafs_cache_key *key,
+			 uint64_t from, uint64_t to)
 {
-	struct ahead *a = (struct ahead *)job;
-	struct vfs_mount *mnt = a->mnt;
+	struct datafs_extent run;
+
+	if (datafs_cache_has(c, key, from, to - from) ||
+	    !datafs_cache_next(c, key, from, to, &run) || run.off != from)
+		return to;
+	return DATAFS_MIN(run.off + run.len, to);
+}
+
+int vfs_have(struct vfs_mount *mnt, const struct datafs_meta_inode *in, uint64_t from,
+	     uint64_t to)
+{
 	struct datafs_vfs *v = mnt->v;
-	struct source src = { .mnt = mnt };
+	struct source src = { .mnt = mnt, .size = in->st.size, .fp = in->st.fp };
 	struct datafs_cache_want want = {
-		.key = a->key, .page_size = mnt->options.page_size,
+		.key = { in->ino, in->content }, .size = in->st.size,
+		.page_size = mnt->options.page_size,
 		.fetch = source_fetch, .arg = &src,
 	};
 	struct datafs_cache_answer ans;
-	struct datafs_meta_inode in;
-	int ret;
+	int ret = datafs_meta_key(v->meta, in->ino, &src.key);
 
-	ret = datafs_meta_peek(v->meta, a->key.ino, &in);
-	if (!ret && in.content == a->key.content && !in.young)
-		ret = datafs_meta_key(v->meta, a->key.ino, &src.key);
-	else
-		ret = -ESTALE;
-	src.size = want.size = in.st.size;
-	src.fp = in.st.fp;
+	if (ret)
+		return ret;
 	/* Whoever waits for one chunk shall not wait for all of them. */
-	while (!ret && a->from < a->to && !atomic_load(&v->stopping)) {
-		uint64_t end = datafs_round_up(a->from + 1, DATAFS_CHUNK_SIZE);
+	while (!ret && from < to) {
+		uint64_t end = datafs_round_up(from + 1, DATAFS_CHUNK_SIZE);
 
-		want.off = a->from;
-		want.len = DATAFS_MIN(end, a->to) - a->from;
-		a->from += want.len;
-		if (datafs_cache_has(v->cache, &a->key, want.off, want.len))
+		end = DATAFS_MIN(end, to);
+		want.off = from;
+		want.len = end - from;
+		if (datafs_cache_has(v->cache, &want.key, from, want.len)) {
+			from = end;
 			continue;
-		/* An error is met again, and told, by who wants the data. */
-		ret = datafs_cache_get(v->cache, &want, &ans);
-		if (!ret)
-			datafs_cache_put(v->cache, &ans);
+		}
+		ret = atomic_load(&v->stopping) ? -ESHUTDOWN :
+						  datafs_cache_get(v->cache, &want, &ans);
+		if (ret)
+			break;
+		datafs_cache_put(v->cache, &ans);
+		from = have_end(v->cache, &want.key, from, end);
 	}
 	free(src.key);
-	vfs_mount_put(mnt);
+	return ret;
+}
+
+static void ahead_run(struct datafs_job *job)
+{
+	struct ahead *a = (struct ahead *)job;
+	struct datafs_meta_inode in;
+
+	/* An error is met again, and told, by who wants the data. */
+	if (!datafs_meta_peek(a->mnt->v->meta, a->key.ino, &in) &&
+	    in.content == a->key.content && !in.young)
+		vfs_have(a->mnt, &in, a->from, a->to);
+	vfs_mount_put(a->mnt);
 	free(a);
 }
 
@@ -163,11 +185,7 @@ static void ahead_queue(struct vfs_mount *mnt,
 
 /* ---- upcalls ---- */
 
-/*
- * Under a young fingerprint the bytes could change once more unseen: waits
- * until it has grown old, or the content is another.
- */
-static int settle(struct vfs_mount *mnt, struct datafs_meta_inode *in)
+int vfs_settle(struct vfs_mount *mnt, struct datafs_meta_inode *in)
 {
 	int64_t step = datafs_meta_settle(&in->st) / SETTLE_LOOKS + DATAFS_MSEC;
 	struct timespec ts = {
@@ -241,6 +259,15 @@ static int extent_of(struct vfs_mount *mnt, struct datafs_call *call,
 	return ret;
 }
 
+int vfs_file(struct vfs_mount *mnt, uint64_t ino, struct datafs_meta_inode *in)
+{
+	int ret = datafs_meta_peek(mnt->v->meta, ino, in);
+
+	if (!ret && (in->root != mnt->root || !S_ISREG(in->st.mode)))
+		ret = -ESTALE;
+	return ret;
+}
+
 static int extent(struct vfs_mount *mnt, struct datafs_call *call,
 		  const struct datafs_extent_req *req)
 {
@@ -255,9 +282,7 @@ static int extent(struct vfs_mount *mnt, struct datafs_call *call,
 			   (unsigned long long)req->off);
 		return -EIO;
 	}
-	ret = datafs_meta_peek(mnt->v->meta, call->req->ino, &in);
-	if (!ret && (in.root != mnt->root || !S_ISREG(in.st.mode)))
-		ret = -ESTALE;
+	ret = vfs_file(mnt, call->req->ino, &in);
 	if (ret)
 		return ret;
 	if (in.content != req->content)
@@ -265,7 +290,7 @@ static int extent(struct vfs_mount *mnt, struct datafs_call *call,
 	if (req->off >= in.st.size)
 		return -EIO;
 	if (in.young)
-		ret = settle(mnt, &in);
+		ret = vfs_settle(mnt, &in);
 	if (!ret)
 		ret = extent_of(mnt, call, req, &in);
 	/* Learn what is there now, so that the kernel can be told. */

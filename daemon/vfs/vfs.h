@@ -112,6 +112,47 @@ bool datafs_vfs_elsewhere(struct datafs_vfs *v, const struct datafs_req *req, co
  */
 int datafs_vfs_invalidate(struct datafs_vfs *v, uint32_t mount, uint64_t ino);
 
+/*
+ * Of the calls below: -ENOENT, no such mount; -ESTALE, no file of it; -EOPNOTSUPP, a mount
+ * of a namespace, whose files have nothing in the cache. Any thread.
+ */
+
+/* What of a file is in the cache; neither blocks nor asks the store. */
+struct datafs_vfs_cached {
+	uint64_t size, content;
+	uint64_t bytes;		/* of @size, in the cache */
+};
+
+int datafs_vfs_cached(struct datafs_vfs *v, uint32_t mount, uint64_t ino,
+		      struct datafs_vfs_cached *res);
+/*
+ * Where they are, from @off on: up to @n runs, each in one place of one slab
+ * (datafs_cache_next()). Their number, or an error.
+ */
+int datafs_vfs_where(struct datafs_vfs *v, uint32_t mount, uint64_t ino, uint64_t off,
+		     struct datafs_extent *runs, uint32_t n);
+
+struct datafs_vfs_loaded {
+	uint64_t bytes;		/* of the range that the file has; all are in the cache */
+	uint64_t fetched;	/* ... those that were not before */
+};
+
+/*
+ * Has the bytes of [off, off+len) in the cache; what is there costs nothing. Multiples of
+ * a granule, or -EINVAL. One error ends it (-ESHUTDOWN: the daemon ends); what was fetched
+ * stays. Blocks.
+ */
+int datafs_vfs_load(struct datafs_vfs *v, uint32_t mount, uint64_t ino, uint64_t off,
+		    uint64_t len, struct datafs_vfs_loaded *res);
+/*
+ * The file's bytes leave the cache (datafs_cache_evict()); those of older contents, which
+ * no new reader is given, are left to go by themselves.
+ */
+int datafs_vfs_free(struct datafs_vfs *v, uint32_t mount, uint64_t ino,
+		    struct datafs_cache_left *left);
+/* Bytes that have not left yet. */
+int datafs_vfs_leaving(struct datafs_vfs *v, uint32_t mount, uint64_t ino, uint64_t *bytes);
+
 /* Mounts served now. */
 unsigned int datafs_vfs_mounts(struct datafs_vfs *v);
 /*

@@ -13,6 +13,7 @@
  *   misc.c     links' targets, extended attributes, statfs
  *   data.c     extents
  *   stream.c   what to fetch ahead
+ *   cached.c   what of a file is in the cache, is to be, and is not to be
  *   invalidate.c  what is known is looked at again
  *   options.c  mount options
  */
@@ -163,6 +164,22 @@ int vfs_listxattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_statfs(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_extent(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_bad_extent(struct vfs_mount *mnt, struct datafs_call *call);
+
+/* ---- data.c ---- */
+
+/* What is known of a file of the mount, without asking. -ESTALE: it is none. */
+int vfs_file(struct vfs_mount *mnt, uint64_t ino, struct datafs_meta_inode *in);
+/*
+ * Under a young fingerprint the bytes could change once more unseen: waits
+ * until it has grown old, or the content is another (-ESTALE).
+ */
+int vfs_settle(struct vfs_mount *mnt, struct datafs_meta_inode *in);
+/*
+ * Has [from, to) of the content in the cache, a chunk at a time; both are multiples of
+ * a granule, and @in is not young. -ESHUTDOWN: the daemon ends. Blocks.
+ */
+int vfs_have(struct vfs_mount *mnt, const struct datafs_meta_inode *in, uint64_t from,
+	     uint64_t to);
 
 /* ---- trees ---- */
 
