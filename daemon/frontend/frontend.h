@@ -62,6 +62,13 @@ int datafs_device_backing_add(struct datafs_device *dev, int fd, uint32_t id);
  */
 int datafs_device_lease(struct datafs_device *dev, uint32_t mount, uint64_t until);
 
+/*
+ * What the module shows of a mount's store in sysfs, with DATAFS_FEATURE_COUNTS. -ENOENT,
+ * -ENOTCONN. Does not block. Any thread.
+ */
+int datafs_device_counts(struct datafs_device *dev, uint32_t mount,
+			 const struct datafs_under_stats *st);
+
 /* ---- frontend.c ---- */
 
 struct datafs_frontend;

@@ -63,6 +63,25 @@ int datafs_vfs_mount_stats(struct datafs_vfs *v, uint32_t id, struct datafs_unde
 	return mnt ? 0 : -ENOENT;
 }
 
+void datafs_vfs_tell_stats(struct datafs_vfs *v,
+			   int (*fn)(void *arg, uint32_t id, const struct datafs_under_stats *st),
+			   void *arg)
+{
+	struct datafs_under_stats st;
+	struct vfs_mount *mnt;
+
+	pthread_mutex_lock(&v->lock);
+	for (mnt = v->mounts; mnt; mnt = mnt->next) {
+		memset(&st, 0, sizeof(st));
+		add_mount(mnt, &st);
+		if (mnt->is_told && !memcmp(&st, &mnt->told, sizeof(st)))
+			continue;
+		mnt->is_told = !fn(arg, mnt->id, &st);
+		mnt->told = st;
+	}
+	pthread_mutex_unlock(&v->lock);
+}
+
 static void sum_mounts(struct datafs_vfs *v, struct datafs_under_stats *sum)
 {
 	const struct vfs_mount *mnt;

@@ -160,7 +160,14 @@ unsigned int datafs_vfs_mounts(struct datafs_vfs *v);
  * zeros if it has none. -ENOENT: no such mount. Does not block. Any thread.
  */
 int datafs_vfs_mount_stats(struct datafs_vfs *v, uint32_t id, struct datafs_under_stats *res);
-/* The same as "key value" lines, with the price so far. */
+/*
+ * Calls @fn for each mount for which these have changed since @fn took them (0), at first
+ * for each. Under a lock: @fn does not block, and calls nothing of the vfs. Any thread.
+ */
+void datafs_vfs_tell_stats(struct datafs_vfs *v,
+			   int (*fn)(void *arg, uint32_t id, const struct datafs_under_stats *st),
+			   void *arg);
+/* One mount's, as "key value" lines, with the price so far. */
 int datafs_vfs_put_mount_stats(struct datafs_vfs *v, uint32_t id, FILE *f);
 /*
  * "key value" lines: the counters of all mounts together, those that were unmounted

@@ -79,7 +79,10 @@ struct vfs_mount {
 	_Atomic(struct datafs_under *) under;	/* NULL: not open yet */
 	atomic_llong failed;	/* when it could not be opened; datafs_now() */
 	atomic_llong not_before;	/* older looks answer nothing; datafs_now() */
-	struct datafs_under_stats closed;	/* v->lock; of stores it has opened and closed */
+	/* protected by v->lock */
+	struct datafs_under_stats closed;	/* of stores it has opened and closed */
+	struct datafs_under_stats told;		/* by datafs_vfs_tell_stats(), if @is_told */
+	bool is_told;
 };
 
 struct datafs_vfs {

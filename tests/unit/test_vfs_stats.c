@@ -100,11 +100,57 @@ static void test_price(void **state)
 	assert_true(st.price == 0.5 * (st.STATS.requests + 1) + 1);
 }
 
+struct told {
+	int calls, error;
+	uint32_t id;
+	struct datafs_under_stats st;
+};
+
+static int tell(void *arg, uint32_t id, const struct datafs_under_stats *st)
+{
+	struct told *t = arg;
+
+	t->calls++;
+	t->id = id;
+	t->st = *st;
+	return t->error;
+}
+
+/* What has changed is told, until it is taken. */
+static void test_tell(void **state)
+{
+	struct told t = { .error = -ENOENT };
+	struct datafs_entry e;
+
+	(void)state;
+	put_file("a", 10, 1);
+	stop();
+	start("sync_interval=never");
+	datafs_vfs_tell_stats(v, tell, &t);
+	assert_int_equal(t.calls, 1);
+	assert_int_equal(t.id, 1);
+	t.error = 0;
+	datafs_vfs_tell_stats(v, tell, &t);
+	assert_int_equal(t.calls, 2);
+	datafs_vfs_tell_stats(v, tell, &t);
+	assert_int_equal(t.calls, 2);
+	assert_int_equal(lookup(root, "a", &e), 0);
+	datafs_vfs_tell_stats(v, tell, &t);
+	assert_int_equal(t.calls, 3);
+	assert_int_equal(t.st.STATS.requests, of(1).STATS.requests);
+	/* Another mount is told, though nothing was asked for it since. */
+	assert_int_equal(mount_as(2, src, "", NULL), 0);
+	datafs_vfs_tell_stats(v, tell, &t);
+	assert_int_equal(t.calls, 4);
+	assert_int_equal(t.id, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		VFS_TEST(test_by_mount),
 		VFS_TEST(test_price),
+		VFS_TEST(test_tell),
 	};
 
 	return cmocka_run_group_tests_name("vfs_stats", tests, NULL, NULL);
