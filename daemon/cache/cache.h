@@ -177,6 +177,35 @@ void datafs_cache_fly(struct datafs_cache *c, struct datafs_flight *f,
 /* Is [off, off+len) all there? Fetches nothing. */
 bool datafs_cache_has(struct datafs_cache *c, const struct datafs_cache_key *key,
 		      uint64_t off, uint64_t len);
+/* Bytes of the content, of @size bytes, that are there. Takes time with its chunks. */
+uint64_t datafs_cache_bytes(struct datafs_cache *c, const struct datafs_cache_key *key,
+			    uint64_t size);
+/*
+ * The first run of bytes from @off on, and before @end, that lies in one place of one
+ * slab: as it is in *@run, whole granules. False: there is none. Where it lies is a
+ * thing to look at, true while the lock is held: nothing is pinned.
+ */
+bool datafs_cache_next(struct datafs_cache *c, const struct datafs_cache_key *key,
+		       uint64_t off, uint64_t end, struct datafs_extent *run);
+
+struct datafs_cache_left {
+	/* Bytes in chunks that are in use, or too many to leave at one time: ask again. */
+	uint64_t staying;
+	uint64_t leaving;	/* bytes that the kernel is being asked to forget */
+};
+
+/*
+ * datafs_cache_evict - the content's place is wanted back
+ *
+ * From when it returns no get finds what is leaving; nobody uses it any more, in the
+ * kernel neither, when datafs_cache_leaving() is 0. Other contents in the same slots
+ * stay. 0, or -ENOMEM: some of it stays that is not told. Does not block.
+ */
+int datafs_cache_evict(struct datafs_cache *c, const struct datafs_cache_key *key,
+		       struct datafs_cache_left *left);
+/* What an eviction has begun with and not ended. Does not block. */
+uint64_t datafs_cache_leaving(struct datafs_cache *c, const struct datafs_cache_key *key);
+
 /*
  * The kernel met a granule that does not match: check the bytes on disk, and if
  * they are wrong forget the granule, so that the next get fetches it.

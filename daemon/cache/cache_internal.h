@@ -18,8 +18,10 @@
  *   block    16 granules of a chunk: one record of the index
  *
  * Files: cache.c life and small calls; adopt.c what a predecessor left in the
- * kernel; get.c answers; fill.c fetching and bad granules; flight.c fetching
- * over chunks; chunk.c what is where; slot.c slot states and room; keeper.c eviction; slab.c files; iobuf.c
+ * kernel; get.c answers; fill.c fetching and bad granules; flight.c fetching over
+ * chunks; chunk.c what is where; slot.c slot states and room; keeper.c eviction;
+ * evict.c the same of one content, on request; held.c what of a content is there;
+ * slab.c files; iobuf.c
  * how they are read and written; index.c the records in LevelDB, index_open.c
  * its life.
  */
@@ -101,10 +103,19 @@ struct datafs_fill {
 	int err;
 };
 
+/* A chunk that is evicted alone, on request; its slot stays with what else is in it. */
+struct datafs_leaving {
+	TAILQ_ENTRY(datafs_leaving) link;	/* in cache.leaving */
+	struct datafs_chunk *chunk;	/* pinned by this, and not hashed */
+	uint64_t bytes;			/* that were there */
+	uint32_t revokes;		/* cookies that are not answered yet */
+};
+
 /* A REVOKE of ranges of one slot. */
 struct datafs_revocation {
 	TAILQ_ENTRY(datafs_revocation) link;
 	struct datafs_slot *slot;
+	struct datafs_leaving *leaving;	/* of one chunk; NULL: of the slot */
 	uint64_t cookie;
 	uint64_t retry_ns;	/* CLOCK_MONOTONIC; not sent before */
 	bool sent;
@@ -176,6 +187,8 @@ struct datafs_cache {
 	uint32_t hand;			/* CLOCK's */
 	TAILQ_HEAD(datafs_revocations, datafs_revocation) revocations;
 	TAILQ_HEAD(datafs_flights, datafs_flight) flights; /* not done */
+	TAILQ_HEAD(datafs_leavings, datafs_leaving) leaving;
+	uint32_t nleaving;
 	uint64_t next_cookie;
 	struct datafs_hash chunks, contents;
 	struct datafs_iobuf *buffers[64];	/* idle ones; making one is slow */
@@ -304,6 +317,16 @@ void *datafs_keeper(void *cache);
  */
 int datafs_keeper_wait(struct datafs_cache *c, uint64_t deadline);
 int datafs_cache_cond_init(pthread_cond_t *cond); /* on CLOCK_MONOTONIC */
+/*
+ * The kernel is asked to forget what was handed out of a chunk, or, with @l NULL, of all
+ * chunks of the slot. Under cache.lock. -ENOMEM: it is not.
+ */
+int datafs_revocations_collect(struct datafs_cache *c, struct datafs_slot *s,
+			       struct datafs_leaving *l);
+
+/* evict.c */
+/* The keeper's part. Under cache.lock, which it drops and takes again. True: there was some. */
+bool datafs_evict_some(struct datafs_cache *c);
 
 static inline bool datafs_index_in_the_way(struct datafs_cache *c)
 {

@@ -288,10 +288,24 @@ struct datafs_under_stats {
 		uint64_t errors;	/* not answered, or with trouble; "it is not there" is none */
 		uint64_t up, down;	/* bytes of content */
 	} by[DATAFS_UNDER_M_NR];
-	double price;	/* at the prices of the mount's options, in their currency */
+	/*
+	 * At the prices of the mount's options, in their currency: for each GET, STAT and
+	 * OTHER price_get / 1000, for each PUT, COPY and LIST price_put / 1000, for each
+	 * byte down price_down / 2^30; a DELETE is free. Retries are requests.
+	 */
+	double price;
 };
 
 /* Since it was opened. Any thread; each number is right, all together of one moment not. */
 void datafs_under_stats(struct datafs_under *u, struct datafs_under_stats *res);
+/* Adds all of it; a sum of prices means something if they have one currency. */
+void datafs_under_stats_add(struct datafs_under_stats *to, const struct datafs_under_stats *st);
+
+struct datafs_under_total {
+	uint64_t requests, retries, errors, up, down;
+};
+
+/* Of all methods. */
+struct datafs_under_total datafs_under_total(const struct datafs_under_stats *st);
 
 #endif

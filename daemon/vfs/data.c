@@ -69,11 +69,7 @@ static uint64_t answer_end(const struct datafs_call *call, uint64_t off)
 
 /* ---- upcalls ---- */
 
-/*
- * Under a young fingerprint the bytes could change once more unseen: waits
- * until it has grown old, or the content is another.
- */
-static int settle(struct vfs_mount *mnt, struct datafs_meta_inode *in)
+int vfs_settle(struct vfs_mount *mnt, struct datafs_meta_inode *in)
 {
 	int64_t step = datafs_meta_settle(&in->st) / SETTLE_LOOKS + DATAFS_MSEC;
 	struct timespec ts = {
@@ -153,6 +149,15 @@ static int extent_of(struct vfs_mount *mnt, struct datafs_call *call,
 	return ret;
 }
 
+int vfs_file(struct vfs_mount *mnt, uint64_t ino, struct datafs_meta_inode *in)
+{
+	int ret = datafs_meta_peek(mnt->v->meta, ino, in);
+
+	if (!ret && (in->root != mnt->root || !S_ISREG(in->st.mode)))
+		ret = -ESTALE;
+	return ret;
+}
+
 static int extent(struct vfs_mount *mnt, struct datafs_call *call,
 		  const struct datafs_extent_req *req)
 {
@@ -167,9 +172,7 @@ static int extent(struct vfs_mount *mnt, struct datafs_call *call,
 			   (unsigned long long)req->off);
 		return -EIO;
 	}
-	ret = datafs_meta_peek(mnt->v->meta, call->req->ino, &in);
-	if (!ret && (in.root != mnt->root || !S_ISREG(in.st.mode)))
-		ret = -ESTALE;
+	ret = vfs_file(mnt, call->req->ino, &in);
 	if (ret)
 		return ret;
 	if (in.content != req->content)
@@ -177,7 +180,7 @@ static int extent(struct vfs_mount *mnt, struct datafs_call *call,
 	if (req->off >= in.st.size)
 		return -EIO;
 	if (in.young)
-		ret = settle(mnt, &in);
+		ret = vfs_settle(mnt, &in);
 	if (!ret)
 		ret = extent_of(mnt, call, req, &in);
 	/* Learn what is there now, so that the kernel can be told. */

@@ -24,12 +24,9 @@ int vfs_source_fetch(void *arg, uint64_t off, void *buf, uint32_t len)
 
 	if (n)
 		return n;
-	vfs_count_under(s->mnt->v, UNDER_READ);
 	n = datafs_under_read(u, s->key, &s->fp, off, buf, want);
 	if (n < 0)
 		return n;
-	atomic_fetch_add_explicit(&s->mnt->v->under_bytes, n,
-				  memory_order_relaxed);
 	/* Shorter than its attributes said: it is another file now. */
 	return (uint64_t)n < want ? -ESTALE : 0;
 }
@@ -50,8 +47,6 @@ static int part_take(void *arg, uint64_t at, const void *p, size_t n)
 	struct part *part = arg;
 
 	atomic_fetch_add_explicit(&part->bytes, n, memory_order_relaxed);
-	atomic_fetch_add_explicit(&part->src.mnt->v->under_bytes, n,
-				  memory_order_relaxed);
 	return part->take(part->take_arg, at, p, n);
 }
 
@@ -66,11 +61,8 @@ static int part_stream(void *arg, uint64_t off, uint64_t len,
 		return err;
 	part->take = take;
 	part->take_arg = take_arg;
-	err = datafs_under_stream(u, part->src.key, &part->src.fp, off, len,
-				  part_take, part);
-	if (err != -EOPNOTSUPP)
-		vfs_count_under(part->src.mnt->v, UNDER_READ);
-	return err;
+	return datafs_under_stream(u, part->src.key, &part->src.fp, off, len,
+				   part_take, part);
 }
 
 static int part_fetch(void *arg, uint64_t off, void *buf, uint32_t len)
@@ -190,6 +182,56 @@ uint64_t vfs_fetch_parts(const struct vfs_source *src,
 			break;
 	}
 	return from;
+}
+
+/* Where what is there from @from on ends. It may have been evicted already: @to. */
+static uint64_t have_end(struct datafs_cache *c, const struct datafs_cache_key *key,
+			 uint64_t from, uint64_t to)
+{
+	struct datafs_extent run;
+
+	if (datafs_cache_has(c, key, from, to - from) ||
+	    !datafs_cache_next(c, key, from, to, &run) || run.off != from)
+		return to;
+	return DATAFS_MIN(run.off + run.len, to);
+}
+
+int vfs_have(struct vfs_mount *mnt, const struct datafs_meta_inode *in, uint64_t from,
+	     uint64_t to)
+{
+	struct datafs_vfs *v = mnt->v;
+	struct vfs_source src = { .mnt = mnt, .size = in->st.size, .fp = in->st.fp };
+	struct datafs_cache_want want = {
+		.key = { in->ino, in->content }, .size = in->st.size,
+		.page_size = mnt->options.page_size,
+		.fetch = vfs_source_fetch, .arg = &src,
+	};
+	struct datafs_cache_answer ans;
+	int ret = datafs_meta_key(v->meta, in->ino, &src.key);
+
+	if (ret)
+		return ret;
+	while (!ret && from < to) {
+		uint64_t end = datafs_round_up(from + 1, DATAFS_CHUNK_SIZE);
+
+		vfs_fetch_parts(&src, &want, datafs_round_down(from, want.page_size), to, false);
+		/* Whoever waits for one chunk shall not wait for all of them. */
+		end = DATAFS_MIN(end, to);
+		want.off = from;
+		want.len = end - from;
+		if (datafs_cache_has(v->cache, &want.key, from, want.len)) {
+			from = end;
+			continue;
+		}
+		ret = atomic_load(&v->stopping) ? -ESHUTDOWN :
+						  datafs_cache_get(v->cache, &want, &ans);
+		if (ret)
+			break;
+		datafs_cache_put(v->cache, &ans);
+		from = have_end(v->cache, &want.key, from, end);
+	}
+	free(src.key);
+	return ret;
 }
 
 void vfs_fetch_init(struct vfs_mount *mnt)
