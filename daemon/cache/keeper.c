@@ -349,11 +349,12 @@ void *datafs_keeper(void *cache)
 	while (!c->stop) {
 		bool busy = erase_some(c);
 
-		busy |= datafs_evict_some(c);
 		clear = clear_the_way(c, clear);
 		while (evict_one(c))
 			busy = true;
 		next = send_revocations(c);
+		/* After that: an answer that came in the middle of it has kicked nobody. */
+		busy |= datafs_evict_some(c);
 		next = clear < next ? clear : next;
 		nr = next_slab(c);
 		if (nr < c->max_slabs && !c->stop) {
