@@ -199,7 +199,7 @@ static int list_entry(void *arg, const char *name, const struct datafs_under_sta
 int datafs_under_list(struct datafs_under *u, const char *key, struct datafs_under_place *place,
 		      datafs_under_list_fn fn, void *arg)
 {
-	struct datafs_under_place none = { "" };
+	struct datafs_under_place none = { .token = "" };
 	struct list_arg a = { .fn = fn, .arg = arg };
 	int ret;
 

@@ -119,6 +119,8 @@ int datafs_under_stat(struct datafs_under *u, const char *key, struct datafs_und
 /* Where a listing goes on, in words of the store; all zeros: at its beginning. */
 struct datafs_under_place {
 	char token[DATAFS_UNDER_TOKEN_MAX];
+	/* The caller's: it ends with DATAFS_UNDER_STOP where what follows costs a request. */
+	bool by_page;
 };
 
 #define DATAFS_UNDER_STOP	1
@@ -135,7 +137,8 @@ typedef int (*datafs_under_list_fn)(void *arg, const char *name,
  * Every entry of a directory but "." and "..", in any order, once. 0: that was all;
  * otherwise what ended it: an error, or what @fn returned. @place, which may be NULL, is
  * where it begins, and becomes the place after the last entry that @fn took, whatever
- * ends the listing: so it can be taken up again, by another process too. What is there
+ * ends the listing: so it can be taken up again, by another process too; a store that has
+ * all in one answer knows no pages. What is there
  * all the while is in the sum of such listings; what comes, goes, or moves meanwhile
  * may be missing or be there twice.
  */

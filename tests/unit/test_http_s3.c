@@ -357,7 +357,7 @@ static int add_name(void *arg, const char *name, const struct datafs_under_stat 
 
 static int list_of(const char *token, char *names)
 {
-	struct datafs_under_place place = { "" };
+	struct datafs_under_place place = { .token = "" };
 
 	strcpy(place.token, token);
 	*names = 0;
