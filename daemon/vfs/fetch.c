@@ -104,9 +104,10 @@ static void part_release(void *arg)
 static void part_run(struct datafs_job *job)
 {
 	struct part *part = (struct part *)job;
-	struct datafs_vfs *v = part->src.mnt->v;
+	struct vfs_mount *mnt = part->src.mnt;
+	bool give_up = atomic_load(&mnt->v->stopping) || atomic_load(&mnt->gone);
 
-	datafs_cache_fly(v->cache, part->flight, atomic_load(&v->stopping));
+	datafs_cache_fly(mnt->v->cache, part->flight, give_up);
 }
 
 static struct part *part_new(const struct vfs_source *src)

@@ -118,9 +118,10 @@ static int under_adopt(struct vfs_mount *mnt)
 	return ret;
 }
 
+/* What was to be fetched ahead for it is not begun any more. */
 static void under_gone(struct vfs_mount *mnt)
 {
-	(void)mnt;
+	atomic_store(&mnt->gone, true);
 }
 
 static void under_close(struct vfs_mount *mnt)

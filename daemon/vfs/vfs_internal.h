@@ -64,6 +64,8 @@ struct vfs_mount {
 	const struct vfs_tree *tree;
 	uint64_t root;
 
+	atomic_bool gone;	/* it was unmounted; nothing is waited for any more */
+
 	/* of vfs_tree_quorum */
 	_Atomic(struct datafs_quorum *) quorum;	/* NULL: not joined; cannot be served */
 	uint64_t session;		/* known before @quorum is */
@@ -71,7 +73,6 @@ struct vfs_mount {
 	_Atomic(struct datafs_quorum *) share;	/* of the instance's connection to them */
 	pthread_mutex_t joining;	/* held by an upcall that joins, until it has */
 	atomic_bool damaged;		/* what said which session it has */
-	atomic_bool gone;		/* nothing is waited for any more */
 	atomic_bool ended;	/* the session has, which was logged */
 	atomic_bool untold;	/* something has changed that could not be told */
 	bool adopted;		/* the kernel may keep what a predecessor has told */
