@@ -292,11 +292,81 @@ static void answer_invalidate(void *arg, const char *args, FILE *f)
 		fprintf(f, "invalidated %llu\n", ino);
 }
 
+/* In place: what `datafs mount` has for spaces and backslashes. "-" is "". */
+static void unescape(char *word)
+{
+	char *to = word;
+	unsigned int c;
+	int len;
+
+	if (!strcmp(word, "-"))
+		*word = 0;
+	for (; *word; to++) {
+		len = 0;
+		if (*word == '\\' && sscanf(word, "\\%3o%n", &c, &len) == 1 && len == 4) {
+			*to = (char)c;
+			word += len;
+		} else {
+			*to = *word++;
+		}
+	}
+	*to = 0;
+}
+
+static int change_table(struct daemon *d, char *args)
+{
+	static const char *const ops[DATAFS_TABLE_NR] = {
+		[DATAFS_TABLE_ADD] = "add", [DATAFS_TABLE_SET] = "set",
+		[DATAFS_TABLE_REMOVE] = "remove",
+	};
+	struct datafs_table_change c = { .op = DATAFS_TABLE_ADD };
+	char *word[5], *save = NULL;
+	size_t n = 0;
+
+	for (char *w = strtok_r(args, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+		if (n == 5)
+			return -EINVAL;
+		unescape(word[n++] = w);
+	}
+	if (n != 5)
+		return -EINVAL;
+	while (c.op < DATAFS_TABLE_NR && strcmp(ops[c.op], word[0]))
+		c.op++;
+	if (c.op == DATAFS_TABLE_NR)
+		return -EINVAL;
+	c.path = word[1];
+	c.source = word[2];
+	c.options = word[3];
+	c.generation = strtoull(word[4], NULL, 10);
+	return datafs_vfs_table_change(d->vfs, &c);
+}
+
+/* "list"; or "add|set|remove PATH SOURCE OPTIONS GENERATION", escaped, "-" for nothing */
+static void answer_table(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+	char *copy;
+	int err;
+
+	if (!strcmp(args, "list")) {
+		err = datafs_vfs_table_list(d->vfs, f);
+	} else {
+		copy = strdup(args);
+		err = copy ? change_table(d, copy) : -ENOMEM;
+		free(copy);
+	}
+	if (err)
+		fprintf(f, "error %d\n", -err);
+	else
+		fprintf(f, "done\n");
+}
+
 static const struct datafs_socket_command commands[] = {
 	{ "stats", answer_stats, NULL },
 	{ "status", answer_status, NULL },
 	{ "upgrade", answer_upgrade, begin_upgrade },
 	{ "invalidate", answer_invalidate, NULL },
+	{ "table", answer_table, NULL },
 	{ NULL, NULL, NULL }
 };
 

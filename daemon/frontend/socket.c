@@ -16,6 +16,8 @@
 
 /* Who does not say what it wants in this time is left alone. */
 #define CLIENT_SECONDS	2
+/* A line of the table of mounts: three texts, each byte of which may be four. */
+#define LINE_BYTES	(3 * 4 * 4096 + 128)
 
 struct datafs_socket {
 	int fd;
@@ -70,21 +72,22 @@ static void client_run(struct datafs_job *job)
 	struct client *c = (struct client *)job;
 	struct timeval limit = { .tv_sec = CLIENT_SECONDS };
 	const struct datafs_socket_command *command;
-	char line[128] = "", *text = NULL, *end;
+	char *line = malloc(LINE_BYTES), *text = NULL, *end;
 	size_t have = 0, len = 0;
 	ssize_t n;
 	FILE *f;
 
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	while (have < sizeof(line) - 1 && !memchr(line, '\n', have)) {
-		n = recv(c->fd, line + have, sizeof(line) - 1 - have, 0);
+	while (line && have < LINE_BYTES - 1 && !memchr(line, '\n', have)) {
+		n = recv(c->fd, line + have, LINE_BYTES - 1 - have, 0);
 		if (n <= 0)
 			break;
 		have += n;
 	}
-	line[have] = 0;
-	end = strchr(line, '\n');
+	if (line)
+		line[have] = 0;
+	end = line ? strchr(line, '\n') : NULL;
 	f = end ? open_memstream(&text, &len) : NULL;
 	if (f) {
 		*end = 0;
@@ -94,6 +97,7 @@ static void client_run(struct datafs_job *job)
 			command->sent(c->socket->arg);
 		free(text);
 	}
+	free(line);
 	close(c->fd);
 	free(c);
 }

@@ -153,11 +153,8 @@ static void ahead_queue(struct vfs_mount *mnt,
 	if (!a)
 		return;
 	a->job.run = ahead_run;
-	a->mnt = vfs_mount_get(mnt->v, mnt->id);
-	if (!a->mnt) {
-		free(a);
-		return;
-	}
+	vfs_mount_hold(mnt);
+	a->mnt = mnt;
 	a->key = *key;
 	a->from = from;
 	a->to = to;
