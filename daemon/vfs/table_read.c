@@ -76,7 +76,7 @@ static void drop_pieces(struct reading *r)
 /* One that has not heard of tables has none. */
 static bool is_older(const Metad__Answer *a)
 {
-	return a->error == EINVAL || a->error == EOPNOTSUPP || a->error == ENOSYS;
+	return a->error == EINVAL || a->error == EOPNOTSUPP;
 }
 
 /* One piece. 1: it was the last; 0; or an error, -EAGAIN: it is of another version. */
