@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE	/* asprintf */
-#include "vfs_internal.h"
+#include "fetch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,6 +35,7 @@ void vfs_mount_free(struct vfs_mount *mnt)
 	pthread_mutex_destroy(&mnt->lease_lock);
 	free(mnt->root_name);
 	free(mnt->path);
+	datafs_ramp_destroy(&mnt->ramp);
 	free(mnt->members);
 	free(mnt->source);
 	free(mnt->options_text);
@@ -155,8 +156,11 @@ int vfs_mount_parse(struct vfs_mount *mnt)
 		return -EINVAL;
 	}
 	ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
-	if (ret || mnt->tree != &vfs_tree_quorum)
+	if (ret)
 		return ret;
+	vfs_fetch_init(mnt);
+	if (mnt->tree != &vfs_tree_quorum)
+		return 0;
 	alien = datafs_under_opts_alien(&mnt->options.under, 0);
 	if (alien) {
 		datafs_log(LOG_ERR, "mount of %s refused: option %s is for mounts of under-stores",
