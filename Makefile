@@ -137,6 +137,9 @@ endef
 $(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
 	$(call fixture,$(patsubst tests/unit/%_fixture.c,%,$f))))
 
+# A store that is a server.
+$(B)/tests/test_vfs_pages: $(call obj,tests/unit/http_fixture.c)
+
 # They look at the members' databases.
 $(filter $(B)/tests/test_server_%,$(test_bin)): $(call obj,tests/unit/metad_check.c tests/unit/metad_req.c)
 
@@ -219,11 +222,14 @@ $(B)/tests/vm/%: $(B)/obj/tests/vm/prog/%.o
 
 unit-bin: $(test_bin)
 
-# All are run, whatever the first ones say.
+# All are run, whatever the first ones say; some of them at a time, for those of servers
+# mostly wait.
+UNIT_JOBS ?= 3
 unit-run: $(test_bin)
-	@failed=; for t in $(test_bin); do \
-		echo "== $$t"; $$t || failed="$$failed $$t"; \
-	done; [ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+	@printf '%s\n' $(test_bin) | xargs -P $(UNIT_JOBS) -I{} sh -c ' \
+		out=$$(mktemp) && { {} > $$out 2>&1; status=$$?; }; \
+		[ $$status = 0 ] || echo "failed: {}" >> $$out; \
+		flock $(B)/unit.lock sh -c "echo == {}; cat $$out"; rm -f $$out; exit $$status'
 
 install: all
 	install -D -m 755 build/datafsd $(DESTDIR)$(PREFIX)/sbin/datafsd

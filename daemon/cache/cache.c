@@ -193,6 +193,7 @@ int datafs_cache_open(const struct datafs_cache_config *cfg,
 	TAILQ_INIT(&c->first);
 	TAILQ_INIT(&c->erasing);
 	TAILQ_INIT(&c->revocations);
+	TAILQ_INIT(&c->flights);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->index.lock, NULL);
 	err = c->dir ? 0 : -ENOMEM;

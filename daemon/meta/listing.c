@@ -8,8 +8,21 @@
 #include "base/log.h"
 #include "base/util.h"
 
+/* Nobody reads on: it gives way to one that begins now. */
+#define LISTING_IDLE	DATAFS_SEC
+/* Paused at one time; of one that is dropped, what was met stays known. */
+#define LISTINGS_MAX	256
+
 struct datafs_meta_listing {
 	struct datafs_meta *m;
+	/* Once it was paused; m->lock */
+	struct datafs_meta_listing *next;	/* in m->listings */
+	bool listed;			/* ... where it is */
+	bool busy;			/* somebody goes on with it */
+	int64_t used;			/* when it was paused last */
+	void *state;			/* of who begins it; while it is not busy */
+	void (*drop)(void *state);
+
 	uint64_t serial, dir, root;
 	uint64_t start;		/* cookies from here on came after the ticket */
 	int64_t looked;
@@ -20,7 +33,7 @@ struct datafs_meta_listing {
 	bool sorted;		/* @seen is */
 	struct datafs_fingerprint fp;
 	bool fp_proves;		/* it was not young */
-	uint64_t *seen;		/* cookies of the names added */
+	uint64_t *seen;		/* cookies of the names added that are older than @start */
 	size_t nseen, room;
 };
 
@@ -95,6 +108,8 @@ static struct ticket *list_ticket(struct datafs_meta_listing *l)
 
 static int list_saw(struct datafs_meta_listing *l, uint64_t cookie)
 {
+	if (cookie >= l->start)
+		return 0;
 	if (l->nseen == l->room) {
 		size_t room = l->room ? l->room * 2 : 64;
 		uint64_t *seen = realloc(l->seen, room * sizeof(*seen));
@@ -104,8 +119,8 @@ static int list_saw(struct datafs_meta_listing *l, uint64_t cookie)
 		l->seen = seen;
 		l->room = room;
 	}
+	l->sorted = !l->nseen || (l->sorted && l->seen[l->nseen - 1] < cookie);
 	l->seen[l->nseen++] = cookie;
-	l->sorted = false;
 	return 0;
 }
 
@@ -300,6 +315,135 @@ static int list_complete(struct datafs_meta_listing *l)
 	return 0;
 }
 
+/* ---- pages ---- */
+
+static void listing_free(struct datafs_meta_listing *l)
+{
+	struct datafs_meta_listing **p;
+
+	if (l->listed) {
+		for (p = &l->m->listings; *p != l; p = &(*p)->next)
+			;
+		*p = l->next;
+	}
+	if (l->state)
+		l->drop(l->state);
+	free(l->seen);
+	free(l);
+}
+
+/* Nobody goes on with it; those who wait for its ticket ask again. */
+static void listing_drop(struct datafs_meta_listing *l)
+{
+	struct ticket *t = ticket_find(l->m, l->serial);
+
+	if (t)
+		ticket_end(l->m, t, 0);
+	listing_free(l);
+}
+
+struct datafs_meta_listing *listing_of(struct datafs_meta *m, uint64_t dir, int64_t fresh)
+{
+	struct datafs_meta_listing *l, *next;
+
+	for (l = m->listings; l; l = next) {
+		next = l->next;
+		if (l->dir != dir)
+			continue;
+		/* One whose ticket was taken from it is ended by who has it. */
+		if (l->busy && !ticket_find(m, l->serial))
+			continue;
+		if (l->busy || l->looked >= fresh || l->used + LISTING_IDLE > datafs_now())
+			return l;
+		listing_drop(l);
+	}
+	return NULL;
+}
+
+int64_t listing_looked(const struct datafs_meta_listing *l)
+{
+	return l->looked;
+}
+
+bool listing_hides(const struct datafs_meta_listing *l)
+{
+	return l->hidden;
+}
+
+bool listing_met(struct datafs_meta_listing *l, uint64_t cookie)
+{
+	/* Sorting it anew for each page would take longer than listing it. */
+	return cookie >= l->start || (l->sorted && list_has(l, cookie));
+}
+
+static void listings_bound(struct datafs_meta *m)
+{
+	struct datafs_meta_listing *l, *last = NULL;
+	unsigned int n = 0;
+
+	for (l = m->listings; l; l = l->next) {
+		n++;
+		if (!l->busy)
+			last = l;
+	}
+	if (n > LISTINGS_MAX && last)
+		listing_drop(last);
+}
+
+void datafs_meta_list_pause(struct datafs_meta_listing *l, void *state, void (*drop)(void *state))
+{
+	struct datafs_meta *m = l->m;
+	struct ticket *t;
+
+	pthread_mutex_lock(&m->lock);
+	l->state = state;
+	l->drop = drop;
+	l->busy = false;
+	l->used = datafs_now();
+	if (!l->listed) {
+		l->next = m->listings;
+		m->listings = l;
+		l->listed = true;
+	}
+	t = list_ticket(l);
+	if (t)
+		t->pages++;
+	pthread_cond_broadcast(&m->ticket_ended);
+	listings_bound(m);
+	pthread_mutex_unlock(&m->lock);
+}
+
+int datafs_meta_list_resume(struct datafs_meta *m, uint64_t dir, struct datafs_meta_listing **res,
+			    void **state)
+{
+	struct datafs_meta_listing *l;
+	struct ticket *t;
+	int ret = -EAGAIN;
+
+	pthread_mutex_lock(&m->lock);
+	l = listing_of(m, dir, 0);
+	t = l ? ticket_find(m, l->serial) : NULL;
+	if (l && !l->busy) {
+		l->busy = true;
+		list_ticket(l);
+		*state = l->state;
+		l->state = NULL;
+		*res = l;
+		ret = 0;
+	} else if (t) {
+		ret = ticket_wait(m, t);
+		ret = ret == 1 ? -EAGAIN : ret;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return ret;
+}
+
+void listings_exit(struct datafs_meta *m)
+{
+	while (m->listings)
+		listing_drop(m->listings);
+}
+
 int datafs_meta_list_end(struct datafs_meta_listing *l, int err)
 {
 	struct datafs_meta *m = l->m;
@@ -317,8 +461,7 @@ int datafs_meta_list_end(struct datafs_meta_listing *l, int err)
 			ret = import_reap(m, 1024);
 		ticket_end(m, t, err ? err : ret);
 	}
+	listing_free(l);
 	pthread_mutex_unlock(&m->lock);
-	free(l->seen);
-	free(l);
 	return ret;
 }

@@ -147,11 +147,15 @@ int datafs_meta_parent(struct datafs_meta *m, uint64_t ino, uint64_t *parent)
 	return ret;
 }
 
-/* The listing itself, from what is known. */
-static int list(struct datafs_meta *m, const struct node *dn, uint64_t cookie,
-		datafs_meta_entry_fn fn, void *arg, bool *eof)
+/*
+ * The listing itself, from what is known; @l: from what one that is under way has met, which
+ * is DATAFS_META_MORE if that is nothing yet.
+ */
+static int list(struct datafs_meta *m, const struct node *dn, struct datafs_meta_listing *l,
+		uint64_t cookie, datafs_meta_entry_fn fn, void *arg, bool *eof)
 {
-	int64_t synced = dn->list_synced;
+	int64_t synced = l ? listing_looked(l) : dn->list_synced;
+	bool hides = dn->flags & NODE_HIDDEN || (l && listing_hides(l));
 	char prefix[9], from[17], name[DATAFS_NAME_MAX + 1];
 	struct datafs_meta_inode inode;
 	leveldb_iterator_t *it;
@@ -159,16 +163,19 @@ static int list(struct datafs_meta *m, const struct node *dn, uint64_t cookie,
 	size_t klen, vlen;
 	struct node *n;
 	uint64_t ino;
-	int ret = 0, err;
+	int ret = 0, err, told = 0;
 
 	store_key(prefix, 'C', dn->ino);
 	store_key2(from, 'C', dn->ino, cookie + 1);
 	*eof = false;
 	for (it = store_iter(m, from, sizeof(from)); ; leveldb_iter_next(it)) {
 		if (!store_iter_at(it, prefix, sizeof(prefix), &key, &klen)) {
-			*eof = true;
+			*eof = !l;
 			break;
 		}
+		/* It may be gone; what comes after it waits, so that none is passed over. */
+		if (l && klen == 17 && !listing_met(l, datafs_get_be64(key + 9)))
+			break;
 		val = leveldb_iter_value(it, &vlen);
 		if (klen != 17 || vlen <= sizeof(ino) ||
 		    vlen - sizeof(ino) > DATAFS_NAME_MAX)
@@ -182,13 +189,15 @@ static int list(struct datafs_meta *m, const struct node *dn, uint64_t cookie,
 		if (ret)
 			break;
 		node_tell(n, &inode);
-		inode.name_synced = dn->flags & NODE_HIDDEN ?
-				    DATAFS_MIN(synced, n->synced) : synced;
+		inode.name_synced = hides ? DATAFS_MIN(synced, n->synced) : synced;
+		told++;
 		if (fn(arg, datafs_get_be64(key + 9), name, &inode))
 			break;
 	}
 	err = store_iter_end(m, it);
-	return ret && ret != -ESTALE ? ret : err;
+	if (ret && ret != -ESTALE)
+		return ret;
+	return err || !l || told ? err : DATAFS_META_MORE;
 }
 
 /* Are the listing and its attributes as @fresh says? */
@@ -202,6 +211,7 @@ int datafs_meta_readdir(struct datafs_meta *m, uint64_t dir, uint64_t cookie,
 			int64_t fresh, datafs_meta_entry_fn fn, void *arg,
 			bool *eof, struct datafs_meta_ticket *ticket)
 {
+	struct datafs_meta_listing *l;
 	struct node *dn;
 	int ret;
 
@@ -210,8 +220,14 @@ int datafs_meta_readdir(struct datafs_meta *m, uint64_t dir, uint64_t cookie,
 		ret = dir_get(m, dir, &dn);
 		if (ret)
 			break;
-		if (node_complete(m, dn) && (cookie || list_fresh(dn, fresh)))
-			ret = list(m, dn, cookie, fn, arg, eof);
+		l = listing_of(m, dir, cookie ? 0 : fresh);
+		/* Who goes on may have begun with one that is under way. */
+		if (node_complete(m, dn) && (cookie ? !l : list_fresh(dn, fresh)))
+			ret = fn ? list(m, dn, NULL, cookie, fn, arg, eof) : DATAFS_META_ANSWER;
+		else if (l && (!fn || (!cookie && listing_looked(l) < fresh)))
+			ret = DATAFS_META_MORE;
+		else if (l)
+			ret = list(m, dn, l, cookie, fn, arg, eof);
 		else
 			ret = take(m, dir, "", true, ticket);
 	} while (ret == -EAGAIN);

@@ -37,6 +37,7 @@ struct datafs_meta;
 
 #define DATAFS_META_ANSWER	0
 #define DATAFS_META_SYNC	1
+#define DATAFS_META_MORE	2
 
 struct datafs_meta_inode {
 	uint64_t ino;		/* 0: the name is proven absent */
@@ -117,7 +118,12 @@ typedef int (*datafs_meta_entry_fn)(void *arg, uint64_t cookie,
  * The entries after @cookie in the order of their cookies. At the beginning
  * (cookie 0) the listing and its attributes must be as @fresh says; going on
  * takes any complete listing. *@eof: @fn saw the last one. @fn is called under
- * a lock: it must not block nor call the namespace.
+ * a lock: it must not block nor call the namespace. NULL: nothing is told, but
+ * the listing is to be complete.
+ *
+ * Of a listing that is under way (datafs_meta_list_pause()) it tells what it has
+ * met so far; DATAFS_META_MORE: it has not come here, and the caller goes on with
+ * it (datafs_meta_list_resume()).
  */
 int datafs_meta_readdir(struct datafs_meta *m, uint64_t dir, uint64_t cookie,
 			int64_t fresh, datafs_meta_entry_fn fn, void *arg,
@@ -165,5 +171,19 @@ bool datafs_meta_list_whole(struct datafs_meta_listing *l,
 int datafs_meta_list_unseen(struct datafs_meta_listing *l,
 			    char name[DATAFS_NAME_MAX + 1]);
 int datafs_meta_list_end(struct datafs_meta_listing *l, int err);
+
+/*
+ * A listing that stops between begin and end, after a page of it: what it has met is
+ * told, and whoever needs the next page resumes it. So a directory is listed no further
+ * than somebody reads. It holds @state, which is dropped if nobody resumes it: @drop
+ * must not call the namespace.
+ */
+void datafs_meta_list_pause(struct datafs_meta_listing *l, void *state, void (*drop)(void *state));
+/*
+ * 0: that of @dir is the caller's again, and *@state. -EAGAIN: another had it, or there is
+ * none any more; ask again what was answered with MORE.
+ */
+int datafs_meta_list_resume(struct datafs_meta *m, uint64_t dir, struct datafs_meta_listing **l,
+			    void **state);
 
 #endif

@@ -107,6 +107,7 @@ struct ticket {
 	uint64_t start;		/* numbers from here on are of after its issue */
 	int64_t expires;
 	int refs;		/* the holder's (while @held) and each waiter's */
+	uint32_t pages;		/* of a listing, so far */
 	bool held;
 	int error;		/* for the waiters, when it has ended */
 };
@@ -142,6 +143,7 @@ struct datafs_meta {
 	struct name_entry names_lru;
 	unsigned int nnames;
 
+	struct datafs_meta_listing *listings;	/* that were paused, the last one first */
 	struct ticket *tickets;
 	uint64_t serial;
 	bool have_orphans;
@@ -212,6 +214,11 @@ bool node_proves(const struct datafs_meta *m, const struct node *n);
  */
 int ticket_take(struct datafs_meta *m, uint64_t dir, const char *name,
 		bool list, struct datafs_meta_ticket *res);
+/*
+ * Until it has ended, its listing has come a page further, or its holder is lost: 1, or what
+ * the holder met.
+ */
+int ticket_wait(struct datafs_meta *m, struct ticket *t);
 /* The current one of that serial, or NULL. */
 struct ticket *ticket_find(struct datafs_meta *m, uint64_t serial);
 void ticket_end(struct datafs_meta *m, struct ticket *t, int error);
@@ -224,6 +231,21 @@ bool inode_same_file(const struct node *n, const struct datafs_under_stat *st);
 int inode_update(struct datafs_meta *m, leveldb_writebatch_t *b,
 		 struct node *n, const struct datafs_under_stat *st,
 		 int64_t looked);
+
+/* ---- listing.c; m->lock is held ---- */
+
+/*
+ * That of @dir which has been paused, or NULL; never one that nobody goes on with and that
+ * began before @fresh.
+ */
+struct datafs_meta_listing *listing_of(struct datafs_meta *m, uint64_t dir, int64_t fresh);
+/* When it looked at its first entry. */
+int64_t listing_looked(const struct datafs_meta_listing *l);
+/* Has it met the name with this cookie, or is the name younger? */
+bool listing_met(struct datafs_meta_listing *l, uint64_t cookie);
+/* May a name of it be older than that? */
+bool listing_hides(const struct datafs_meta_listing *l);
+void listings_exit(struct datafs_meta *m);
 
 /* ---- import.c; m->lock is held ---- */
 

@@ -467,6 +467,7 @@ void datafs_meta_close(struct datafs_meta *m)
 		return;
 	store_put_sync(m, "Nclean", &m->next, sizeof(m->next));
 	leveldb_close(m->db);
+	listings_exit(m);
 	nodes_exit(m);
 	store_free(m);
 }

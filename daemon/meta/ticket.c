@@ -42,18 +42,19 @@ struct ticket *ticket_find(struct datafs_meta *m, uint64_t serial)
 	return NULL;
 }
 
-static int ticket_wait(struct datafs_meta *m, struct ticket *t)
+int ticket_wait(struct datafs_meta *m, struct ticket *t)
 {
+	uint32_t pages = t->pages;
 	struct timespec until;
 	int err;
 
 	t->refs++;
-	while (t->held && datafs_now() < t->expires) {
+	while (t->held && t->pages == pages && datafs_now() < t->expires) {
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec++;
 		pthread_cond_timedwait(&m->ticket_ended, &m->lock, &until);
 	}
-	if (t->held) {	/* lost: its reference goes too */
+	if (t->held && t->pages == pages) {	/* lost: its reference goes too */
 		t->held = false;
 		t->refs--;
 		pthread_cond_broadcast(&m->ticket_ended);

@@ -254,6 +254,10 @@ static int list_pages(struct listing *l, datafs_under_list_fn fn, void *arg)
 		token = page.next;
 		page.next = NULL;
 		more = page.truncated;
+		/* Where its last key is not shown, the place is before it. */
+		if (!ret && more && l->place->by_page && l->last &&
+		    !strcmp(l->last + l->dir_len, l->place->token))
+			ret = DATAFS_UNDER_STOP;
 		datafs_s3_page_free(&page);
 	} while (!ret && more);
 	free(token);

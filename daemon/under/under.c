@@ -199,7 +199,7 @@ static int list_entry(void *arg, const char *name, const struct datafs_under_sta
 int datafs_under_list(struct datafs_under *u, const char *key, struct datafs_under_place *place,
 		      datafs_under_list_fn fn, void *arg)
 {
-	struct datafs_under_place none = { "" };
+	struct datafs_under_place none = { .token = "" };
 	struct list_arg a = { .fn = fn, .arg = arg };
 	int ret;
 
@@ -221,6 +221,17 @@ ssize_t datafs_under_read(struct datafs_under *u, const char *key,
 	datafs_under_enter(u, DATAFS_UNDER_M_GET, 0, len);
 	return datafs_under_leave(u, DATAFS_UNDER_M_GET,
 				  u->ops->read(u, key, fp, off, buf, len), 0);
+}
+
+int datafs_under_stream(struct datafs_under *u, const char *key,
+			const struct datafs_fingerprint *fp, uint64_t off, uint64_t len,
+			datafs_under_take_fn take, void *arg)
+{
+	if (!u->ops->stream)
+		return -EOPNOTSUPP;
+	if (!datafs_under_key_ok(key))
+		return -EINVAL;
+	return u->ops->stream(u, key, fp, off, len, take, arg);
 }
 
 ssize_t datafs_under_readlink(struct datafs_under *u, const char *key, char *buf, size_t len)

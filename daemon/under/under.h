@@ -119,6 +119,8 @@ int datafs_under_stat(struct datafs_under *u, const char *key, struct datafs_und
 /* Where a listing goes on, in words of the store; all zeros: at its beginning. */
 struct datafs_under_place {
 	char token[DATAFS_UNDER_TOKEN_MAX];
+	/* The caller's: it ends with DATAFS_UNDER_STOP where what follows costs a request. */
+	bool by_page;
 };
 
 #define DATAFS_UNDER_STOP	1
@@ -135,7 +137,8 @@ typedef int (*datafs_under_list_fn)(void *arg, const char *name,
  * Every entry of a directory but "." and "..", in any order, once. 0: that was all;
  * otherwise what ended it: an error, or what @fn returned. @place, which may be NULL, is
  * where it begins, and becomes the place after the last entry that @fn took, whatever
- * ends the listing: so it can be taken up again, by another process too. What is there
+ * ends the listing: so it can be taken up again, by another process too; a store that has
+ * all in one answer knows no pages. What is there
  * all the while is in the sum of such listings; what comes, goes, or moves meanwhile
  * may be missing or be there twice.
  */
@@ -150,6 +153,24 @@ int datafs_under_list(struct datafs_under *u, const char *key, struct datafs_und
 ssize_t datafs_under_read(struct datafs_under *u, const char *key,
 			  const struct datafs_fingerprint *fp, uint64_t off, void *buf,
 			  size_t len);
+
+/*
+ * Bytes [at, at+n) of an object, which are right. They come in order, but after trouble
+ * may begin again with what was taken already. 0, or an error that ends the reading:
+ * -ECANCELED, of which no log speaks.
+ */
+typedef int (*datafs_under_take_fn)(void *arg, uint64_t at, const void *p, size_t n);
+
+/*
+ * As datafs_under_read(), by one request however long the range is, whose bytes are given
+ * to @take as they come: where the store answers with one state or not at all, and says
+ * so before the first of them. [off, off+len) is in the object. -EOPNOTSUPP, and nothing
+ * was sent: it cannot tell so early, of this state or ever. After another error what was
+ * taken is right all the same.
+ */
+int datafs_under_stream(struct datafs_under *u, const char *key,
+			const struct datafs_fingerprint *fp, uint64_t off, uint64_t len,
+			datafs_under_take_fn take, void *arg);
 
 /* As readlink(2), getxattr(2), listxattr(2). A store without xattrs has no names. */
 ssize_t datafs_under_readlink(struct datafs_under *u, const char *key, char *buf, size_t len);

@@ -178,6 +178,8 @@ static int webhdfs_list(struct datafs_under *u, const char *key, struct datafs_u
 			ret = -EPROTO;
 		else
 			ret = give(s, &l, &seen, place, fn, arg);
+		if (!ret && more && place->by_page)
+			ret = DATAFS_UNDER_STOP;
 		datafs_webhdfs_statuses_free(&l);
 	} while (!ret && more);
 	return ret;

@@ -8,16 +8,6 @@
 #include "base/log.h"
 #include "base/util.h"
 
-static int none(void *arg, uint64_t cookie, const char *name,
-		const struct datafs_meta_inode *inode)
-{
-	(void)arg;
-	(void)cookie;
-	(void)name;
-	(void)inode;
-	return 1;
-}
-
 /*
  * Looks at the one inode in the under-store. What is gone is no error: the kernel
  * learns it when it asks.
@@ -29,7 +19,7 @@ static int look_at(struct vfs_mount *mnt, uint64_t ino)
 	int ret = vfs_getattr(mnt, ino, now, &in);
 
 	if (!ret && S_ISDIR(in.st.mode))
-		ret = vfs_list(mnt, ino, 0, now, none, NULL, NULL);
+		ret = vfs_list(mnt, ino, 0, now, NULL, NULL, NULL);
 	return ret == -ESTALE ? 0 : ret;
 }
 

@@ -145,6 +145,21 @@ static int sync_name(struct vfs_mount *mnt,
 	return ret == -EAGAIN ? 0 : ret;
 }
 
+/* How far a directory is listed, and since when. */
+struct list_state {
+	char *key;		/* the directory's */
+	int64_t looked;
+	struct datafs_under_place place;
+};
+
+static void list_state_free(void *arg)
+{
+	struct list_state *s = arg;
+
+	free(s->key);
+	free(s);
+}
+
 struct list_arg {
 	struct vfs_mount *mnt;
 	const char *key;	/* the directory's */
@@ -223,11 +238,11 @@ static int look_at_dir(struct vfs_mount *mnt, uint64_t dir, const char *key,
 	return err;
 }
 
-/* Lists what is at @key, which was @looked at before. */
-static int list_key(struct vfs_mount *mnt, uint64_t dir, const char *key,
-		    int64_t looked, struct datafs_meta_listing *listing)
+/* A page more of a listing: DATAFS_UNDER_STOP, there is more; 0, that was the end; or an error. */
+static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *state,
+		     struct datafs_meta_listing *listing)
 {
-	struct list_arg arg = { .mnt = mnt, .key = key, .listing = listing };
+	struct list_arg arg = { .mnt = mnt, .key = state->key, .listing = listing };
 	struct datafs_under_stat st;
 	struct datafs_under *u;
 	int err;
@@ -237,46 +252,83 @@ static int list_key(struct vfs_mount *mnt, uint64_t dir, const char *key,
 		return err;
 	arg.tells = datafs_under_caps(u) & DATAFS_UNDER_ATTRS;
 	vfs_count_under(mnt->v, UNDER_LIST);
-	err = datafs_under_list(u, key, NULL, list_entry, &arg);
+	err = datafs_under_list(u, state->key, &state->place, list_entry, &arg);
 	if (!err)
-		err = look_at_dir(mnt, dir, key, &st);
+		err = look_at_dir(mnt, dir, state->key, &st);
 	if (!err && !datafs_meta_list_whole(listing, &st))
-		err = sync_unseen(mnt, dir, looked, listing);
+		err = sync_unseen(mnt, dir, state->looked, listing);
+	return err;
+}
+
+/* Goes on with a listing, which has it then or is ended, and so is @state. */
+static int list_on(struct vfs_mount *mnt, uint64_t dir, struct list_state *state,
+		   struct datafs_meta_listing *listing)
+{
+	int err = list_page(mnt, dir, state, listing), ret;
+
+	if (err == DATAFS_UNDER_STOP) {
+		datafs_meta_list_pause(listing, state, list_state_free);
+		return 0;
+	}
+	list_state_free(state);
+	ret = datafs_meta_list_end(listing, err);
+	err = err ? err : ret;
+	if (err == -EAGAIN)
+		return 0;
+	return err ? vfs_lost(mnt, dir, err) : 0;
+}
+
+/* The next page of a listing that is under way. */
+static int list_more(struct vfs_mount *mnt, uint64_t dir)
+{
+	struct datafs_meta_listing *listing;
+	struct list_state *state;
+	char *key = NULL;
+	void *held;
+	int err;
+
+	err = datafs_meta_list_resume(mnt->v->meta, dir, &listing, &held);
+	if (err)
+		return err == -EAGAIN ? 0 : err;
+	state = held;
+	err = datafs_meta_key(mnt->v->meta, dir, &key);
+	/* What has moved is listed from its beginning. */
+	if (err || strcmp(key, state->key)) {
+		list_state_free(state);
+		datafs_meta_list_end(listing, err ? err : -EAGAIN);
+	} else {
+		err = list_on(mnt, dir, state, listing);
+	}
+	free(key);
 	return err;
 }
 
 static int sync_list(struct vfs_mount *mnt,
 		     const struct datafs_meta_ticket *ticket)
 {
+	struct list_state *state = calloc(1, sizeof(*state));
 	struct datafs_meta *meta = mnt->v->meta;
 	struct datafs_meta_listing *listing;
 	struct datafs_under_stat st;
-	int64_t looked;
-	int err, ret;
-	char *key;
+	int err;
 
-	err = datafs_meta_ticket_key(meta, ticket, &key);
+	err = state ? datafs_meta_ticket_key(meta, ticket, &state->key) : -ENOMEM;
 	if (err) {
+		free(state);
 		datafs_meta_import(meta, ticket, 0, err, NULL);
 		return err;
 	}
-	looked = datafs_now();
-	err = look_at_dir(mnt, ticket->dir, key, &st);
+	state->place.by_page = true;
+	state->looked = datafs_now();
+	err = look_at_dir(mnt, ticket->dir, state->key, &st);
 	if (err)
-		datafs_meta_import(meta, ticket, looked, err, NULL);
+		datafs_meta_import(meta, ticket, state->looked, err, NULL);
 	else
-		err = datafs_meta_list_begin(meta, ticket, looked, &st,
-					     &listing);
-	if (!err) {
-		err = list_key(mnt, ticket->dir, key, looked, listing);
-		ret = datafs_meta_list_end(listing, err);
-		if (!err)
-			err = ret;
-	}
-	free(key);
-	if (err == -EAGAIN)
-		return 0;
-	return err ? vfs_lost(mnt, ticket->dir, err) : 0;
+		err = datafs_meta_list_begin(meta, ticket, state->looked, &st, &listing);
+	if (!err)
+		return list_on(mnt, ticket->dir, state, listing);
+	list_state_free(state);
+	return err == -EAGAIN ? 0 : vfs_lost(mnt, ticket->dir, err);
 }
 
 int vfs_getattr(struct vfs_mount *mnt, uint64_t ino, int64_t fresh,
@@ -402,15 +454,20 @@ int vfs_list(struct vfs_mount *mnt, uint64_t dir, uint64_t cookie, int64_t fresh
 	     datafs_meta_entry_fn fn, void *arg, bool *eof)
 {
 	struct datafs_meta_ticket ticket;
+	int ret, tries = 0;
 	bool end;
-	int ret;
 
-	for (int i = 0; i < SYNC_TRIES; i++) {
+	while (tries < SYNC_TRIES) {
 		ret = datafs_meta_readdir(mnt->v->meta, dir, cookie, fresh, fn,
 					  arg, eof ? eof : &end, &ticket);
-		if (ret != DATAFS_META_SYNC)
+		if (ret == DATAFS_META_MORE) {
+			ret = list_more(mnt, dir);
+		} else if (ret == DATAFS_META_SYNC) {
+			ret = sync_list(mnt, &ticket);
+			tries++;
+		} else {
 			return ret;
-		ret = sync_list(mnt, &ticket);
+		}
 		if (ret)
 			return ret;
 	}

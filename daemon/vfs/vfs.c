@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE	/* asprintf */
-#include "vfs_internal.h"
+#include "fetch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,6 +30,7 @@ static void mount_free(struct vfs_mount *mnt)
 	mnt->tree->close(mnt);
 	pthread_mutex_destroy(&mnt->joining);
 	pthread_mutex_destroy(&mnt->lease_lock);
+	datafs_ramp_destroy(&mnt->ramp);
 	free(mnt->members);
 	free(mnt->source);
 	free(mnt->options_text);
@@ -133,8 +134,11 @@ static int parse(struct vfs_mount *mnt)
 		return -EINVAL;
 	}
 	ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
-	if (ret || mnt->tree != &vfs_tree_quorum)
+	if (ret)
 		return ret;
+	vfs_fetch_init(mnt);
+	if (mnt->tree != &vfs_tree_quorum)
+		return 0;
 	alien = datafs_under_opts_alien(&mnt->options.under, 0);
 	if (alien) {
 		datafs_log(LOG_ERR, "mount of %s refused: option %s is for mounts of under-stores",

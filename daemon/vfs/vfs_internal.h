@@ -12,6 +12,8 @@
  *   misc.c     links' targets, extended attributes, statfs
  *   data.c     extents
  *   stream.c   what to fetch ahead
+ *   fetch.c    ... by several requests at a time
+ *   ramp.c     ... and by how many
  *   invalidate.c  what is known is looked at again
  *   options.c  mount options
  */
@@ -24,6 +26,7 @@
 #include "meta/meta.h"
 #include "meta/quorum.h"
 #include "options.h"
+#include "ramp.h"
 #include "stream.h"
 #include "under/under.h"
 #include "vfs.h"
@@ -64,6 +67,8 @@ struct vfs_mount {
 	struct datafs_vfs *v;
 	char *source, *options_text;
 	struct datafs_options options;
+	uint64_t part;		/* what who reads in order is fetched by; of whole pages */
+	struct datafs_ramp ramp;	/* how many of them at a time */
 	uint8_t incarnation[16];
 	const struct vfs_tree *tree;
 	uint64_t root;

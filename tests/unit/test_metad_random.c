@@ -11,8 +11,8 @@
 #include "metad_model.h"
 #include "tmpdir.h"
 
-#define ROUNDS	4
-#define BATCHES	160
+#define ROUNDS	3
+#define BATCHES	100
 #define BATCH	64
 #define INODES	8192	/* at once */
 #define NAMES	4096

@@ -84,7 +84,7 @@ check "it can be written" eval 'grep -q " $MNT rw" /proc/self/mountinfo'
 # --- as elsewhere
 check "a directory for it" mkdir "$MNT/same" "$MNT/race" "$MNT/count" || finish
 tap changes same "$MNT/same" "$REF/same"
-tap changes race "$MNT/race" 500
+tap changes race "$MNT/race" 200
 
 # --- bytes of files, as yet
 check "a file" mknod_all "$MNT/file"

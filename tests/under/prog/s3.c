@@ -341,7 +341,7 @@ static int note_some(void *arg, const char *name, const struct datafs_under_stat
 /* Taken up again after @n entries, it is the same listing. */
 static void stop_after(const char *key, unsigned int n)
 {
-	struct datafs_under_place place = { "" };
+	struct datafs_under_place place = { .token = "" };
 
 	nlisted = 0;
 	stop_at = n;
