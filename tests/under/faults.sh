@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# Faults between a store and its server: what is asked through fault_proxy, what the proxy has
+# seen of it, and what is logged.
+
+LEN=200000	# of a file: more than comes in one piece
+
+# proxy NAME UPSTREAM [CERTIFICATE KEY]: its ports are ${NAME[0]}, and ${NAME[1]} for commands
+proxy()
+{
+	mkdir "$D/$1"
+	server "$TOP/tests/under/fault_proxy" "$D/$1" "${@:2}" 2> "$D/$1/log"
+	appears "$D/$1/ports" 20 && mapfile -t "$1" < "$D/$1/ports"
+}
+
+# use NAME SOURCE ASK-OPTIONS...: what is asked from now on, and through which proxy
+use()
+{
+	local -n ports=$1
+
+	control=${ports[1]} source=$2
+	through=("${@:3}" -t naps=100 "$source")
+}
+
+# told WORD...: the proxy's answer
+told()
+{
+	local line
+
+	printf -v line ' %q' "$@"
+	exec 3<> "/dev/tcp/127.0.0.1/$control" && echo "$line" >&3 && read -r line <&3
+	exec 3>&-
+	echo "$line"
+}
+
+# fault N METHOD PATH KIND ...: see fault_proxy
+fault()
+{
+	[ "$(told fault "$@")" = ok ] || not_ok "a fault: $*"
+}
+
+# faces NAME LINES SEEN LOG COMMAND...: the store answers LINES, the proxy has SEEN these
+# requests, and the log is one line "SOURCE: LOG", where LOG is a regular expression, or empty
+faces()
+{
+	local name=$1 lines=$2 seen=$3 log=$4
+
+	shift 4
+	check "$name" faced "$lines" "$seen" "$log" "$@"
+	told clear > "$D/cleared"
+}
+
+faced()
+{
+	local lines=$1 seen=$2 log=$3 got ret=0
+
+	shift 3
+	asks "$lines" "${through[@]}" "$@" || ret=1
+	cat "$D/out" "$D/err" >> "$D/said.log"
+	got=$(told seen)
+	[ "$got" = "$seen" ] || { echo "# seen: $got"; ret=1; }
+	if [ "$log" ]; then
+		says "^<3>datafsd: ${logged_as:-$source}: $log" || ret=1
+	elif [ -s "$D/err" ]; then
+		sed 's/^/# /' "$D/err"
+		ret=1
+	fi
+	return $ret
+}
+
+# made NAME SECONDS SEED: a file with this time, in the place of what was there
+made()
+{
+	content "$3" > "$D/new" && touch -d "@$2" "$D/new" && mv "$D/new" "$D/www/$1"
+}
+
+# The same, as a command for a shell.
+made_sh()
+{
+	content "$3" > "$D/new-$3"
+	echo "touch -d @$2 '$D/new-$3' && mv '$D/new-$3' '$D/www/$1'"
+}
+
+# content SEED: LEN bytes, which are others for each
+content()
+{
+	openssl enc -aes-128-ctr -nosalt -K "$(printf %032d "$1")" -iv 0 2> /dev/null \
+		< <(head -c "$LEN" /dev/zero)
+}
+
+# crc_of FILE: as ask has it
+crc_of()
+{
+	"$PROG/ask" "$D/www" stat "$1" read 0 "$LEN" | sed -n 's/^read //p'
+}
