@@ -4,6 +4,7 @@
 # Faults between a store and its server: what is asked through fault_proxy, what the proxy has
 # seen of it, and what is logged.
 
+shopt -s extglob
 LEN=200000	# of a file: more than comes in one piece
 
 # proxy NAME UPSTREAM [CERTIFICATE KEY]: its ports are ${NAME[0]}, and ${NAME[1]} for commands
@@ -23,52 +24,65 @@ use()
 	through=("${@:3}" -t naps=100 "$source")
 }
 
-# told WORD...: the proxy's answer
+# told WORD...: $answer is what the proxy says to that
 told()
 {
 	local line
 
 	printf -v line ' %q' "$@"
-	exec 3<> "/dev/tcp/127.0.0.1/$control" && echo "$line" >&3 && read -r line <&3
+	exec 3<> "/dev/tcp/127.0.0.1/$control" && echo "$line" >&3 && read -r answer <&3
 	exec 3>&-
-	echo "$line"
 }
 
 # fault N METHOD PATH KIND ...: see fault_proxy
 fault()
 {
-	[ "$(told fault "$@")" = ok ] || not_ok "a fault: $*"
+	told fault "$@"
+	[ "$answer" = ok ] || not_ok "a fault: $*: $answer"
 }
 
 # faces NAME LINES SEEN LOG COMMAND...: the store answers LINES, the proxy has SEEN these
 # requests, and the log is one line "SOURCE: LOG", where LOG is a regular expression, or empty
 faces()
 {
-	local name=$1 lines=$2 seen=$3 log=$4
+	local name=$1
 
-	shift 4
-	check "$name" faced "$lines" "$seen" "$log" "$@"
-	told clear > "$D/cleared"
+	shift
+	check "$name" faced "$@"
+	told clear
 }
 
+# There are many of them: so few processes.
 faced()
 {
-	local lines=$1 seen=$2 log=$3 got ret=0
+	local lines=$1 seen=$2 log=$3 out line
+	local -a errors=()
 
 	shift 3
-	asks "$lines" "${through[@]}" "$@" || ret=1
-	cat "$D/out" "$D/err" >> "$D/said.log"
-	# What is no error is for who looks for it, and numbers at random are for nobody.
-	sed -i '/^<6>/d' "$D/err"
-	got=$(told seen | sed 's/\(\.datafs-probe\)-[0-9a-f]*/\1/g')
-	[ "$got" = "$seen" ] || { echo "# seen: $got"; ret=1; }
-	if [ "$log" ]; then
-		says "^<3>datafsd: ${logged_as:-$source}: $log" || ret=1
-	elif [ -s "$D/err" ]; then
-		sed 's/^/# /' "$D/err"
-		ret=1
+	"$PROG/ask" "${through[@]}" "$@" > "$D/out" 2> "$D/err"
+	IFS= read -rd '' out < "$D/out"
+	while IFS= read -r line; do
+		echo "$line" >> "$D/said.log"
+		# What is no error is for who looks for it.
+		[[ $line == '<6>'* ]] || errors+=("$line")
+	done < "$D/err"
+	echo "$out" >> "$D/said.log"
+	told seen
+	# Numbers at random are for nobody.
+	answer=${answer//.datafs-probe-+([0-9a-f])/.datafs-probe}
+	[ "$out" = "$lines"$'\n' ] && [ "$answer" = "$seen" ] && logged && return
+	printf '# %s\n' "${out//$'\n'/$'\n# '}" "seen: $answer" "${errors[@]}"
+	return 1
+}
+
+logged()
+{
+	if [ -z "$log" ]; then
+		[ ${#errors[@]} -eq 0 ]
+	else
+		[ ${#errors[@]} -eq 1 ] &&
+			[[ ${errors[0]} =~ ^"<3>datafsd: ${logged_as:-$source}: "$log ]]
 	fi
-	return $ret
 }
 
 # made NAME SECONDS SEED: a file with this time, in the place of what was there
