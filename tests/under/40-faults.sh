@@ -326,6 +326,9 @@ bucket -o read_only -o "credentials=$D/keys"
 fault 0 GET /bucket/f status 400 ExpiredToken
 reads_not "S3: keys that have expired" EACCES "$look; GET /bucket/f status 400" \
 	'GET of "f": Permission denied, status 400, request id-of-fault-[0-9]*: ExpiredToken: Told to$'
+fault 0 HEAD /bucket/f status 400
+faces "S3: ... which a HEAD cannot say: EIO" "stat f EIO" "$opened; HEAD /bucket/f status 400" \
+	'HEAD of "f": Input/output error, status 400, request id-of-fault-[0-9]*$' stat f
 keys "$D/keys.new" testing
 fault 1 GET /bucket/f status 400 ExpiredToken -- "mv '$D/keys.new' '$D/keys'"
 reads "S3: keys that are replaced when they have expired" "$look; GET /bucket/f status 400; GET /bucket/f 206"
