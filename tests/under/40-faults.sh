@@ -410,8 +410,15 @@ tells_secrets()
 	grep -rliF "${secrets[@]/#/-e}" "$D"/*.log "$D"/*/log "$D"/*/requests "$D/nginx.err"
 }
 
-bucket -v -o "credentials=$D/keys.all"
 keys "$D/keys.all" testing token-of-a-session
+bucket -v -o read_only -o "credentials=$D/keys.all"
+stored
+for header in Authorization x-amz-security-token; do
+	fault 0 GET /bucket/f echo "$header"
+	reads_not "S3: a server that says again what $header was" EIO "$look; GET /bucket/f echo $header" \
+		'GET of "f": Input/output error, status 400: Echo: .*secret'
+done
+bucket -v -o "credentials=$D/keys.all"
 fault 3 GET '/bucket/f' status 403 SignatureDoesNotMatch
 fault 1 PUT '/bucket/f' lost
 "$PROG/ask" "${through[@]}" put f "$text" stat f read 0 1 list "" mkdir m rmdir m remove f >> "$D/said.log" 2>&1

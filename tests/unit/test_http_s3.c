@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/util.h"
 #include "tmpdir.h"
 #include "under/s3_internal.h"
@@ -412,6 +413,45 @@ static void other_keys(void **state)
 	free(expired);
 }
 
+/* Of what a server says, that which it was sent in confidence is not in the log. */
+static void secrets(void **state)
+{
+	static const char *const echo[] = {
+		"no such Signature=0123456789abcdef", "no such token: 0123456789ABCDEFGHI",
+		"a word and 0123456789ABCDEF", "no secret",
+	};
+	struct datafs_under_stat st;
+	struct http_say say[2 * N(echo)];
+	char *text[N(echo)], *body, log[512];
+	FILE *f;
+
+	(void)state;
+	f = fopen(keys, "a");
+	fprintf(f, "aws_session_token=0123456789ABCDEFGHIJKLMNOP\n");
+	fclose(f);
+	for (size_t i = 0; i < N(echo); i++) {
+		assert_true(asprintf(&body, "<Error><Code>Said</Code><Message>%s</Message></Error>",
+				     echo[i]) > 0);
+		text[i] = xml_answer("400 Bad Request", body);
+		free(body);
+		say[2 * i] = (struct http_say){ .text = "HTTP/1.1 404 Not Found" EMPTY };
+		say[2 * i + 1] = (struct http_say){ .text = text[i] };
+	}
+	begin(NULL, say, N(say));
+	for (size_t i = 0; i < N(echo); i++) {
+		assert_int_equal(datafs_under_stat(u, "f", &st), -EIO);
+		datafs_log_last_error(log, sizeof(log));
+		assert_non_null(strstr(log, "Said: "));
+		assert_non_null(strstr(log, i < 3 ? "(has a secret in it)" : "no secret"));
+		assert_null(strstr(log, "0123456789"));
+	}
+	datafs_under_close(u);
+	u = NULL;
+	assert_int_equal(http_served(), 1 + N(say));
+	for (size_t i = 0; i < N(echo); i++)
+		free(text[i]);
+}
+
 /* Who pays, with what token; and who is nobody. */
 static void headers(void **state)
 {
@@ -480,6 +520,7 @@ int main(void)
 		T(rmdirs),
 		T(other_keys),
 		T(headers),
+		T(secrets),
 		T(sources),
 	};
 	int ret = cmocka_run_group_tests_name("http_s3", tests, NULL, NULL);
