@@ -51,7 +51,7 @@ pid_t datafs_daemon_pid(const char *instance)
 
 static int send_line(int fd, const char *request)
 {
-	char line[64];
+	char line[128];
 	int len = snprintf(line, sizeof(line), "%s\n", request);
 
 	if (len < 0 || (size_t)len >= sizeof(line))
@@ -61,22 +61,28 @@ static int send_line(int fd, const char *request)
 	return 0;
 }
 
-int datafs_daemon_ask(const char *instance, const char *request, int seconds,
-		      datafs_daemon_line_fn fn, void *arg)
+int datafs_daemon_send(const char *instance, const char *request, int seconds)
 {
-	char *line = NULL, *value;
-	size_t size = 0;
-	int fd, ret;
-	FILE *f;
+	int fd = connect_to(instance, seconds), ret;
 
-	fd = connect_to(instance, seconds);
 	if (fd < 0)
 		return fd;
 	ret = send_line(fd, request);
-	f = ret ? NULL : fdopen(fd, "r");
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+int datafs_daemon_receive(int fd, datafs_daemon_line_fn fn, void *arg)
+{
+	char *line = NULL, *value;
+	FILE *f = fdopen(fd, "r");
+	size_t size = 0;
+	int ret = 0;
+
 	if (!f) {
-		if (!ret)
-			ret = -errno;
+		ret = -errno;
 		close(fd);
 		return ret;
 	}
@@ -96,4 +102,12 @@ int datafs_daemon_ask(const char *instance, const char *request, int seconds,
 	free(line);
 	fclose(f);
 	return ret;
+}
+
+int datafs_daemon_ask(const char *instance, const char *request, int seconds,
+		      datafs_daemon_line_fn fn, void *arg)
+{
+	int fd = datafs_daemon_send(instance, request, seconds);
+
+	return fd < 0 ? fd : datafs_daemon_receive(fd, fn, arg);
 }

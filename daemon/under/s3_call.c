@@ -216,9 +216,10 @@ static int judge(struct s3_req *r)
 	return r->a.status == 507 ? -ENOSPC : datafs_http_errno(r->a.status);
 }
 
+/* Nothing to tell: also of what was ended here. */
 static bool is_answer(int err)
 {
-	return !err || err == -ENOENT || err == -ESTALE || err == -ERANGE;
+	return !err || err == -ENOENT || err == -ESTALE || err == -ERANGE || err == -ECANCELED;
 }
 
 int datafs_s3_log(struct s3 *s, struct s3_req *r, int err, const char *what)

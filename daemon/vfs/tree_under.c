@@ -28,17 +28,18 @@ static int reopen(struct vfs_mount *mnt, struct datafs_under **res)
 		ret = datafs_under_open(mnt->source, &mnt->options.under, &u);
 	if (ret)
 		return ret;
-	vfs_count_under(mnt->v, UNDER_STAT);
 	ret = datafs_under_stat(u, "", &st);
 	if (!ret && (st.file_id != root.st.file_id ||
 		     (st.has_btime && root.st.has_btime &&
 		      (st.btime.tv_sec != root.st.btime.tv_sec ||
 		       st.btime.tv_nsec != root.st.btime.tv_nsec))))
 		ret = -ESTALE;
-	if (ret)
-		datafs_under_close(u);
-	else
+	if (!ret) {
 		*res = u;
+		return 0;
+	}
+	vfs_stats_closed(mnt, u);
+	datafs_under_close(u);
 	return ret;
 }
 
@@ -64,6 +65,7 @@ int vfs_under(struct vfs_mount *mnt, struct datafs_under **res)
 		return -EIO;
 	}
 	if (!atomic_compare_exchange_strong(&mnt->under, &none, u)) {
+		vfs_stats_closed(mnt, u);
 		datafs_under_close(u);
 		u = none;
 	}
@@ -94,7 +96,6 @@ static int under_open(struct vfs_mount *mnt, struct datafs_attr *attr)
 		return ret;
 	atomic_store(&mnt->under, u);
 	looked = datafs_now();
-	vfs_count_under(mnt->v, UNDER_STAT);
 	ret = datafs_under_stat(u, "", &st);
 	if (!ret && !S_ISDIR(st.mode))
 		ret = -ENOTDIR;
@@ -117,9 +118,10 @@ static int under_adopt(struct vfs_mount *mnt)
 	return ret;
 }
 
+/* What was to be fetched ahead for it is not begun any more. */
 static void under_gone(struct vfs_mount *mnt)
 {
-	(void)mnt;
+	atomic_store(&mnt->gone, true);
 }
 
 static void under_close(struct vfs_mount *mnt)

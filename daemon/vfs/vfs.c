@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE	/* asprintf */
-#include "vfs_internal.h"
+#include "fetch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,20 +16,13 @@
 
 static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 
-static const char *const under_names[UNDER_NR] = {
-	[UNDER_STAT] = "stat",
-	[UNDER_LIST] = "list",
-	[UNDER_READ] = "read",
-	[UNDER_READLINK] = "readlink",
-	[UNDER_XATTR] = "xattr",
-	[UNDER_STATFS] = "statfs",
-};
-
 static void mount_free(struct vfs_mount *mnt)
 {
+	vfs_stats_gone(mnt);
 	mnt->tree->close(mnt);
 	pthread_mutex_destroy(&mnt->joining);
 	pthread_mutex_destroy(&mnt->lease_lock);
+	datafs_ramp_destroy(&mnt->ramp);
 	free(mnt->members);
 	free(mnt->source);
 	free(mnt->options_text);
@@ -66,7 +59,10 @@ void vfs_mount_put(struct vfs_mount *mnt)
 	mount_free(mnt);
 }
 
-/* Takes the mount from the table; NULL if it is not there. */
+/*
+ * Takes the mount from the table; NULL if it is not there. What its last calls ask of
+ * the store is counted until it is freed.
+ */
 static struct vfs_mount *mount_take(struct datafs_vfs *v, uint32_t id)
 {
 	struct vfs_mount **p, *mnt;
@@ -75,8 +71,11 @@ static struct vfs_mount *mount_take(struct datafs_vfs *v, uint32_t id)
 	for (p = &v->mounts; *p && (*p)->id != id; p = &(*p)->next)
 		;
 	mnt = *p;
-	if (mnt)
+	if (mnt) {
 		*p = mnt->next;
+		mnt->next = v->leaving;
+		v->leaving = mnt;
+	}
 	pthread_mutex_unlock(&v->lock);
 	return mnt;
 }
@@ -133,8 +132,11 @@ static int parse(struct vfs_mount *mnt)
 		return -EINVAL;
 	}
 	ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
-	if (ret || mnt->tree != &vfs_tree_quorum)
+	if (ret)
 		return ret;
+	vfs_fetch_init(mnt);
+	if (mnt->tree != &vfs_tree_quorum)
+		return 0;
 	alien = datafs_under_opts_alien(&mnt->options.under, 0);
 	if (alien) {
 		datafs_log(LOG_ERR, "mount of %s refused: option %s is for mounts of under-stores",
@@ -403,84 +405,4 @@ bool datafs_vfs_elsewhere(struct datafs_vfs *v, const struct datafs_req *req, co
 	res = mnt ? !!mnt->members : req->opcode == DATAFS_OP_UMOUNT;
 	pthread_mutex_unlock(&v->lock);
 	return res;
-}
-
-static void put_quorum_stats(struct datafs_vfs *v, FILE *f)
-{
-	const struct datafs_quorum *q = atomic_load(&v->quorum), *r = atomic_load(&v->remote);
-
-	fprintf(f, "quorum_changes %llu\n", (q ? atomic_load(&q->changes) : 0) +
-		(r ? atomic_load(&r->changes) : 0));
-	fprintf(f, "quorum_questions %llu\n", (q ? atomic_load(&q->questions) : 0) +
-		(r ? atomic_load(&r->questions) : 0));
-	fprintf(f, "quorum_entries %llu\n", q ? atomic_load(&q->entries) : 0);
-	fprintf(f, "quorum_told %llu\n", atomic_load(&v->quorum_told));
-}
-
-void datafs_vfs_stats(struct datafs_vfs *v, FILE *f)
-{
-	struct datafs_cache_stats st;
-	const struct {
-		const char *name;
-		const uint64_t *value;
-	} cache[] = {
-		{ "size", &st.size }, { "used", &st.used },
-		{ "slots", &st.slots }, { "free_slots", &st.free_slots },
-		{ "chunks", &st.chunks }, { "hits", &st.hits },
-		{ "misses", &st.misses },
-		{ "fetched_bytes", &st.fetched_bytes },
-		{ "fetches", &st.fetches },
-		{ "evicted_slots", &st.evicted_slots },
-		{ "revokes", &st.revokes },
-		{ "bad_granules", &st.bad_granules },
-		{ "index_rebuilt", &st.index_rebuilt },
-		{ "adopted", &st.adopted }, { "strays", &st.strays },
-	};
-	size_t i;
-
-	for (i = 1; i < DATAFS_OP_NR; i++)
-		fprintf(f, "upcalls_%s %llu\n", op_names[i],
-			atomic_load(&v->upcalls[i]));
-	fprintf(f, "under_bytes %llu\n", atomic_load(&v->under_bytes));
-	for (i = 0; i < UNDER_NR; i++)
-		fprintf(f, "under_requests_%s %llu\n", under_names[i],
-			atomic_load(&v->under_requests[i]));
-	put_quorum_stats(v, f);
-	datafs_cache_get_stats(v->cache, &st);
-	for (i = 0; i < sizeof(cache) / sizeof(cache[0]); i++)
-		fprintf(f, "cache_%s %llu\n", cache[i].name,
-			(unsigned long long)*cache[i].value);
-	fprintf(f, "mounts %u\n", datafs_vfs_mounts(v));
-}
-
-/* A space or a line's end in a source must not tear the line apart. */
-static void put_word(FILE *f, const char *word)
-{
-	for (; *word; word++)
-		if (strchr(" \t\n\\", *word))
-			fprintf(f, "\\%03o", (unsigned char)*word);
-		else
-			fputc(*word, f);
-}
-
-void datafs_vfs_status(struct datafs_vfs *v, FILE *f)
-{
-	const struct datafs_quorum *q = atomic_load(&v->quorum);
-	struct vfs_mount *mnt;
-	char hex[2 * sizeof(q->id) + 1];
-
-	fprintf(f, "mounts %u\n", datafs_vfs_mounts(v));
-	if (q) {
-		datafs_hex(q->id, sizeof(q->id), hex);
-		fprintf(f, "namespace %s\n", hex);
-	}
-	pthread_mutex_lock(&v->lock);
-	for (mnt = v->mounts; mnt; mnt = mnt->next) {
-		fprintf(f, "mount %u ", mnt->id);
-		put_word(f, mnt->source);
-		fputc(' ', f);
-		put_word(f, *mnt->options_text ? mnt->options_text : "-");
-		fputc('\n', f);
-	}
-	pthread_mutex_unlock(&v->lock);
 }
