@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,6 +16,9 @@
 #include "http_text.h"
 #include "http_try.h"
 #include "webhdfs_internal.h"
+
+#define DELEGATION	"&delegation="
+#define TOKEN_PART	16
 
 bool datafs_webhdfs_key_ok(const char *key)
 {
@@ -60,6 +64,20 @@ static bool is_fact(int err)
 	}
 }
 
+/*
+ * A server, or who stands before it, may say again what it was asked, a part of the token
+ * too: its words are cut.
+ */
+static void hide_token(const struct webhdfs *s, char *why, size_t room)
+{
+	const char *token = s->who + strlen(DELEGATION);
+	bool known = !strncmp(s->who, DELEGATION, strlen(DELEGATION));
+
+	if (strcasestr(why, DELEGATION + 1) ||
+	    (known && memmem(why, strlen(why), token, strnlen(token, TOKEN_PART))))
+		snprintf(why, room, "(has a secret in it)");
+}
+
 /* @err of the transfer, or what the answer means: what a status says, better said by words. */
 static int judge(struct webhdfs *s, const struct datafs_http_request *r,
 		 const struct webhdfs_call *c, const struct datafs_http_answer *a, int err)
@@ -71,6 +89,7 @@ static int judge(struct webhdfs *s, const struct datafs_http_request *r,
 		return 0;
 	if (!err) {
 		told = datafs_webhdfs_exception(a->text, a->text_len, why, sizeof(why));
+		hide_token(s, why, sizeof(why));
 		err = told ? told : datafs_http_errno(a->status);
 		/* A bare status is of whatever answered, which need not know of any file. */
 		if (!told && (err == -ENOENT || err == -ESTALE))

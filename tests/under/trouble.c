@@ -18,16 +18,10 @@
 #include <string.h>
 #include <time.h>
 
-#define NSEC 1000000000LL
+#include "../unit/curl_wrap.h"
+#include "trouble_wrap.h"
 
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-int __real_pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t id,
-				  const struct timespec *until);
-int __wrap_pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t id,
-				  const struct timespec *until);
-CURLcode __real_curl_easy_setopt(void *c, CURLoption o, ...);
-CURLcode __wrap_curl_easy_setopt(void *c, CURLoption o, ...);
+#define NSEC 1000000000LL
 
 static long naps = 1, stall, deadline, connecting, skew;
 static atomic_long lookups;
@@ -50,14 +44,14 @@ void trouble(char *text)
 		n = strtol(value, &end, 10);
 	}
 	if (!value || *end || end == value)
-		errx(2, "trouble %s", text);
+		errx(2, "no such -t: %s", text);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!strcmp(known[i].name, text)) {
 			*known[i].n = n;
 			return;
 		}
 	if (strcmp(text, "lookups"))
-		errx(2, "trouble %s", text);
+		errx(2, "no such -t: %s", text);
 	named = true;
 	lookups = n;
 }

@@ -3,6 +3,10 @@
 #define _GNU_SOURCE
 #include "http_fixture.h"
 
+#include <unistd.h>
+
+#include "base/log.h"
+
 #define JSON(body_len, body) \
 	"HTTP/1.1 200 OK\r\nDate: Sun, 09 Sep 2001 02:00:00 GMT\r\nContent-Type: application/json\r\n" \
 	"Content-Length: " body_len "\r\n\r\n" body
@@ -294,6 +298,41 @@ static void plain_renames(void **state)
 	assert_non_null(strstr(http_asked(31), "op=RENAME&destination=/top/f&"));
 }
 
+#define SAYS(len, words) \
+	"HTTP/1.1 400 No\r\nContent-Length: " len "\r\n\r\n{\"RemoteException\":{\"exception\":" \
+	"\"IOException\",\"message\":\"" words "\"}}"
+
+/* Of what a server says, that which it was sent in confidence is not in the log. */
+static void secrets(void **state)
+{
+	static const struct http_say say[] = {
+		{ .text = SAYS("89", "invalid: ?delegation=abcdefgh") },
+		{ .text = SAYS("91", "cannot read 0123456789ABCDEFGHI") },
+		{ .text = SAYS("69", "no secret") },
+	};
+	struct datafs_under_opts opts = datafs_under_opts_default;
+	char source[128], path[] = "/tmp/token-XXXXXX", log[512];
+	int fd = mkstemp(path);
+	struct datafs_under_stat st;
+
+	(void)state;
+	assert_int_equal(write(fd, "0123456789ABCDEFGHIJKLMNOP\n", 27), 27);
+	close(fd);
+	opts.token_file = path;
+	http_serve(say, 3);
+	snprintf(source, sizeof(source), "webhdfs%s/top", http_base + 4);
+	assert_int_equal(datafs_under_open(source, &opts, &u), 0);
+	unlink(path);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(datafs_under_stat(u, "f", &st), -EIO);
+		datafs_log_last_error(log, sizeof(log));
+		assert_non_null(strstr(log, "GET of \"f\": Input/output error, status 400: "));
+		assert_non_null(strstr(log, i < 2 ? "(has a secret in it)" : "no secret"));
+	}
+	served(3);
+	assert_non_null(strstr(http_asked(2), "&delegation=0123456789ABCDEFGHIJKLMNOP "));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +345,7 @@ int main(void)
 		cmocka_unit_test(settled),
 		cmocka_unit_test(too_short),
 		cmocka_unit_test(plain_renames),
+		cmocka_unit_test(secrets),
 	};
 
 	return cmocka_run_group_tests_name("http_webhdfs", tests, NULL, NULL);
