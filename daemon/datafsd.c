@@ -338,6 +338,13 @@ static void answer_file(void *arg, const char *args, FILE *f)
 	datafs_files_answer(d->vfs, args, f);
 }
 
+static void answer_table(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+
+	datafs_table_answer(d->vfs, args, f);
+}
+
 static const struct datafs_socket_command commands[] = {
 	{ .word = "stats", .answer = answer_stats },
 	{ .word = "store", .answer = answer_store },
@@ -346,6 +353,7 @@ static const struct datafs_socket_command commands[] = {
 	{ .word = "invalidate", .answer = answer_invalidate },
 	{ .word = "load", .answer = answer_load, .slow = true },
 	{ .word = "file", .answer = answer_file },
+	{ .word = "table", .answer = answer_table },
 	{ .word = NULL }
 };
 

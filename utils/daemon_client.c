@@ -49,16 +49,23 @@ pid_t datafs_daemon_pid(const char *instance)
 	return peer.pid ? peer.pid : -ESRCH;
 }
 
+static int send_all(int fd, const char *p, size_t len)
+{
+	ssize_t n;
+
+	for (; len; p += n, len -= (size_t)n) {
+		n = send(fd, p, len, MSG_NOSIGNAL);
+		if (n <= 0)
+			return errno ? -errno : -EIO;
+	}
+	return 0;
+}
+
 static int send_line(int fd, const char *request)
 {
-	char line[128];
-	int len = snprintf(line, sizeof(line), "%s\n", request);
+	int ret = send_all(fd, request, strlen(request));
 
-	if (len < 0 || (size_t)len >= sizeof(line))
-		return -EINVAL;
-	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) != len)
-		return errno ? -errno : -EIO;
-	return 0;
+	return ret ? ret : send_all(fd, "\n", 1);
 }
 
 int datafs_daemon_send(const char *instance, const char *request, int seconds)

@@ -8,6 +8,7 @@
  *   control.c   netlink: the mounts there are, revocation
  *   socket.c    the control socket
  *   files.c     what it is asked about files in the cache
+ *   table.c     ... about the table of mounts of the daemon's own namespace
  *   life.c      lock files: one daemon a name, and when it may end
  */
 #ifndef DATAFS_FRONTEND_H
@@ -198,5 +199,14 @@ bool datafs_life_missed(const char *sysfs, const char *name);
 /* Nobody is mounting, and nobody will before datafs_life_end(). */
 bool datafs_life_may_end(struct datafs_life *life);
 void datafs_life_end(struct datafs_life *life);
+
+/* ---- table.c ---- */
+
+/*
+ * "list"; or "add|set|remove PATH SOURCE OPTIONS GENERATION", with spaces and backslashes as
+ * \ooo and "-" for nothing. Answers "done" at the end, after what is listed, or "error
+ * ERRNO". May block on the disk.
+ */
+void datafs_table_answer(struct datafs_vfs *v, const char *args, FILE *f);
 
 #endif

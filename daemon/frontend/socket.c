@@ -16,6 +16,8 @@
 
 /* Who does not say what it wants in this time is left alone. */
 #define CLIENT_SECONDS	2
+/* A line of the table of mounts: three texts, each byte of which may be four. */
+#define LINE_BYTES	(3 * 4 * 4096 + 128)
 
 struct datafs_socket {
 	int fd;
@@ -31,7 +33,7 @@ struct client {
 	struct datafs_job job;
 	struct datafs_socket *socket;
 	int fd;
-	char line[128];		/* what it has said */
+	char line[LINE_BYTES];	/* what it has said */
 	const struct datafs_socket_command *command;	/* which that is, or NULL */
 };
 

@@ -14,12 +14,20 @@
 static int file_get(struct datafs_vfs *v, uint32_t mount, uint64_t ino, struct vfs_mount **res,
 		    struct datafs_meta_inode *in)
 {
-	struct vfs_mount *mnt = vfs_mount_get(v, mount);
-	int ret;
+	struct vfs_mount *mnt = vfs_mount_get(v, mount), *branch;
+	int ret = 0;
 
 	if (!mnt)
 		return -ENOENT;
-	ret = mnt->tree == &vfs_tree_under ? vfs_file(mnt, ino, in) : -EOPNOTSUPP;
+	if (mnt->tree == &vfs_tree_quorum && ino & DATAFS_META_BRANCH) {
+		ret = vfs_table_branch(mnt, ino, &branch);
+		if (!ret) {
+			vfs_mount_put(mnt);
+			mnt = branch;
+		}
+	}
+	if (!ret)
+		ret = mnt->tree == &vfs_tree_under ? vfs_file(mnt, ino, in) : -EOPNOTSUPP;
 	if (ret)
 		vfs_mount_put(mnt);
 	else

@@ -119,14 +119,12 @@ static struct part *part_new(const struct vfs_source *src)
 	part->job.run = part_run;
 	part->src = *src;
 	part->src.key = strdup(src->key);
-	part->src.mnt = vfs_mount_get(src->mnt->v, src->mnt->id);
-	if (part->src.key && part->src.mnt)
-		return part;
-	if (part->src.mnt)
-		vfs_mount_put(part->src.mnt);
-	free(part->src.key);
-	free(part);
-	return NULL;
+	if (!part->src.key) {
+		free(part);
+		return NULL;
+	}
+	vfs_mount_hold(src->mnt);
+	return part;
 }
 
 /*

@@ -3,7 +3,7 @@
  * Counters, and what there is. Requests to under-stores are counted by the stores
  * alone; those of mounts that are none any more stay in the sums of all.
  */
-#include "vfs_internal.h"
+#include "table.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,8 +22,7 @@ void vfs_stats_closed(struct vfs_mount *mnt, struct datafs_under *u)
 	pthread_mutex_unlock(&mnt->v->lock);
 }
 
-/* Under v->lock. */
-static void add_mount(const struct vfs_mount *mnt, struct datafs_under_stats *sum)
+static void add_store(const struct vfs_mount *mnt, struct datafs_under_stats *sum)
 {
 	struct datafs_under *u = atomic_load(&mnt->under);
 	struct datafs_under_stats st;
@@ -33,6 +32,16 @@ static void add_mount(const struct vfs_mount *mnt, struct datafs_under_stats *su
 		return;
 	datafs_under_stats(u, &st);
 	datafs_under_stats_add(sum, &st);
+}
+
+/* With its branches. Under v->lock, below which is mnt->table_lock. */
+static void add_mount(struct vfs_mount *mnt, struct datafs_under_stats *sum)
+{
+	add_store(mnt, sum);
+	pthread_mutex_lock(&mnt->table_lock);
+	for (size_t i = 0; mnt->table && i < mnt->table->n_mounted; i++)
+		add_store(mnt->table->mounted[i].branch, sum);
+	pthread_mutex_unlock(&mnt->table_lock);
 }
 
 void vfs_stats_gone(struct vfs_mount *mnt)
@@ -45,7 +54,7 @@ void vfs_stats_gone(struct vfs_mount *mnt)
 		;
 	if (*p)
 		*p = mnt->next;
-	add_mount(mnt, &v->closed);
+	add_mount(mnt, mnt->over ? &mnt->over->closed : &v->closed);
 	pthread_mutex_unlock(&v->lock);
 }
 
@@ -84,7 +93,7 @@ void datafs_vfs_tell_stats(struct datafs_vfs *v,
 
 static void sum_mounts(struct datafs_vfs *v, struct datafs_under_stats *sum)
 {
-	const struct vfs_mount *mnt;
+	struct vfs_mount *mnt;
 
 	pthread_mutex_lock(&v->lock);
 	*sum = v->closed;
@@ -178,6 +187,26 @@ static void put_word(FILE *f, const char *word)
 			fputc(*word, f);
 }
 
+/* With v->lock. */
+static void put_branches(struct vfs_mount *mnt, FILE *f)
+{
+	const struct vfs_mount *b;
+
+	pthread_mutex_lock(&mnt->table_lock);
+	for (size_t i = 0; mnt->table && i < mnt->table->n_mounted; i++) {
+		b = mnt->table->mounted[i].branch;
+		fprintf(f, "branch %u ", b->id);
+		put_word(f, b->path);
+		fputc(' ', f);
+		put_word(f, b->source);
+		fputc(' ', f);
+		put_word(f, *b->options_text ? b->options_text : "-");
+		fprintf(f, " %s\n", b->broken ? "refused" : atomic_load(&b->opened) ? "open" :
+			atomic_load(&b->failed) ? "away" : "unused");
+	}
+	pthread_mutex_unlock(&mnt->table_lock);
+}
+
 void datafs_vfs_status(struct datafs_vfs *v, FILE *f)
 {
 	const struct datafs_quorum *q = atomic_load(&v->quorum);
@@ -196,6 +225,7 @@ void datafs_vfs_status(struct datafs_vfs *v, FILE *f)
 		fputc(' ', f);
 		put_word(f, *mnt->options_text ? mnt->options_text : "-");
 		fputc('\n', f);
+		put_branches(mnt, f);
 	}
 	pthread_mutex_unlock(&v->lock);
 }

@@ -60,8 +60,9 @@ int vfs_under(struct vfs_mount *mnt, struct datafs_under **res)
 	ret = reopen(mnt, &u);
 	if (ret) {
 		atomic_store(&mnt->failed, now);
-		datafs_log(LOG_ERR, "mount %u: %s is not there: %s; what is not cached is EIO until it is",
-			   mnt->id, mnt->source, strerror(-ret));
+		datafs_log(LOG_ERR, "mount %u: %s%s%s is not there: %s; what is not cached is EIO until it is",
+			   mnt->id, mnt->over ? mnt->path : "", mnt->over ? ": " : "", mnt->source,
+			   strerror(-ret));
 		return -EIO;
 	}
 	if (!atomic_compare_exchange_strong(&mnt->under, &none, u)) {
@@ -94,15 +95,20 @@ static int under_open(struct vfs_mount *mnt, struct datafs_attr *attr)
 	ret = datafs_under_open(mnt->source, &mnt->options.under, &u);
 	if (ret)
 		return ret;
-	atomic_store(&mnt->under, u);
 	looked = datafs_now();
 	ret = datafs_under_stat(u, "", &st);
 	if (!ret && !S_ISDIR(st.mode))
 		ret = -ENOTDIR;
-	if (!ret)
+	if (!ret && mnt->over)
+		ret = datafs_meta_branch_root(mnt->v->meta, mnt->root_name, &st, looked, &root);
+	else if (!ret)
 		ret = datafs_meta_root(mnt->v->meta, mnt->source, &st, looked, &root);
-	if (ret)
+	if (ret) {
+		vfs_stats_closed(mnt, u);
+		datafs_under_close(u);
 		return ret;
+	}
+	atomic_store(&mnt->under, u);
 	mnt->root = root.ino;
 	mount_doubts(mnt);
 	vfs_attr(mnt, &root, attr);
@@ -111,7 +117,8 @@ static int under_open(struct vfs_mount *mnt, struct datafs_attr *attr)
 
 static int under_adopt(struct vfs_mount *mnt)
 {
-	int ret = datafs_meta_find_root(mnt->v->meta, mnt->source, &mnt->root);
+	int ret = datafs_meta_find_root(mnt->v->meta, mnt->over ? mnt->root_name : mnt->source,
+					&mnt->root);
 
 	if (!ret)
 		mount_doubts(mnt);

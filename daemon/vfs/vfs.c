@@ -10,18 +10,25 @@
 #include "base/secret.h"
 #include "base/util.h"
 #include "meta/source.h"
+#include "table.h"
 
 /* Long enough for an election on a machine that has much else to do. */
 #define MOUNT_MS	30000
 
 static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 
-static void mount_free(struct vfs_mount *mnt)
+void vfs_mount_free(struct vfs_mount *mnt)
 {
+	/* Branches are counted with the mount that they are of. */
+	vfs_table_exit(mnt);
 	vfs_stats_gone(mnt);
 	mnt->tree->close(mnt);
+	pthread_mutex_destroy(&mnt->table_building);
+	pthread_mutex_destroy(&mnt->table_lock);
 	pthread_mutex_destroy(&mnt->joining);
 	pthread_mutex_destroy(&mnt->lease_lock);
+	free(mnt->root_name);
+	free(mnt->path);
 	datafs_ramp_destroy(&mnt->ramp);
 	free(mnt->members);
 	free(mnt->source);
@@ -44,11 +51,27 @@ struct vfs_mount *vfs_mount_get(struct datafs_vfs *v, uint32_t id)
 	return mnt;
 }
 
+void vfs_mount_hold(struct vfs_mount *mnt)
+{
+	struct datafs_vfs *v = mnt->v;
+
+	pthread_mutex_lock(&v->lock);
+	mnt->refs++;
+	if (mnt->over)
+		mnt->over->refs++;
+	pthread_mutex_unlock(&v->lock);
+}
+
 void vfs_mount_put(struct vfs_mount *mnt)
 {
+	struct vfs_mount *over = mnt->over;
 	struct datafs_vfs *v = mnt->v;
 	bool last;
 
+	if (over) {
+		vfs_branch_put(mnt);
+		mnt = over;
+	}
 	pthread_mutex_lock(&v->lock);
 	last = !--mnt->refs;
 	pthread_mutex_unlock(&v->lock);
@@ -56,7 +79,7 @@ void vfs_mount_put(struct vfs_mount *mnt)
 		return;
 	/* Only now nobody marks extents as handed to it any more. */
 	datafs_cache_forget_mount(v->cache, mnt->id);
-	mount_free(mnt);
+	vfs_mount_free(mnt);
 }
 
 /*
@@ -80,10 +103,9 @@ static struct vfs_mount *mount_take(struct datafs_vfs *v, uint32_t id)
 	return mnt;
 }
 
-static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
-				   const uint8_t incarnation[16], const char *source,
-				   size_t source_len, const char *options,
-				   size_t options_len)
+struct vfs_mount *vfs_mount_new(struct datafs_vfs *v, uint32_t id,
+				const uint8_t incarnation[16], const char *source,
+				size_t source_len, const char *options, size_t options_len)
 {
 	struct vfs_mount *mnt = calloc(1, sizeof(*mnt));
 
@@ -94,6 +116,9 @@ static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
 	mnt->refs = 1;
 	pthread_mutex_init(&mnt->joining, NULL);
 	pthread_mutex_init(&mnt->lease_lock, NULL);
+	pthread_mutex_init(&mnt->table_lock, NULL);
+	pthread_mutex_init(&mnt->table_building, NULL);
+	mnt->table_epoch = 1;
 	mnt->source = strndup(source, source_len);
 	mnt->options_text = strndup(options, options_len);
 	mnt->tree = &vfs_tree_under;
@@ -103,7 +128,7 @@ static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
 			mnt->tree = &vfs_tree_quorum;
 		return mnt;
 	}
-	mount_free(mnt);
+	vfs_mount_free(mnt);
 	return NULL;
 }
 
@@ -117,8 +142,7 @@ static void mount_add(struct vfs_mount *mnt)
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* Logged, but for -ENOMEM. */
-static int parse(struct vfs_mount *mnt)
+int vfs_mount_parse(struct vfs_mount *mnt)
 {
 	const char *alien;
 	int ret;
@@ -153,16 +177,16 @@ int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
 	struct vfs_mount *mnt;
 	int ret;
 
-	mnt = mount_new(v, id, incarnation, source, strlen(source), options,
+	mnt = vfs_mount_new(v, id, incarnation, source, strlen(source), options,
 			strlen(options));
 	if (!mnt)
 		return -ENOMEM;
 	mnt->adopted = true;
-	ret = parse(mnt);
+	ret = vfs_mount_parse(mnt);
 	if (!ret)
 		ret = mnt->tree->adopt(mnt);
 	if (ret && ret != -EINVAL && ret != -ENOENT) {
-		mount_free(mnt);
+		vfs_mount_free(mnt);
 		return ret;
 	}
 	if (ret)
@@ -182,11 +206,11 @@ static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 	struct vfs_mount *mnt, *old;
 	int ret;
 
-	mnt = mount_new(v, call->req->mount_id, req->incarnation, text, req->source_len,
+	mnt = vfs_mount_new(v, call->req->mount_id, req->incarnation, text, req->source_len,
 			text + req->source_len, req->options_len);
 	if (!mnt)
 		return -ENOMEM;
-	ret = parse(mnt);
+	ret = vfs_mount_parse(mnt);
 	if (!ret) {
 		ret = mnt->tree->open(mnt, &rep->root);
 		if (ret)
@@ -194,7 +218,7 @@ static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 				   mnt->source, vfs_quorum_why(mnt, ret));
 	}
 	if (ret) {
-		mount_free(mnt);
+		vfs_mount_free(mnt);
 		return ret;
 	}
 	call->out_len = sizeof(*rep);
@@ -359,7 +383,7 @@ void datafs_vfs_close(struct datafs_vfs *v)
 		return;
 	while ((mnt = v->mounts)) {
 		v->mounts = mnt->next;
-		mount_free(mnt);
+		vfs_mount_free(mnt);
 	}
 	datafs_cache_close(v->cache);
 	datafs_meta_close(v->meta);

@@ -153,6 +153,34 @@ int datafs_vfs_free(struct datafs_vfs *v, uint32_t mount, uint64_t ino,
 /* Bytes that have not left yet. */
 int datafs_vfs_leaving(struct datafs_vfs *v, uint32_t mount, uint64_t ino, uint64_t *bytes);
 
+/*
+ * A change of the table of mounts of the daemon's own namespace, which is made if there is
+ * none. All mounts of it show it when this returns.
+ */
+enum datafs_table_op {
+	DATAFS_TABLE_ADD,
+	DATAFS_TABLE_SET,	/* its options */
+	DATAFS_TABLE_REMOVE,
+	DATAFS_TABLE_NR
+};
+
+struct datafs_table_change {
+	enum datafs_table_op op;
+	const char *path, *source, *options;	/* all are texts */
+	uint64_t generation;	/* SET, REMOVE: only of this one; 0: of any */
+};
+
+/*
+ * 0; as the quorum has it (proto/meta.proto): -EEXIST, -ENOENT, -ESTALE, -EINVAL, -ENOSPC;
+ * an error of the way there, logged. Any thread; it may block on the disk.
+ */
+int datafs_vfs_table_change(struct datafs_vfs *v, const struct datafs_table_change *change);
+/*
+ * "version N", then a line "id N generation N PATH SOURCE OPTIONS" for each mount, by their
+ * paths, as `datafs mount list` prints it. 0 or an error. Any thread.
+ */
+int datafs_vfs_table_list(struct datafs_vfs *v, FILE *f);
+
 /* Mounts served now. */
 unsigned int datafs_vfs_mounts(struct datafs_vfs *v);
 /*
@@ -171,7 +199,9 @@ void datafs_vfs_tell_stats(struct datafs_vfs *v,
 int datafs_vfs_put_mount_stats(struct datafs_vfs *v, uint32_t id, FILE *f);
 /*
  * "key value" lines: the counters of all mounts together, those that were unmounted
- * included; one "mount ID SOURCE OPTIONS" per mount.
+ * included. Status: one "mount ID SOURCE OPTIONS" per mount, and below it "branch ID PATH
+ * SOURCE OPTIONS STATE" for what its table mounts: open, away (it could not be opened),
+ * refused (its options are wrong), unused (not asked for yet).
  */
 void datafs_vfs_stats(struct datafs_vfs *v, FILE *f);
 void datafs_vfs_status(struct datafs_vfs *v, FILE *f);

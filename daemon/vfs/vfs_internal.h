@@ -16,6 +16,7 @@
  *   fetch.c    ... by several requests at a time
  *   ramp.c     ... and by how many
  *   cached.c   what of a file is in the cache, is to be, and is not to be
+ *   table.h    what a quorum's table of mounts adds to its tree
  *   invalidate.c  what is known is looked at again
  *   options.c  mount options
  */
@@ -81,6 +82,22 @@ struct vfs_mount {
 	pthread_mutex_t lease_lock;	/* protects @lease_doubt, and the kernel's end of it */
 	bool lease_doubt;	/* the kernel may keep what is not so; it was told that it has none */
 
+	/* ... of its table: table.h */
+	pthread_mutex_t table_building;	/* held over the making of a table; the embedded namespace */
+	/* Protects those below, and the refs and validity of tables. Nothing is locked in it. */
+	pthread_mutex_t table_lock;
+	struct vfs_table *table;	/* the last one, with a reference; NULL: none yet */
+	uint64_t table_epoch;	/* rises when what tables say may be so no more */
+
+	/* of a branch: what a table has mounted in the tree of another mount; never in v->mounts */
+	struct vfs_mount *over;		/* that one, whose @id it has; NULL: it is no branch */
+	uint64_t row, generation;	/* of the table's line */
+	char *path;			/* from the quorum's root on */
+	char *root_name;		/* of its root in the embedded namespace */
+	uint64_t known;		/* its root when the branch was made; 0: none yet */
+	bool broken;		/* it cannot be opened with what the table says */
+	atomic_bool opened;	/* @root is known, under @joining */
+
 	/* of vfs_tree_under */
 	_Atomic(struct datafs_under *) under;	/* NULL: not open yet */
 	atomic_llong failed;	/* when it could not be opened; datafs_now() */
@@ -126,6 +143,15 @@ struct datafs_vfs {
 /* A reference, or NULL. */
 struct vfs_mount *vfs_mount_get(struct datafs_vfs *v, uint32_t id);
 void vfs_mount_put(struct vfs_mount *mnt);
+/* One more; of a branch also of the mount that it is in. */
+void vfs_mount_hold(struct vfs_mount *mnt);
+/* Not in the list, with one reference. NULL: no memory. */
+struct vfs_mount *vfs_mount_new(struct datafs_vfs *v, uint32_t id,
+				const uint8_t incarnation[16], const char *source,
+				size_t source_len, const char *options, size_t options_len);
+void vfs_mount_free(struct vfs_mount *mnt);
+/* Its source and options. -EINVAL: logged; or -ENOMEM. */
+int vfs_mount_parse(struct vfs_mount *mnt);
 /*
  * The mount's under-store. That of an adopted mount is opened by who needs it
  * first; -EIO, logged, if it is away: an error, whatever it is, says nothing of
@@ -236,6 +262,8 @@ const char *vfs_quorum_why(const struct vfs_mount *mnt, int err);
 int vfs_session_have(struct vfs_mount *mnt, struct datafs_quorum *q);
 /* It is ended, now or later. */
 void vfs_session_gone(struct vfs_mount *mnt);
+/* One command in a session of its own. 0, or an error of the way or of it. */
+int vfs_session_once(struct datafs_quorum *q, Metad__Command *c);
 /* Those of mounts that are none any more. */
 void vfs_sessions_clean(struct datafs_vfs *v);
 
@@ -262,6 +290,30 @@ int vfs_quorum_readlink(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_getxattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_listxattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_statfs(struct vfs_mount *mnt, struct datafs_call *call);
+
+/* table_calls.c: a quorum's tree with what its table mounts; see table.h */
+int vfs_table_lookup(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_table_parent(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_table_readdir(struct vfs_mount *mnt, struct datafs_call *call);
+/* GETATTR, and what else is asked of one inode. */
+int vfs_table_call(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_table_change(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_table_look_again(struct vfs_mount *mnt, uint64_t ino);
+/* The branch that an inode is of: vfs_mount_put() must follow. -ESTALE; -EIO: it is away. */
+int vfs_table_branch(struct vfs_mount *mnt, uint64_t ino, struct vfs_mount **res);
+
+/* table_read.c */
+
+/* It is to be asked for again. Does not block. */
+void vfs_table_doubt(struct vfs_mount *mnt);
+/*
+ * As that, if one of @objects, which are recalled or changed, is of what the table's paths
+ * lead through: then the kernel must forget all of the mount. Does not block.
+ */
+bool vfs_table_touched(struct vfs_mount *mnt, const struct datafs_grant_object *objects,
+		       unsigned int n);
+/* Nobody uses it any more. */
+void vfs_table_exit(struct vfs_mount *mnt);
 
 /* quorum_tell.c */
 

@@ -171,7 +171,8 @@ static void test_refused(void **state)
 	/* What is not there any more is told to who asks for it. */
 	assert_int_equal(unlink(in_src("a")), 0);
 	assert_string_equal(load(e.attr.ino, 0, MIB), "error Stale file handle\n");
-	assert_int_equal(gets(), 1);
+	/* Who has waited for it asks again, unless it was there in time. */
+	assert_in_range(gets(), 1, 2);
 	assert_int_equal(stat_value("under_bytes"), 0);
 }
 
