@@ -196,6 +196,11 @@ $(B)/tests/cluster/%: $(B)/obj/tests/cluster/prog/%.o $(daemon_lib)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 		$(filter %.a,$^) $(LIBS)
 
+# It has a clock, names of hosts and time-outs of its own.
+$(B)/tests/under/ask: $(call obj,tests/under/trouble.c)
+$(B)/tests/under/ask: LDFLAGS += -Wl,--wrap=curl_easy_setopt,--wrap=clock_gettime \
+	-Wl,--wrap=pthread_cond_clockwait
+
 # They check what the unit tests check, of stores that are servers.
 $(B)/tests/under/%: $(B)/obj/tests/under/prog/%.o $(call obj,$(wildcard tests/unit/under_conform*.c)) \
 		$(daemon_lib)

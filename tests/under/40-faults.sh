@@ -74,7 +74,8 @@ replace()
 }
 
 # fault NAME KIND PLAN LINES SEEN LOG ASK-ARGUMENTS...: begins a case. In the arguments, @ is the
-# proxy's port. SEEN: "FAULT*TIMES ..." in the order of the first; LOG: a pattern, or "".
+# proxy's port. SEEN: "FAULT*TIMES ..." in the order of the first; LOG: a pattern, or "", with "N*"
+# before it if there are N such lines.
 fault()
 {
 	local c=$D/case/${#cases[@]} server="http $2" args=()
@@ -122,16 +123,18 @@ right()
 	return 1
 }
 
-# logged DIR: one line that has the pattern, or none
+# logged DIR: one line that has the pattern, or as many as are wanted, or none
 logged()
 {
-	local want
+	local want lines=1
 
 	want=$(cat "$1/want-log")
 	if [ -z "$want" ]; then
 		[ ! -s "$1/err" ]
 	else
-		[ "$(wc -l < "$1/err")" -eq 1 ] && grep -qE -- "$want" "$1/err"
+		[[ ! $want =~ ^([0-9]+)\*(.*) ]] || lines=${BASH_REMATCH[1]} want=${BASH_REMATCH[2]}
+		[ "$(wc -l < "$1/err")" -eq "$lines" ] &&
+			[ "$(grep -cE -- "$want" "$1/err")" -eq "$lines" ]
 	fi
 }
 
@@ -143,6 +146,16 @@ web()
 	has "$dir"
 	fault "nginx: $1" "$plain" "${2//REPLACE/"$(replace "$dir")"}" "stat f $SIZE 1000000000 weak 0644
 read $3" "$4" "$5" "http://127.0.0.1:@/$dir" stat f read 0 "$SIZE"
+}
+
+# slow NAME PLAN READ SEEN LOG ASK-OPTIONS...: as web, with what -t makes of times
+slow()
+{
+	local dir=w${#cases[@]}
+
+	has "$dir"
+	fault "nginx: $1" "$plain" "$2" "stat f $SIZE 1000000000 weak 0644
+read $3" "$4" "$5" "${@:6}" "http://127.0.0.1:@/$dir" stat f read 0 "$SIZE"
 }
 
 # s3 NAME PLAN LINES SEEN LOG COMMAND...: of the bucket
@@ -203,7 +216,21 @@ fault "nginx: each listing is short" "$plain" "99 short:20 ^GET" "list  ECONNRES
 	'GET of "": Connection reset' "http://127.0.0.1:@/list" list ""
 fault "no such host" "$plain" "" "stat f EHOSTUNREACH
 count stat 8 7 8" "" 'http://store.invalid.*: HEAD of "f": No route to host' \
-	"http://store.invalid/" stat f count stat
+	-t lookups=99 "http://store.invalid/" stat f count stat
+fault "a host that is found in the end" "$plain" "" "stat f $SIZE 1000000000 weak 0644
+count stat 3 2 2" "pass*1" "" -t lookups=2 "http://store.invalid:@/tls" stat f count stat
+slow "a stall that is too long, once" "1 stall:20 ^GET" "$one" "pass*2 stall*1" "" -t stall=1
+slow "each body is too slow" "99 trickle:2 ^GET" ETIMEDOUT "pass*1 trickle*8" \
+	'http://127.*: GET of "f": Connection timed out' -t deadline=3000 -t naps=100
+has budget
+reads=() busy="stat f $SIZE 1000000000 weak 0644"
+for ((n = 0; n < 20; n++)); do
+	reads+=(read 0 "$SIZE")
+	busy+=$'\nread EBUSY'
+done
+fault "nginx: where nothing gets through, 100 are sent twice" "$plain" "999 answer:503 ^GET" "$busy" \
+	"pass*1 answer*120" '20*GET of "f": Device or resource busy, status 503' -t naps=100 \
+	"http://127.0.0.1:@/budget" stat f "${reads[@]}"
 
 tls_web()
 {
@@ -223,6 +250,12 @@ fault "nginx with TLS: an unknown authority" tls "" "stat f EKEYREJECTED" "pass*
 fault "nginx with TLS: no TLS" tls "99 plain ." "stat f ECONNABORTED" "plain*8" \
 	'https://127.*: HEAD of "f": Software caused connection abort' \
 	-o "ca_file=$D/ca.pem" "https://127.0.0.1:@/tls" stat f
+
+for days in 30 -30; do
+	fault "nginx with TLS: a clock that is wrong by $days days" tls "" "stat f EKEYREJECTED" "pass*1" \
+		'https://127.*: HEAD of "f": Key was rejected by service: .*certificate' \
+		-o "ca_file=$D/ca.pem" -t "skew=$((days * 86400))" "https://127.0.0.1:@/tls" stat f
+done
 
 # Names, of which nothing goes wrong.
 names=('a b' 'a%41' 'a+b' 'a&b' 'a;b' 'a=b' 'a?b' 'a#b' "a'b" 'a"b' 'ü€' '%2f' '100%' '~' '...')

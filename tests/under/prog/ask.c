@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ask [-o NAME[=VALUE]]... SOURCE COMMAND...: asks a store, one command after the other, and
- * prints a line for each:
+ * ask [-v] [-o NAME[=VALUE]]... [-t NAME=N]... SOURCE COMMAND...: asks a store, one command
+ * after the other, in a world as -t makes it (trouble.h), and prints a line for each; -v logs
+ * all that there is to tell:
  *
  *	stat KEY	"stat KEY dir MODE" or "stat KEY SIZE MTIME strong|weak MODE"
  *	list KEY	"list KEY NAME[/]...", '/' where it is known to be a directory
@@ -19,7 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../trouble.h"
 #include "base/crc32c.h"
+#include "base/log.h"
 #include "options.h"
 #include "under/under.h"
 
@@ -156,10 +159,22 @@ int main(int argc, char **argv)
 	struct datafs_under_opts opts = datafs_under_opts_default;
 	int c, err;
 
-	while ((c = getopt(argc, argv, "+o:")) == 'o')
-		under_option(&opts, optarg);
-	if (c != -1 || optind >= argc)
-		errx(2, "usage: ask [-o NAME[=VALUE]]... SOURCE COMMAND...");
+	while ((c = getopt(argc, argv, "+o:t:v")) != -1)
+		switch (c) {
+		case 'o':
+			under_option(&opts, optarg);
+			break;
+		case 't':
+			trouble(optarg);
+			break;
+		case 'v':
+			datafs_log_set_level(LOG_DEBUG);
+			break;
+		default:
+			errx(2, "see the head of ask.c");
+		}
+	if (optind >= argc)
+		errx(2, "usage: ask [-v] [-o NAME[=VALUE]]... [-t NAME=N]... SOURCE COMMAND...");
 	err = datafs_under_open(argv[optind], &opts, &u);
 	if (err) {
 		printf("open %s\n", strerrorname_np(-err));
