@@ -34,6 +34,8 @@
 #define FIRST_MOUNT_MS	30000
 /* Somebody is mounting, or will: asked again so soon. */
 #define LEAVE_AGAIN_MS	200
+/* So often the module is told what requests to stores have cost, if that has changed. */
+#define COUNTS_MS	2000
 #define DEVICE		"/dev/" DATAFS_DEVICE
 #define SYSFS		"/sys/fs/datafs"
 
@@ -56,7 +58,7 @@ struct daemon {
 	sigset_t signals;		/* that tell it to end; blocked */
 	int signal_fd;
 	struct signalfd_siginfo info;
-	struct datafs_event signal, leave;
+	struct datafs_event signal, leave, counts;
 	bool ending;			/* on a signal */
 	atomic_bool upgrade;		/* asked for */
 	int64_t started;
@@ -239,6 +241,22 @@ static void woken(void *arg)
 	datafs_loop_stop(d->loop);
 }
 
+static int tell_counts(void *arg, uint32_t mount, const struct datafs_under_stats *st)
+{
+	struct daemon *d = arg;
+
+	return datafs_device_counts(d->dev, mount, st);
+}
+
+static void counts_timer(struct datafs_event *ev, int res)
+{
+	struct daemon *d = (void *)((char *)ev - offsetof(struct daemon, counts));
+
+	(void)res;
+	datafs_vfs_tell_stats(d->vfs, tell_counts, d);
+	datafs_loop_timer(d->loop, &d->counts, COUNTS_MS);
+}
+
 /* ------------------------------------------------------ the control socket */
 
 static void answer_stats(void *arg, const char *args, FILE *f)
@@ -247,6 +265,20 @@ static void answer_stats(void *arg, const char *args, FILE *f)
 
 	(void)args;
 	datafs_vfs_stats(d->vfs, f);
+}
+
+/* MOUNT, in decimal */
+static void answer_store(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+	unsigned int mount;
+	int err = -EINVAL;
+	char end;
+
+	if (sscanf(args, "%u%c", &mount, &end) == 1)
+		err = datafs_vfs_put_mount_stats(d->vfs, mount, f);
+	if (err)
+		fprintf(f, "error %s\n", strerror(-err));
 }
 
 static void answer_status(void *arg, const char *args, FILE *f)
@@ -292,12 +324,37 @@ static void answer_invalidate(void *arg, const char *args, FILE *f)
 		fprintf(f, "invalidated %llu\n", ino);
 }
 
+static void answer_load(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+
+	datafs_files_load(d->vfs, args, f);
+}
+
+static void answer_file(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+
+	datafs_files_answer(d->vfs, args, f);
+}
+
+static void answer_table(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+
+	datafs_table_answer(d->vfs, args, f);
+}
+
 static const struct datafs_socket_command commands[] = {
-	{ "stats", answer_stats, NULL },
-	{ "status", answer_status, NULL },
-	{ "upgrade", answer_upgrade, begin_upgrade },
-	{ "invalidate", answer_invalidate, NULL },
-	{ NULL, NULL, NULL }
+	{ .word = "stats", .answer = answer_stats },
+	{ .word = "store", .answer = answer_store },
+	{ .word = "status", .answer = answer_status },
+	{ .word = "upgrade", .answer = answer_upgrade, .sent = begin_upgrade },
+	{ .word = "invalidate", .answer = answer_invalidate },
+	{ .word = "load", .answer = answer_load, .slow = true },
+	{ .word = "file", .answer = answer_file },
+	{ .word = "table", .answer = answer_table },
+	{ .word = NULL }
 };
 
 static int open_signals(struct daemon *d)
@@ -409,6 +466,7 @@ static int open_all(struct daemon *d)
 		return err;
 	d->signal.fn = on_signal;
 	d->leave.fn = leave_timer;
+	d->counts.fn = counts_timer;
 	datafs_loop_on_wake(d->loop, woken, d);
 	err = datafs_loop_read(d->loop, &d->signal, d->signal_fd, &d->info,
 			       sizeof(d->info));
@@ -423,6 +481,8 @@ static int open_all(struct daemon *d)
 		err = datafs_frontend_new(datafs_device_fd(d->dev), d->loop,
 					  d->pool, d->vfs, changed, d,
 					  &d->frontend);
+	if (!err && datafs_device_features(d->dev) & DATAFS_FEATURE_COUNTS)
+		err = datafs_loop_timer(d->loop, &d->counts, COUNTS_MS);
 	return err;
 }
 
@@ -441,6 +501,7 @@ static void close_all(struct daemon *d)
 		datafs_loop_on_wake(d->loop, NULL, NULL);
 		datafs_loop_cancel(d->loop, &d->signal);
 		datafs_loop_cancel(d->loop, &d->leave);
+		datafs_loop_cancel(d->loop, &d->counts);
 	}
 	datafs_socket_stop(d->socket);
 	if (d->frontend)

@@ -178,6 +178,9 @@ bool datafs_instance_serves(struct datafs_instance *inst, struct file *file);
  */
 int datafs_instance_lease(struct datafs_instance *inst, struct file *file, u32 mount_id,
 			  u64 until);
+/* mnt->counts of that mount; the same rules. */
+int datafs_instance_counts(struct datafs_instance *inst, struct file *file,
+			   const struct datafs_counts *counts);
 /* Is the caller a thread of the daemon? It must not wait for itself. */
 bool datafs_is_daemon(struct datafs_instance *inst);
 
@@ -296,6 +299,7 @@ struct datafs_mount {
 
 	atomic64_t		stats[DATAFS_STAT_NR];
 	atomic64_t		requests[DATAFS_OP_NR];	/* queued, by opcode */
+	atomic64_t		counts[DATAFS_COUNT_NR];	/* as the daemon told them last */
 	struct kobject		kobj;		/* its directory in sysfs */
 	struct completion	kobj_gone;
 	struct dentry		*debug;		/* its directory in debugfs */

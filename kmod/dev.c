@@ -199,6 +199,18 @@ static long datafs_dev_lease(struct datafs_instance *inst, struct file *file,
 				     datafs_dev_boottime(lease.until));
 }
 
+static long datafs_dev_counts(struct datafs_instance *inst, struct file *file,
+			      void __user *arg)
+{
+	struct datafs_counts counts;
+
+	if (copy_from_user(&counts, arg, sizeof(counts)))
+		return -EFAULT;
+	if (counts.reserved)
+		return -EINVAL;
+	return datafs_instance_counts(inst, file, &counts);
+}
+
 static long datafs_dev_ioctl(struct file *file, unsigned int cmd,
 			     unsigned long val)
 {
@@ -211,6 +223,7 @@ static long datafs_dev_ioctl(struct file *file, unsigned int cmd,
 		{ DATAFS_IOC_BACKING_DEL, datafs_dev_backing_del },
 		{ DATAFS_IOC_HELD, datafs_dev_held },
 		{ DATAFS_IOC_LEASE, datafs_dev_lease },
+		{ DATAFS_IOC_COUNTS, datafs_dev_counts },
 	};
 	struct datafs_instance *inst = datafs_dev_instance(file);
 	void __user *arg = (void __user *)val;

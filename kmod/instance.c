@@ -24,7 +24,7 @@
 
 /* What this module can do of DATAFS_FEATURE_*. */
 #define DATAFS_FEATURES	(DATAFS_FEATURE_TAKEOVER | DATAFS_FEATURE_LEASE | \
-			 DATAFS_FEATURE_LISTING)
+			 DATAFS_FEATURE_LISTING | DATAFS_FEATURE_COUNTS)
 
 /*
  * The list, and who is on it. Outside of every datafs_instance.lock; held in
@@ -403,6 +403,28 @@ int datafs_instance_lease(struct datafs_instance *inst, struct file *file, u32 m
 		list_for_each_entry(mnt, &inst->mounts, node)
 			if (mnt->id == mount_id) {
 				atomic64_set(&mnt->lease_until, until);
+				ret = 0;
+				break;
+			}
+	spin_unlock(&inst->lock);
+	return ret;
+}
+
+int datafs_instance_counts(struct datafs_instance *inst, struct file *file,
+			   const struct datafs_counts *counts)
+{
+	struct datafs_mount *mnt;
+	int ret = -ENOENT;
+	int i;
+
+	spin_lock(&inst->lock);
+	if (inst->file != file)
+		ret = -ENOTCONN;
+	else
+		list_for_each_entry(mnt, &inst->mounts, node)
+			if (mnt->id == counts->mount_id) {
+				for (i = 0; i < DATAFS_COUNT_NR; i++)
+					atomic64_set(&mnt->counts[i], counts->count[i]);
 				ret = 0;
 				break;
 			}

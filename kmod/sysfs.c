@@ -338,6 +338,13 @@ static u64 datafs_count_sent(struct datafs_mount *mnt, int nr)
 	return datafs_requests_count(mnt, nr, true);
 }
 
+static u64 datafs_count_store(struct datafs_mount *mnt, int nr)
+{
+	return atomic64_read(&mnt->counts[nr]);
+}
+
+static const char * const datafs_count_names[DATAFS_COUNT_NR] = DATAFS_COUNT_NAMES;
+
 #define DATAFS_COUNTERS_MAX \
 	((int)DATAFS_STAT_NR > (int)DATAFS_OP_NR ? (int)DATAFS_STAT_NR : \
 	 (int)DATAFS_OP_NR)
@@ -362,6 +369,8 @@ static const struct {
 	  datafs_count_sent },
 	{ "requeued", datafs_op_names, 1, DATAFS_OP_NR, 0444,
 	  datafs_count_requeued },
+	{ "store", datafs_count_names, 0, DATAFS_COUNT_NR, 0444,
+	  datafs_count_store },
 };
 
 #define DATAFS_COUNTER_DIRS	ARRAY_SIZE(datafs_counter_dirs)
@@ -467,6 +476,7 @@ static struct kobj_attribute datafs_version_attr = __ATTR_RO(version);
 static struct kobj_attribute datafs_protocol_attr = __ATTR_RO(protocol);
 static struct kobj_attribute datafs_takeover_attr = __ATTR(takeover, 0444, feature_show, NULL);
 static struct kobj_attribute datafs_lease_attr = __ATTR(lease, 0444, feature_show, NULL);
+static struct kobj_attribute datafs_counts_attr = __ATTR(counts, 0444, feature_show, NULL);
 
 static struct attribute *datafs_module_attrs[] = {
 	&datafs_version_attr.attr,
@@ -478,6 +488,7 @@ static struct attribute *datafs_module_attrs[] = {
 static struct attribute *datafs_feature_attrs[] = {
 	&datafs_takeover_attr.attr,
 	&datafs_lease_attr.attr,
+	&datafs_counts_attr.attr,
 	NULL
 };
 

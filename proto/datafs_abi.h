@@ -38,7 +38,7 @@
  * them), feature bits, netlink attributes.
  */
 #define DATAFS_ABI_MAJOR	1
-#define DATAFS_ABI_MINOR	3
+#define DATAFS_ABI_MINOR	4
 
 #define DATAFS_DEVICE		"datafs"	/* below /dev */
 #define DATAFS_SUPER_MAGIC	0x44617461	/* "Data"; statfs f_type */
@@ -114,6 +114,7 @@ struct datafs_hello {
 #define DATAFS_FEATURE_TAKEOVER	(1ull << 0)	/* a name outlives its daemon */
 #define DATAFS_FEATURE_LEASE	(1ull << 1)	/* DATAFS_IOC_LEASE */
 #define DATAFS_FEATURE_LISTING	(1ull << 2)	/* DATAFS_READDIR_KEEP */
+#define DATAFS_FEATURE_COUNTS	(1ull << 3)	/* DATAFS_IOC_COUNTS */
 
 /**
  * struct datafs_backing - register a backing file
@@ -230,6 +231,60 @@ struct datafs_lease_end {
 
 #define DATAFS_LEASE_NONE	0xffffffffffffffffull
 #define DATAFS_IOC_LEASE	_IOW(DATAFS_IOC_MAGIC, 4, struct datafs_lease_end)
+
+/**
+ * enum datafs_count - what a daemon has asked of a mount's store, and what came of it
+ *
+ * Requests by method, those that were sent again among them; how many of those there
+ * were; those that failed; bytes of content read and written; and the price of all so
+ * far, in millionths of the unit that the mount's prices are in.
+ */
+enum datafs_count {
+	DATAFS_COUNT_STAT	= 0,
+	DATAFS_COUNT_LIST	= 1,
+	DATAFS_COUNT_GET	= 2,
+	DATAFS_COUNT_PUT	= 3,
+	DATAFS_COUNT_COPY	= 4,
+	DATAFS_COUNT_DELETE	= 5,
+	DATAFS_COUNT_OTHER	= 6,
+	DATAFS_COUNT_RETRIES	= 7,
+	DATAFS_COUNT_ERRORS	= 8,
+	DATAFS_COUNT_BYTES	= 9,
+	DATAFS_COUNT_BYTES_UP	= 10,
+	DATAFS_COUNT_PRICE	= 11,
+	DATAFS_COUNT_NR
+};
+
+#define DATAFS_COUNT_NAMES { \
+	[DATAFS_COUNT_STAT] = "requests_stat", [DATAFS_COUNT_LIST] = "requests_list", \
+	[DATAFS_COUNT_GET] = "requests_get", [DATAFS_COUNT_PUT] = "requests_put", \
+	[DATAFS_COUNT_COPY] = "requests_copy", \
+	[DATAFS_COUNT_DELETE] = "requests_delete", \
+	[DATAFS_COUNT_OTHER] = "requests_other", \
+	[DATAFS_COUNT_RETRIES] = "retries", [DATAFS_COUNT_ERRORS] = "errors", \
+	[DATAFS_COUNT_BYTES] = "bytes", [DATAFS_COUNT_BYTES_UP] = "bytes_up", \
+	[DATAFS_COUNT_PRICE] = "price_millionths", \
+}
+
+/**
+ * struct datafs_counts - what the kernel shows of a mount's store, in sysfs
+ * @mount_id:	the mount
+ * @reserved:	zero
+ * @count:	by enum datafs_count, since the mount or since this daemon has it
+ *
+ * With DATAFS_FEATURE_COUNTS only. The kernel makes no use of the numbers: it shows
+ * those that it was told last, zeros before that. Does not sleep.
+ *
+ * Errors: EINVAL (@reserved), ENOENT (no such mount), ENOTCONN (no hello, or fenced:
+ * nothing is changed).
+ */
+struct datafs_counts {
+	__u32 mount_id;
+	__u32 reserved;
+	__u64 count[DATAFS_COUNT_NR];
+};
+
+#define DATAFS_IOC_COUNTS	_IOW(DATAFS_IOC_MAGIC, 5, struct datafs_counts)
 
 /* -------------------------------------------------------------- messages */
 

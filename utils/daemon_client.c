@@ -49,34 +49,47 @@ pid_t datafs_daemon_pid(const char *instance)
 	return peer.pid ? peer.pid : -ESRCH;
 }
 
-static int send_line(int fd, const char *request)
+static int send_all(int fd, const char *p, size_t len)
 {
-	char line[64];
-	int len = snprintf(line, sizeof(line), "%s\n", request);
+	ssize_t n;
 
-	if (len < 0 || (size_t)len >= sizeof(line))
-		return -EINVAL;
-	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) != len)
-		return errno ? -errno : -EIO;
+	for (; len; p += n, len -= (size_t)n) {
+		n = send(fd, p, len, MSG_NOSIGNAL);
+		if (n <= 0)
+			return errno ? -errno : -EIO;
+	}
 	return 0;
 }
 
-int datafs_daemon_ask(const char *instance, const char *request, int seconds,
-		      datafs_daemon_line_fn fn, void *arg)
+static int send_line(int fd, const char *request)
 {
-	char *line = NULL, *value;
-	size_t size = 0;
-	int fd, ret;
-	FILE *f;
+	int ret = send_all(fd, request, strlen(request));
 
-	fd = connect_to(instance, seconds);
+	return ret ? ret : send_all(fd, "\n", 1);
+}
+
+int datafs_daemon_send(const char *instance, const char *request, int seconds)
+{
+	int fd = connect_to(instance, seconds), ret;
+
 	if (fd < 0)
 		return fd;
 	ret = send_line(fd, request);
-	f = ret ? NULL : fdopen(fd, "r");
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+int datafs_daemon_receive(int fd, datafs_daemon_line_fn fn, void *arg)
+{
+	char *line = NULL, *value;
+	FILE *f = fdopen(fd, "r");
+	size_t size = 0;
+	int ret = 0;
+
 	if (!f) {
-		if (!ret)
-			ret = -errno;
+		ret = -errno;
 		close(fd);
 		return ret;
 	}
@@ -96,4 +109,12 @@ int datafs_daemon_ask(const char *instance, const char *request, int seconds,
 	free(line);
 	fclose(f);
 	return ret;
+}
+
+int datafs_daemon_ask(const char *instance, const char *request, int seconds,
+		      datafs_daemon_line_fn fn, void *arg)
+{
+	int fd = datafs_daemon_send(instance, request, seconds);
+
+	return fd < 0 ? fd : datafs_daemon_receive(fd, fn, arg);
 }

@@ -22,6 +22,13 @@ int datafs_daemon_ask(const char *instance, const char *request, int seconds,
 		      datafs_daemon_line_fn fn, void *arg);
 
 /*
+ * The two halves of datafs_daemon_ask(). A descriptor that can be read when the answer is
+ * there, or a negative errno; and what comes of that descriptor, which it closes.
+ */
+int datafs_daemon_send(const char *instance, const char *request, int seconds);
+int datafs_daemon_receive(int fd, datafs_daemon_line_fn fn, void *arg);
+
+/*
  * The process that answers there, as the caller's PID namespace numbers it, or a
  * negative errno, as above; -ESRCH: that namespace does not see it.
  */

@@ -10,6 +10,7 @@
 #include "datafs_abi.h"
 #include "invalidate.h"
 #include "key.h"
+#include "load.h"
 #include "meta.h"
 #include "mount_table.h"
 #include "report.h"
@@ -36,6 +37,13 @@ static const struct command commands[] = {
 	{ "invalidate", "[--all] PATH...",
 	  "what changed in the source is seen now, whatever sync_interval says",
 	  datafs_invalidate_command },
+	{ "load", "[--dry-run] PATH",
+	  "all files there and below are brought into the cache", datafs_load_command },
+	{ "free", "PATH", "... and removed from it", datafs_free_command },
+	{ "du", "[PATH...]", "how many of their bytes are in it, and their sizes",
+	  datafs_du_command },
+	{ "stat", "PATH...", "where in the cache a file's bytes are",
+	  datafs_stat_command },
 	{ "key", "COMMAND FILE...", "files with which nodes know each other",
 	  datafs_key_command },
 	{ "meta", "COMMAND --members HOST:PORT,...",

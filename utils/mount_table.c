@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "daemon_client.h"
 #include "meta/source.h"
 #include "meta_internal.h"
 #include "metad/mounts.h"
@@ -25,6 +26,7 @@
 /* What was said beside how to reach the quorum. */
 struct table_request {
 	struct meta_request q;		/* the first: it is handed through meta_run() */
+	const char *instance;		/* without members: whose own table it is */
 	const char *path, *source, *options;
 };
 
@@ -170,6 +172,70 @@ static int change(const struct table_request *t, Metad__Command *c)
 	return err ? DATAFS_EXIT_FAIL : 0;
 }
 
+/* ---- the table of a daemon's own namespace ---- */
+
+struct own_answer {
+	int error;		/* 0; an errno; -1: there was no answer */
+	bool print;
+};
+
+static void own_line(void *arg, const char *key, const char *value)
+{
+	struct own_answer *a = arg;
+
+	if (!strcmp(key, "done"))
+		a->error = 0;
+	else if (!strcmp(key, "error"))
+		a->error = atoi(value) > 0 ? atoi(value) : EOPNOTSUPP;
+	else if (a->print)
+		printf("%s %s\n", key, value);
+}
+
+/* As in a listing. */
+static void put_word(FILE *f, const char *s)
+{
+	fputc(' ', f);
+	if (!s || !*s)
+		fputc('-', f);
+	for (; s && *s; s++)
+		if (*s == ' ' || *s == '\\')
+			fprintf(f, "\\%03o", (unsigned char)*s);
+		else
+			fputc(*s, f);
+}
+
+/* @op: "add", ...; NULL: it is listed. */
+static int ask_own(const struct table_request *t, const char *op)
+{
+	struct own_answer a = { .error = -1, .print = !op };
+	char *line = NULL;
+	size_t len;
+	FILE *f = open_memstream(&line, &len);
+	int ret;
+
+	if (!f)
+		return DATAFS_EXIT_FAIL;
+	fprintf(f, "table %s", op ? op : "list");
+	if (op) {
+		put_word(f, t->path);
+		put_word(f, t->source);
+		put_word(f, t->options);
+		fprintf(f, " %llu", (unsigned long long)t->q.id);
+	}
+	ret = fclose(f) ? -ENOMEM : datafs_daemon_ask(t->instance, line, DATAFS_DAEMON_ASK_S,
+						      own_line, &a);
+	free(line);
+	if (ret)
+		warnx("instance %s: %s; name --members of a quorum elsewhere", t->instance,
+		      ret == -ENOENT || ret == -ECONNREFUSED ? "no daemon runs" : strerror(-ret));
+	else if (a.error < 0)
+		warnx("instance %s: no answer; whether it is done `datafs mount list` tells",
+		      t->instance);
+	else if (a.error)
+		warnx("%s: %s", t->path ? t->path : t->instance, why((uint32_t)a.error));
+	return ret || a.error ? DATAFS_EXIT_FAIL : 0;
+}
+
 /* ---- what is said ---- */
 
 static ProtobufCBinaryData text(const char *s)
@@ -243,6 +309,8 @@ static int cmd_add(struct meta_request *q)
 
 	if (!source_ok(t->source) || !options_ok(t->options))
 		return DATAFS_EXIT_USAGE;
+	if (t->instance)
+		return ask_own(t, "add");
 	add.has_path = add.has_source = add.has_options = true;
 	add.path = text(t->path);
 	add.source = text(t->source);
@@ -260,6 +328,8 @@ static int cmd_set(struct meta_request *q)
 
 	if (!options_ok(t->options))
 		return DATAFS_EXIT_USAGE;
+	if (t->instance)
+		return ask_own(t, "set");
 	set.has_path = set.has_options = true;
 	set.has_generation = q->id != 0;
 	set.generation = q->id;
@@ -276,6 +346,8 @@ static int cmd_remove(struct meta_request *q)
 	Metad__MountRemove remove = METAD__MOUNT_REMOVE__INIT;
 	Metad__Command c = METAD__COMMAND__INIT;
 
+	if (t->instance)
+		return ask_own(t, "remove");
 	remove.has_path = true;
 	remove.has_generation = q->id != 0;
 	remove.generation = q->id;
@@ -355,6 +427,8 @@ static int cmd_list(struct meta_request *q)
 	struct table all = { .n = 0 };
 	int ret;
 
+	if (request_of(q)->instance)
+		return ask_own(request_of(q), NULL);
 	while ((ret = get_table(q, &all)) == 2)
 		table_free(&all);
 	if (ret) {
@@ -387,8 +461,10 @@ static const struct command {
 
 static int usage(void)
 {
-	fputs("usage: datafs mount COMMAND [ARGUMENT]... --members HOST:PORT,...\n"
-	      "                   --key-file FILE | --no-authentication CLUSTER\n", stderr);
+	fputs("usage: datafs mount COMMAND [ARGUMENT]... [--instance NAME]\n"
+	      "       datafs mount COMMAND [ARGUMENT]... --members HOST:PORT,...\n"
+	      "                   --key-file FILE | --no-authentication CLUSTER\n"
+	      "Without --members: the table of the namespace of this machine's daemon.\n", stderr);
 	for (size_t i = 0; i < NCOMMANDS; i++)
 		fprintf(stderr, "  %-8s%-26s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
@@ -417,6 +493,10 @@ static bool parse_option(struct table_request *t, const struct command *c, const
 		t->options = value;
 		return true;
 	}
+	if (!strcmp(name, "--instance") && !t->instance) {
+		t->instance = value;
+		return true;
+	}
 	if (!strcmp(name, "--generation") && c->guarded)
 		return parse_generation(value, &t->q.id);
 	return meta_option(&t->q, name, value);
@@ -438,7 +518,13 @@ static bool parse(struct table_request *t, const struct command *c, int argc, ch
 	}
 	if (c->options != HAS_OPTIONS && !t->options)
 		t->options = "";
-	return n == c->takes && t->options && t->q.members && meta_has_key(&t->q);
+	if (n != c->takes || !t->options)
+		return false;
+	if (t->q.members)
+		return !t->instance && meta_has_key(&t->q);
+	if (!t->instance)
+		t->instance = "default";
+	return !t->q.key_file && !*t->q.cluster;
 }
 
 int datafs_mount_table_command(int argc, char **argv)
@@ -457,5 +543,5 @@ int datafs_mount_table_command(int argc, char **argv)
 		warnx("path %s: %s", t.path, wrong);
 		return DATAFS_EXIT_USAGE;
 	}
-	return meta_run(&t.q, commands[i].run);
+	return t.instance ? commands[i].run(&t.q) : meta_run(&t.q, commands[i].run);
 }

@@ -255,6 +255,14 @@ static void print_daemon_stat(void *arg, const char *key, const char *value)
 	ratio_see(arg, key, strtoull(value, NULL, 10));
 }
 
+static void print_store_stat(void *arg, const char *key, const char *value)
+{
+	(void)arg;
+	/* A daemon of before has no such request, and says so. */
+	if (strcmp(key, "error"))
+		print_line(NULL, key, value);
+}
+
 static int stats_mount(const struct view *v, const struct datafs_genl_mount *m)
 {
 	struct ratio r = {
@@ -262,6 +270,7 @@ static int stats_mount(const struct view *v, const struct datafs_genl_mount *m)
 		.hits_name = "extent_hits",
 		.misses_name = "extent_misses",
 	};
+	char request[32];
 	int ret;
 
 	printf("# mount %" PRIu32 " of ", m->id);
@@ -275,6 +284,9 @@ static int stats_mount(const struct view *v, const struct datafs_genl_mount *m)
 		return DATAFS_EXIT_FAIL;
 	}
 	ratio_print(&r);
+	snprintf(request, sizeof(request), "store %" PRIu32, m->id);
+	/* Without a daemon: stats_daemon() says it. */
+	datafs_daemon_ask(m->instance, request, DATAFS_DAEMON_ASK_S, print_store_stat, NULL);
 	return 0;
 }
 

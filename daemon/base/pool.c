@@ -162,6 +162,11 @@ void datafs_pool_add(struct datafs_pool *pool, struct datafs_job *job,
 	pthread_mutex_unlock(&pool->lock);
 }
 
+unsigned int datafs_pool_ahead(const struct datafs_pool *pool)
+{
+	return pool_ahead_max(pool);
+}
+
 bool datafs_pool_idle(struct datafs_pool *pool)
 {
 	bool res;

@@ -34,6 +34,8 @@ void datafs_pool_free(struct datafs_pool *pool);
  */
 void datafs_pool_add(struct datafs_pool *pool, struct datafs_job *job,
 		     enum datafs_prio prio);
+/* How many jobs of DATAFS_PRIO_AHEAD may run at one time. */
+unsigned int datafs_pool_ahead(const struct datafs_pool *pool);
 /* Nothing is queued and nothing runs. */
 bool datafs_pool_idle(struct datafs_pool *pool);
 

@@ -135,10 +135,15 @@ static int buffers_init(struct datafs_cache *c)
 static void cache_free(struct datafs_cache *c)
 {
 	struct datafs_revocation *r;
+	struct datafs_leaving *l;
 
 	while ((r = TAILQ_FIRST(&c->revocations))) {
 		TAILQ_REMOVE(&c->revocations, r, link);
 		free(r);
+	}
+	while ((l = TAILQ_FIRST(&c->leaving))) {
+		TAILQ_REMOVE(&c->leaving, l, link);
+		free(l);
 	}
 	for (uint32_t i = 0; c->slots && i < c->max_slabs * SLAB_SLOTS; i++) {
 		struct datafs_chunk *k;
@@ -193,6 +198,8 @@ int datafs_cache_open(const struct datafs_cache_config *cfg,
 	TAILQ_INIT(&c->first);
 	TAILQ_INIT(&c->erasing);
 	TAILQ_INIT(&c->revocations);
+	TAILQ_INIT(&c->flights);
+	TAILQ_INIT(&c->leaving);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->index.lock, NULL);
 	err = c->dir ? 0 : -ENOMEM;

@@ -9,6 +9,7 @@
  *          1 MiB (small files, ends of large ones) packed at 4 KiB granules
  *   chunk  4 MiB of a file's content, filled in pages
  *   page   the unit of fetching (a mount's page_size), a multiple of 4 KiB
+ *   flight a range of pages, of many chunks even, that is fetched by one request
  *
  * All calls are safe from several threads. Errors are negative errnos.
  */
@@ -16,6 +17,7 @@
 #define DATAFS_CACHE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "datafs_abi.h"
@@ -89,6 +91,19 @@ int datafs_cache_start(struct datafs_cache *c);
 typedef int (*datafs_cache_fetch_fn)(void *arg, uint64_t off, void *buf,
 				     uint32_t len);
 
+/* Gets bytes [at, at+n), in order; what it had already may come again. */
+typedef int (*datafs_cache_take_fn)(void *arg, uint64_t at, const void *p,
+				    size_t n);
+/*
+ * The same of any length, by one request: given to @take as they come, from the
+ * thread that flies. Every byte that @take gets is right, whatever is returned. An
+ * error of @take ends it, and is what is returned. -EOPNOTSUPP before the first
+ * byte: it is read by @fetch, piece by piece.
+ */
+typedef int (*datafs_cache_stream_fn)(void *arg, uint64_t off, uint64_t len,
+				      datafs_cache_take_fn take,
+				      void *take_arg);
+
 struct datafs_cache_want {
 	struct datafs_cache_key key;
 	uint64_t size;		/* of the whole content; not used without @fetch */
@@ -99,6 +114,9 @@ struct datafs_cache_want {
 	uint32_t mount_id;	/* whom the extents are handed to; 0: only fetch */
 	datafs_cache_fetch_fn fetch;	/* NULL: only what is there */
 	void *arg;
+	/* of flights only; NULL: none */
+	datafs_cache_stream_fn stream;
+	void (*release)(void *arg);	/* nobody uses @arg any more; without locks */
 };
 
 /* Extents and their checksums, pinned against eviction until put. */
@@ -131,9 +149,63 @@ int datafs_cache_get(struct datafs_cache *c,
 /* After the answer was written to the kernel (or was not). */
 void datafs_cache_put(struct datafs_cache *c, struct datafs_cache_answer *ans);
 
+struct datafs_flight;
+
+/*
+ * datafs_cache_claim - the first run of [off, off+len) that is missing
+ *
+ * ... and that nobody fetches: it will be fetched as one, by whoever runs the flight
+ * first, the claimer in datafs_cache_fly() or a get that would wait for it. Those that
+ * are under way are waited for by gets without a pin, chunk by chunk. The range is of
+ * whole pages, but at the content's end. *@res NULL: all of it is there or comes.
+ * -ENOMEM, -EINVAL (the want); then and with NULL, @want->arg stays the caller's.
+ */
+int datafs_cache_claim(struct datafs_cache *c,
+		       const struct datafs_cache_want *want,
+		       struct datafs_flight **res);
+/* What was claimed; @off + @len is up to a granule's border. */
+void datafs_flight_range(const struct datafs_flight *f, uint64_t *off,
+			 uint64_t *len);
+/*
+ * Runs it, unless somebody does; once for each claim. @give_up: nothing is fetched
+ * any more, who waits gets -ESHUTDOWN. Blocks for as long as the source and the cache
+ * (for room, at most 30 s a chunk) do; errors go to who waits.
+ */
+void datafs_cache_fly(struct datafs_cache *c, struct datafs_flight *f,
+		      bool give_up);
+
 /* Is [off, off+len) all there? Fetches nothing. */
 bool datafs_cache_has(struct datafs_cache *c, const struct datafs_cache_key *key,
 		      uint64_t off, uint64_t len);
+/* Bytes of the content, of @size bytes, that are there. Takes time with its chunks. */
+uint64_t datafs_cache_bytes(struct datafs_cache *c, const struct datafs_cache_key *key,
+			    uint64_t size);
+/*
+ * The first run of bytes from @off on, and before @end, that lies in one place of one
+ * slab: as it is in *@run, whole granules. False: there is none. Where it lies is a
+ * thing to look at, true while the lock is held: nothing is pinned.
+ */
+bool datafs_cache_next(struct datafs_cache *c, const struct datafs_cache_key *key,
+		       uint64_t off, uint64_t end, struct datafs_extent *run);
+
+struct datafs_cache_left {
+	/* Bytes in chunks that are in use, or too many to leave at one time: ask again. */
+	uint64_t staying;
+	uint64_t leaving;	/* bytes that the kernel is being asked to forget */
+};
+
+/*
+ * datafs_cache_evict - the content's place is wanted back
+ *
+ * From when it returns no get finds what is leaving; nobody uses it any more, in the
+ * kernel neither, when datafs_cache_leaving() is 0. Other contents in the same slots
+ * stay. 0, or -ENOMEM: some of it stays that is not told. Does not block.
+ */
+int datafs_cache_evict(struct datafs_cache *c, const struct datafs_cache_key *key,
+		       struct datafs_cache_left *left);
+/* What an eviction has begun with and not ended. Does not block. */
+uint64_t datafs_cache_leaving(struct datafs_cache *c, const struct datafs_cache_key *key);
+
 /*
  * The kernel met a granule that does not match: check the bytes on disk, and if
  * they are wrong forget the granule, so that the next get fetches it.

@@ -5,6 +5,7 @@
  *   granule  4 KiB, the unit of presence, of checksums and of packing
  *   fill     a fetch in flight for a run of granules of a chunk; who wants one
  *            of them waits for it and shares its result
+ *   flight   the same for a range over several chunks, which need not be there yet
  *   pin      a user of a chunk (a fill, a waiter, an answer that is not put):
  *            its slot is not a victim
  *   hashed   a chunk that gets can find. A victim's chunks are not: a get makes
@@ -17,8 +18,10 @@
  *   block    16 granules of a chunk: one record of the index
  *
  * Files: cache.c life and small calls; adopt.c what a predecessor left in the
- * kernel; get.c answers; fill.c fetching and bad granules; chunk.c what is
- * where; slot.c slot states and room; keeper.c eviction; slab.c files; iobuf.c
+ * kernel; get.c answers; fill.c fetching and bad granules; flight.c fetching over
+ * chunks; chunk.c what is where; slot.c slot states and room; keeper.c eviction;
+ * evict.c the same of one content, on request; held.c what of a content is there;
+ * slab.c files; iobuf.c
  * how they are read and written; index.c the records in LevelDB, index_open.c
  * its life.
  */
@@ -37,6 +40,8 @@
 #define BLOCK_GRANULES	16u
 /* Chunks of at most this many bytes are packed; others take a slot. */
 #define PACK_MAX	(1u << 20)
+/* So many places are tried, if the device fails at the first. */
+#define PLACES_MAX	4
 
 enum datafs_slot_state {
 	DATAFS_SLOT_ABSENT,	/* its slab is not ready */
@@ -98,10 +103,19 @@ struct datafs_fill {
 	int err;
 };
 
+/* A chunk that is evicted alone, on request; its slot stays with what else is in it. */
+struct datafs_leaving {
+	TAILQ_ENTRY(datafs_leaving) link;	/* in cache.leaving */
+	struct datafs_chunk *chunk;	/* pinned by this, and not hashed */
+	uint64_t bytes;			/* that were there */
+	uint32_t revokes;		/* cookies that are not answered yet */
+};
+
 /* A REVOKE of ranges of one slot. */
 struct datafs_revocation {
 	TAILQ_ENTRY(datafs_revocation) link;
 	struct datafs_slot *slot;
+	struct datafs_leaving *leaving;	/* of one chunk; NULL: of the slot */
 	uint64_t cookie;
 	uint64_t retry_ns;	/* CLOCK_MONOTONIC; not sent before */
 	bool sent;
@@ -172,6 +186,9 @@ struct datafs_cache {
 	struct datafs_slot_queue free, first, erasing;
 	uint32_t hand;			/* CLOCK's */
 	TAILQ_HEAD(datafs_revocations, datafs_revocation) revocations;
+	TAILQ_HEAD(datafs_flights, datafs_flight) flights; /* not done */
+	TAILQ_HEAD(datafs_leavings, datafs_leaving) leaving;
+	uint32_t nleaving;
 	uint64_t next_cookie;
 	struct datafs_hash chunks, contents;
 	struct datafs_iobuf *buffers[64];	/* idle ones; making one is slow */
@@ -245,14 +262,51 @@ void datafs_slab_admit(struct datafs_cache *c, uint32_t nr); /* under lock */
 int datafs_slab_rw(struct datafs_cache *c, uint32_t slot, uint32_t granule,
 		   struct datafs_iobuf *b, uint32_t len, bool write);
 
+/* get.c */
+bool datafs_want_is_sane(const struct datafs_cache_want *want);
+/*
+ * Finds or makes a chunk, pinned. -EAGAIN: there is no room, and not @wait;
+ * otherwise the errors of datafs_keeper_wait(), -ENOMEM, -EIO. Called under
+ * cache.lock, which it drops and takes again to wait.
+ */
+int datafs_chunk_obtain(struct datafs_cache *c,
+			const struct datafs_cache_want *want, uint32_t index,
+			bool wait, struct datafs_chunk **res);
+
 /* fill.c */
 /*
  * Has the granules [first, last) of a pinned chunk, fetching whole pages.
- * Called under cache.lock, which it drops and takes again.
+ * Called under cache.lock, which it drops and takes again. -EAGAIN: *@flight, a
+ * reference, will bring what is still missing; else it is NULL.
  */
 int datafs_chunk_fill(struct datafs_cache *c, struct datafs_chunk *k,
 		      const struct datafs_cache_want *want, uint32_t first,
-		      uint32_t last);
+		      uint32_t last, struct datafs_flight **flight);
+/* The fill that will bring a granule, or NULL. Under cache.lock. */
+struct datafs_fill *datafs_fill_of(const struct datafs_chunk *k, uint32_t g);
+/* One for one thread, without cache.lock. The errors of datafs_iobuf_new(). */
+int datafs_buffer_get(struct datafs_cache *c, struct datafs_iobuf **res);
+void datafs_buffer_put(struct datafs_cache *c, struct datafs_iobuf *b);
+/*
+ * What to say of a write to @s that failed: -EIO, and the slot is retired, or @err
+ * as it is, logged. Under cache.lock.
+ */
+int datafs_write_failed(struct datafs_cache *c, struct datafs_slot *s, int err);
+
+/* flight.c; all under cache.lock */
+/* The flight that will bring granule @g of the chunk, or NULL. */
+struct datafs_flight *datafs_flight_of(struct datafs_cache *c,
+				       const struct datafs_chunk *k, uint32_t g);
+void datafs_flight_ref(struct datafs_flight *f);
+/* The last one drops the lock and takes it again. */
+void datafs_flight_unref(struct datafs_cache *c, struct datafs_flight *f);
+/*
+ * Waits until it has brought all up to byte @until of the content, or has ended;
+ * runs it, if nobody does. Takes the reference; drops the lock and takes it again.
+ * 0, or why it ended before that.
+ */
+int datafs_flight_wait(struct datafs_cache *c, struct datafs_flight *f,
+		       uint64_t until);
 
 /* keeper.c */
 void *datafs_keeper(void *cache);
@@ -263,6 +317,16 @@ void *datafs_keeper(void *cache);
  */
 int datafs_keeper_wait(struct datafs_cache *c, uint64_t deadline);
 int datafs_cache_cond_init(pthread_cond_t *cond); /* on CLOCK_MONOTONIC */
+/*
+ * The kernel is asked to forget what was handed out of a chunk, or, with @l NULL, of all
+ * chunks of the slot. Under cache.lock. -ENOMEM: it is not.
+ */
+int datafs_revocations_collect(struct datafs_cache *c, struct datafs_slot *s,
+			       struct datafs_leaving *l);
+
+/* evict.c */
+/* The keeper's part. Under cache.lock, which it drops and takes again. True: there was some. */
+bool datafs_evict_some(struct datafs_cache *c);
 
 static inline bool datafs_index_in_the_way(struct datafs_cache *c)
 {

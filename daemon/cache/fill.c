@@ -11,7 +11,7 @@
 
 #define COMPLAIN_NS	(30ull * 1000000000)
 
-static int buffer_get(struct datafs_cache *c, struct datafs_iobuf **res)
+int datafs_buffer_get(struct datafs_cache *c, struct datafs_iobuf **res)
 {
 	*res = NULL;
 	pthread_mutex_lock(&c->lock);
@@ -21,7 +21,7 @@ static int buffer_get(struct datafs_cache *c, struct datafs_iobuf **res)
 	return *res ? 0 : datafs_iobuf_new(res);
 }
 
-static void buffer_put(struct datafs_cache *c, struct datafs_iobuf *b)
+void datafs_buffer_put(struct datafs_cache *c, struct datafs_iobuf *b)
 {
 	pthread_mutex_lock(&c->lock);
 	if (!b->broken &&
@@ -33,7 +33,7 @@ static void buffer_put(struct datafs_cache *c, struct datafs_iobuf *b)
 	datafs_iobuf_free(b);
 }
 
-static struct datafs_fill *fill_of(struct datafs_chunk *k, uint32_t g)
+struct datafs_fill *datafs_fill_of(const struct datafs_chunk *k, uint32_t g)
 {
 	struct datafs_fill *f = k->fills;
 
@@ -53,13 +53,15 @@ static void fill_unref(struct datafs_fill *f)
 struct missing {
 	uint32_t first, count;		/* the first run that nobody fetches */
 	struct datafs_fill *other;	/* else whom to wait for */
+	struct datafs_flight *flight;	/* ... without a pin */
 };
 
 /*
  * The pages that hold a wanted granule which is missing are completed; a page
  * whose wanted granules are there is left as it is.
  */
-static struct missing next_missing(struct datafs_chunk *k, uint32_t pg,
+static struct missing next_missing(struct datafs_cache *c,
+				   struct datafs_chunk *k, uint32_t pg,
 				   uint32_t first, uint32_t last)
 {
 	struct missing m = { 0 };
@@ -77,17 +79,22 @@ static struct missing next_missing(struct datafs_chunk *k, uint32_t pg,
 		if (lo == hi)
 			continue;
 		for (uint32_t g = page; g < end; g++) {
+			struct datafs_flight *flight = NULL;
 			struct datafs_fill *f = NULL;
 
 			if (!datafs_have(k, g)) {
-				f = fill_of(k, g);
-				if (!f) {
+				f = datafs_fill_of(k, g);
+				if (!f)
+					flight = datafs_flight_of(c, k, g);
+				if (!f && !flight) {
 					if (!m.count++)
 						m.first = g;
 					continue;
 				}
 				if (!m.other)
 					m.other = f;
+				if (!m.flight)
+					m.flight = flight;
 			}
 			if (m.count)
 				return m;
@@ -116,8 +123,7 @@ static bool device_failed(int err)
 	}
 }
 
-/* What to say of a write that failed. Under cache.lock. */
-static int write_failed(struct datafs_cache *c, struct datafs_slot *s, int err)
+int datafs_write_failed(struct datafs_cache *c, struct datafs_slot *s, int err)
 {
 	uint64_t now = datafs_cache_now();
 
@@ -143,7 +149,7 @@ static int fill_bytes(struct datafs_cache *c, struct datafs_chunk *k,
 		       (uint64_t)first * DATAFS_GRANULE;
 	uint32_t room = count * DATAFS_GRANULE, len = room;
 	struct datafs_iobuf *b;
-	int err = buffer_get(c, &b);
+	int err = datafs_buffer_get(c, &b);
 
 	if (err)
 		return err;
@@ -162,11 +168,11 @@ static int fill_bytes(struct datafs_cache *c, struct datafs_chunk *k,
 				     k->base + first, b, room, true);
 		if (err) {
 			pthread_mutex_lock(&c->lock);
-			err = write_failed(c, k->slot, err);
+			err = datafs_write_failed(c, k->slot, err);
 			pthread_mutex_unlock(&c->lock);
 		}
 	}
-	buffer_put(c, b);
+	datafs_buffer_put(c, b);
 	return err;
 }
 
@@ -221,25 +227,30 @@ static int fill_run(struct datafs_cache *c, struct datafs_chunk *k,
 
 int datafs_chunk_fill(struct datafs_cache *c, struct datafs_chunk *k,
 		      const struct datafs_cache_want *w, uint32_t first,
-		      uint32_t last)
+		      uint32_t last, struct datafs_flight **flight)
 {
+	*flight = NULL;
 	for (;;) {
 		struct missing m = next_missing(
-			k, w->page_size / DATAFS_GRANULE, first, last);
+			c, k, w->page_size / DATAFS_GRANULE, first, last);
 		int err = 0;
 
-		if (!m.count && !m.other)
+		if (!m.count && !m.other && !m.flight)
 			return 0;
 		if (k->slot->retired)
 			return -EIO;
 		if (m.count) {
 			err = fill_run(c, k, w, m.first, m.count);
-		} else {
+		} else if (m.other) {
 			m.other->refs++;
 			while (!m.other->done)
 				pthread_cond_wait(&m.other->cond, &c->lock);
 			err = m.other->err;
 			fill_unref(m.other);
+		} else {
+			datafs_flight_ref(m.flight);
+			*flight = m.flight;
+			err = -EAGAIN;
 		}
 		if (err)
 			return err;
@@ -267,7 +278,7 @@ void datafs_cache_bad(struct datafs_cache *c, const struct datafs_cache_key *key
 	crc = k->crc[g];
 	pthread_mutex_unlock(&c->lock);
 
-	if (buffer_get(c, &b)) {
+	if (datafs_buffer_get(c, &b)) {
 		/* Without memory to look, the kernel is believed. */
 		err = 0;
 		wrong = true;
@@ -275,7 +286,7 @@ void datafs_cache_bad(struct datafs_cache *c, const struct datafs_cache_key *key
 		err = datafs_slab_rw(c, datafs_slot_nr(c, k->slot), k->base + g,
 				     b, DATAFS_GRANULE, false);
 		wrong = err || datafs_crc32c(b->mem, DATAFS_GRANULE) != crc;
-		buffer_put(c, b);
+		datafs_buffer_put(c, b);
 	}
 	datafs_log(LOG_WARNING, "cache %s: inode %llu offset %llu: %s",
 		   c->dir, (unsigned long long)key->ino,

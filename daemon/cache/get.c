@@ -9,8 +9,6 @@
 #include "base/log.h"
 
 #define SPACE_WAIT_NS	(30ull * 1000000000)
-/* Other places to try after one where the device failed. */
-#define PLACES_MAX	4
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -29,7 +27,7 @@ static uint64_t want_bound(const struct datafs_cache_want *w)
 			  (uint64_t)UINT32_MAX * DATAFS_CHUNK_SIZE;
 }
 
-static bool want_is_sane(const struct datafs_cache_want *w)
+bool datafs_want_is_sane(const struct datafs_cache_want *w)
 {
 	return w->key.ino && w->key.content && w->len &&
 	       w->size <= INT64_MAX - DATAFS_CHUNK_SIZE &&
@@ -50,11 +48,10 @@ static uint32_t chunk_granules(const struct datafs_cache_want *w,
 }
 
 /*
- * Finds or makes a chunk, pinned. Who already holds pins does not wait for
- * room (-EAGAIN): all workers holding some and waiting for more could lock one
- * another out of a small cache for good.
+ * Who already holds pins does not wait for room (-EAGAIN): all workers holding
+ * some and waiting for more could lock one another out of a small cache for good.
  */
-static int chunk_obtain(struct datafs_cache *c,
+int datafs_chunk_obtain(struct datafs_cache *c,
 			const struct datafs_cache_want *w, uint32_t index,
 			bool wait, struct datafs_chunk **res)
 {
@@ -117,10 +114,10 @@ static int chunk_cached(struct datafs_cache *c,
 	return 0;
 }
 
-/* A chunk of the range with what must be there; on success it is pinned. */
-static int chunk_ready(struct datafs_cache *c,
-		       const struct datafs_cache_want *w, uint64_t pos,
-		       uint64_t end, bool wait, struct datafs_chunk **res)
+/* As chunk_ready(), or -EAGAIN: *@flight brings what is missing. */
+static int chunk_try(struct datafs_cache *c, const struct datafs_cache_want *w,
+		     uint64_t pos, uint64_t end, bool wait,
+		     struct datafs_chunk **res, struct datafs_flight **flight)
 {
 	uint32_t index = pos / DATAFS_CHUNK_SIZE;
 	uint64_t start = (uint64_t)index * DATAFS_CHUNK_SIZE;
@@ -131,22 +128,52 @@ static int chunk_ready(struct datafs_cache *c,
 	if (!w->fetch)
 		return chunk_cached(c, w, pos, res);
 	for (int place = 1;; place++) {
-		err = chunk_obtain(c, w, index, wait, &k);
+		err = datafs_chunk_obtain(c, w, index, wait, &k);
 		if (err)
 			return err;
 		last = min_u64((end - start) / DATAFS_GRANULE, k->granules);
-		err = datafs_chunk_fill(c, k, w, first, last);
+		err = datafs_chunk_fill(c, k, w, first, last, flight);
 		if (!err || !k->slot->retired || place == PLACES_MAX)
 			break;
 		datafs_chunk_unpin(c, k);
 	}
-	if (err && (k->slot->retired || !datafs_have(k, first))) {
+	if (err && (k->slot->retired || !datafs_have(k, first) ||
+		    (*flight && wait))) {
 		datafs_chunk_unpin(c, k);
 		return err;
 	}
 	/* Short but right: what is there is answered, @err met again later. */
 	*res = k;
 	return 0;
+}
+
+/*
+ * A chunk of the range with what must be there; on success it is pinned. Who
+ * holds pins (not @wait) does not wait for a flight either, which may itself wait
+ * for room.
+ */
+static int chunk_ready(struct datafs_cache *c,
+		       const struct datafs_cache_want *w, uint64_t pos,
+		       uint64_t end, bool wait, struct datafs_chunk **res)
+{
+	uint64_t stop = pos / DATAFS_CHUNK_SIZE * DATAFS_CHUNK_SIZE +
+			DATAFS_CHUNK_SIZE;
+	struct datafs_flight *flight;
+	int err;
+
+	for (;;) {
+		flight = NULL;
+		err = chunk_try(c, w, pos, end, wait, res, &flight);
+		if (!flight)
+			return err;
+		if (!err || !wait) {
+			datafs_flight_unref(c, flight);
+			return err;
+		}
+		err = datafs_flight_wait(c, flight, min_u64(stop, end));
+		if (err)
+			return err;
+	}
 }
 
 static void answer_extent(struct datafs_cache *c,
@@ -201,7 +228,7 @@ int datafs_cache_get(struct datafs_cache *c,
 	int err = 0;
 
 	memset(a, 0, sizeof(*a));
-	if (!want_is_sane(w))
+	if (!datafs_want_is_sane(w))
 		return -EINVAL;
 	end = pos + min_u64(w->len, want_bound(w) - pos);
 	limit = pos + min_u64(w->max & ~(uint64_t)(DATAFS_GRANULE - 1),

@@ -151,8 +151,14 @@ static struct datafs_slot *victim(struct datafs_cache *c)
 	return NULL;
 }
 
+static uint32_t *revokes_of(struct datafs_slot *s, struct datafs_leaving *l)
+{
+	return l ? &l->revokes : &s->revokes;
+}
+
 static struct datafs_revocation *revocation_new(struct datafs_cache *c,
 						struct datafs_slot *s,
+						struct datafs_leaving *l,
 						uint32_t room)
 {
 	struct datafs_revocation *r;
@@ -161,31 +167,35 @@ static struct datafs_revocation *revocation_new(struct datafs_cache *c,
 	if (!r)
 		return NULL;
 	r->slot = s;
+	r->leaving = l;
 	r->cookie = c->next_cookie++;
 	TAILQ_INSERT_TAIL(&c->revocations, r, link);
-	s->revokes++;
+	++*revokes_of(s, l);
 	return r;
 }
 
 static void revocation_free(struct datafs_cache *c, struct datafs_revocation *r)
 {
 	TAILQ_REMOVE(&c->revocations, r, link);
-	r->slot->revokes--;
+	--*revokes_of(r->slot, r->leaving);
 	free(r);
 }
 
-static int collect_revocations(struct datafs_cache *c, struct datafs_slot *s)
+int datafs_revocations_collect(struct datafs_cache *c, struct datafs_slot *s,
+			       struct datafs_leaving *l)
 {
 	struct datafs_revocation *r = NULL, *next;
 	struct datafs_chunk *k;
 	uint64_t left = 0;
 
 	LIST_FOREACH(k, &s->chunks, in_slot)
-		left += k->nmounts;
+		left += !l || l->chunk == k ? k->nmounts : 0;
 	LIST_FOREACH(k, &s->chunks, in_slot) {
+		if (l && l->chunk != k)
+			continue;
 		for (uint32_t i = 0; i < k->nmounts; i++, left--) {
 			if (!r || r->n == DATAFS_RANGES_MAX)
-				r = revocation_new(c, s,
+				r = revocation_new(c, s, l,
 						   left < DATAFS_RANGES_MAX ?
 						   left : DATAFS_RANGES_MAX);
 			if (!r)
@@ -202,7 +212,7 @@ static int collect_revocations(struct datafs_cache *c, struct datafs_slot *s)
 undo:
 	for (r = TAILQ_FIRST(&c->revocations); r; r = next) {
 		next = TAILQ_NEXT(r, link);
-		if (r->slot == s)
+		if (r->slot == s && r->leaving == l)
 			revocation_free(c, r);
 	}
 	return -ENOMEM;
@@ -214,7 +224,7 @@ static bool evict_one(struct datafs_cache *c)
 	struct datafs_chunk *k;
 
 	/* Without memory for the ranges: tried again at the next turn. */
-	if (!s || collect_revocations(c, s))
+	if (!s || datafs_revocations_collect(c, s, NULL))
 		return false;
 	LIST_FOREACH(k, &s->chunks, in_slot)
 		datafs_chunk_unhash(c, k);
@@ -226,10 +236,13 @@ static bool evict_one(struct datafs_cache *c)
 
 static void revocation_done(struct datafs_cache *c, struct datafs_revocation *r)
 {
+	struct datafs_leaving *l = r->leaving;
 	struct datafs_slot *s = r->slot;
 
 	revocation_free(c, r);
-	if (!s->revokes)
+	if (l)
+		pthread_cond_signal(&c->kick);
+	else if (!s->revokes)
 		datafs_slot_move(c, s, DATAFS_SLOT_ERASING);
 }
 
@@ -340,6 +353,8 @@ void *datafs_keeper(void *cache)
 		while (evict_one(c))
 			busy = true;
 		next = send_revocations(c);
+		/* After that: an answer that came in the middle of it has kicked nobody. */
+		busy |= datafs_evict_some(c);
 		next = clear < next ? clear : next;
 		nr = next_slab(c);
 		if (nr < c->max_slabs && !c->stop) {

@@ -128,6 +128,32 @@ int datafs_device_lease(struct datafs_device *dev, uint32_t mount, uint64_t unti
 	return ioctl(dev->fd, DATAFS_IOC_LEASE, &lease) ? -errno : 0;
 }
 
+_Static_assert((int)DATAFS_UNDER_M_STAT == DATAFS_COUNT_STAT &&
+	       (int)DATAFS_UNDER_M_LIST == DATAFS_COUNT_LIST &&
+	       (int)DATAFS_UNDER_M_GET == DATAFS_COUNT_GET &&
+	       (int)DATAFS_UNDER_M_PUT == DATAFS_COUNT_PUT &&
+	       (int)DATAFS_UNDER_M_COPY == DATAFS_COUNT_COPY &&
+	       (int)DATAFS_UNDER_M_DELETE == DATAFS_COUNT_DELETE &&
+	       (int)DATAFS_UNDER_M_OTHER == DATAFS_COUNT_OTHER &&
+	       (int)DATAFS_UNDER_M_NR == DATAFS_COUNT_RETRIES,
+	       "methods are counted as the module names them");
+
+int datafs_device_counts(struct datafs_device *dev, uint32_t mount,
+			 const struct datafs_under_stats *st)
+{
+	const struct datafs_under_total t = datafs_under_total(st);
+	struct datafs_counts c = { .mount_id = mount };
+
+	for (int m = 0; m < DATAFS_UNDER_M_NR; m++)
+		c.count[m] = st->by[m].requests;
+	c.count[DATAFS_COUNT_RETRIES] = t.retries;
+	c.count[DATAFS_COUNT_ERRORS] = t.errors;
+	c.count[DATAFS_COUNT_BYTES] = t.down;
+	c.count[DATAFS_COUNT_BYTES_UP] = t.up;
+	c.count[DATAFS_COUNT_PRICE] = st->price < 1e12 ? st->price * 1e6 + 0.5 : 1e18;
+	return ioctl(dev->fd, DATAFS_IOC_COUNTS, &c) ? -errno : 0;
+}
+
 static int say_hello(struct datafs_device *dev, const char *name,
 		     const uint8_t session[16], uint64_t epoch)
 {
@@ -135,7 +161,7 @@ static int say_hello(struct datafs_device *dev, const char *name,
 		.size = sizeof(hello), .major = DATAFS_ABI_MAJOR,
 		.minor = DATAFS_ABI_MINOR, .epoch = epoch,
 		.features = DATAFS_FEATURE_TAKEOVER | DATAFS_FEATURE_LEASE |
-			    DATAFS_FEATURE_LISTING,
+			    DATAFS_FEATURE_LISTING | DATAFS_FEATURE_COUNTS,
 		.flags = DATAFS_HELLO_TAKEOVER,
 	};
 	int err;

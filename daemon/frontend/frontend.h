@@ -7,6 +7,8 @@
  *   frontend.c  requests and replies
  *   control.c   netlink: the mounts there are, revocation
  *   socket.c    the control socket
+ *   files.c     what it is asked about files in the cache
+ *   table.c     ... about the table of mounts of the daemon's own namespace
  *   life.c      lock files: one daemon a name, and when it may end
  */
 #ifndef DATAFS_FRONTEND_H
@@ -60,6 +62,13 @@ int datafs_device_backing_add(struct datafs_device *dev, int fd, uint32_t id);
  * -ENOENT, -ENOTTY (the module has no leases), -ENOTCONN. Does not block. Any thread.
  */
 int datafs_device_lease(struct datafs_device *dev, uint32_t mount, uint64_t until);
+
+/*
+ * What the module shows of a mount's store in sysfs, with DATAFS_FEATURE_COUNTS. -ENOENT,
+ * -ENOTCONN. Does not block. Any thread.
+ */
+int datafs_device_counts(struct datafs_device *dev, uint32_t mount,
+			 const struct datafs_under_stats *st);
 
 /* ---- frontend.c ---- */
 
@@ -133,6 +142,11 @@ struct datafs_socket_command {
 	 * has given up believes that it was not heard.
 	 */
 	void (*sent)(void *arg);
+	/*
+	 * It takes its time: answered in the part of the pool's threads where what is
+	 * fetched ahead is, so that many of them do not keep upcalls waiting.
+	 */
+	bool slow;
 };
 
 /*
@@ -146,6 +160,23 @@ int datafs_socket_open(const char *path, struct datafs_loop *loop,
 /* On the loop's thread, before the pool's end: takes no more. */
 void datafs_socket_stop(struct datafs_socket *s);
 void datafs_socket_free(struct datafs_socket *s);
+
+/* ---- files.c ---- */
+
+/*
+ * "load MOUNT INODE OFF LEN": answers when these bytes are in the cache, with "loaded"
+ * and "fetched" (struct datafs_vfs_loaded). Numbers are decimal; "error TEXT" else.
+ */
+void datafs_files_load(struct datafs_vfs *v, const char *args, FILE *f);
+/*
+ * "file WORD MOUNT INODE [OFF]", answered at once:
+ *
+ *   cached   "size", "content" and "cached" (struct datafs_vfs_cached)
+ *   where    from OFF on: "run OFF LEN SLAB SLAB_OFF" of some runs; of none: that was all
+ *   free     the file's bytes begin to leave the cache: "staying", and "leaving"
+ *   leaving  "leaving", bytes that have not left yet
+ */
+void datafs_files_answer(struct datafs_vfs *v, const char *args, FILE *f);
 
 /* ---- life.c ---- */
 
@@ -168,5 +199,14 @@ bool datafs_life_missed(const char *sysfs, const char *name);
 /* Nobody is mounting, and nobody will before datafs_life_end(). */
 bool datafs_life_may_end(struct datafs_life *life);
 void datafs_life_end(struct datafs_life *life);
+
+/* ---- table.c ---- */
+
+/*
+ * "list"; or "add|set|remove PATH SOURCE OPTIONS GENERATION", with spaces and backslashes as
+ * \ooo and "-" for nothing. Answers "done" at the end, after what is listed, or "error
+ * ERRNO". May block on the disk.
+ */
+void datafs_table_answer(struct datafs_vfs *v, const char *args, FILE *f);
 
 #endif

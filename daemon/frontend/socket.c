@@ -16,6 +16,8 @@
 
 /* Who does not say what it wants in this time is left alone. */
 #define CLIENT_SECONDS	2
+/* A line of the table of mounts: three texts, each byte of which may be four. */
+#define LINE_BYTES	(3 * 4 * 4096 + 128)
 
 struct datafs_socket {
 	int fd;
@@ -31,22 +33,18 @@ struct client {
 	struct datafs_job job;
 	struct datafs_socket *socket;
 	int fd;
+	char line[LINE_BYTES];	/* what it has said */
+	const struct datafs_socket_command *command;	/* which that is, or NULL */
 };
 
-/* NULL, and an error is printed, if the word is unknown. */
-static const struct datafs_socket_command *
-answer(const struct datafs_socket *s, const char *line, FILE *f)
+static const struct datafs_socket_command *find(const struct datafs_socket *s, const char *line)
 {
 	const struct datafs_socket_command *c;
 	size_t len = strcspn(line, " ");
 
-	for (c = s->commands; c->word; c++) {
-		if (strlen(c->word) != len || strncmp(c->word, line, len))
-			continue;
-		c->answer(s->arg, line + len + strspn(line + len, " "), f);
-		return c;
-	}
-	fprintf(f, "error unknown request\n");
+	for (c = s->commands; c->word; c++)
+		if (strlen(c->word) == len && !strncmp(c->word, line, len))
+			return c;
 	return NULL;
 }
 
@@ -65,37 +63,61 @@ static bool send_all(int fd, const char *p, size_t len)
 	return true;
 }
 
+static void client_end(struct client *c)
+{
+	close(c->fd);
+	free(c);
+}
+
+static void client_answer(struct datafs_job *job)
+{
+	struct client *c = (struct client *)job;
+	const struct datafs_socket_command *command = c->command;
+	size_t len = 0, word = strcspn(c->line, " ");
+	char *text = NULL;
+	FILE *f = open_memstream(&text, &len);
+
+	if (f && command)
+		command->answer(c->socket->arg, c->line + word + strspn(c->line + word, " "), f);
+	else if (f)
+		fprintf(f, "error unknown request\n");
+	if (f && !fclose(f) && send_all(c->fd, text, len) && command && command->sent)
+		command->sent(c->socket->arg);
+	free(text);
+	client_end(c);
+}
+
 static void client_run(struct datafs_job *job)
 {
 	struct client *c = (struct client *)job;
 	struct timeval limit = { .tv_sec = CLIENT_SECONDS };
-	const struct datafs_socket_command *command;
-	char line[128] = "", *text = NULL, *end;
-	size_t have = 0, len = 0;
+	const size_t room = sizeof(c->line) - 1;
+	size_t have = 0;
+	char *end;
 	ssize_t n;
-	FILE *f;
 
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	while (have < sizeof(line) - 1 && !memchr(line, '\n', have)) {
-		n = recv(c->fd, line + have, sizeof(line) - 1 - have, 0);
+	while (have < room && !memchr(c->line, '\n', have)) {
+		n = recv(c->fd, c->line + have, room - have, 0);
 		if (n <= 0)
 			break;
 		have += n;
 	}
-	line[have] = 0;
-	end = strchr(line, '\n');
-	f = end ? open_memstream(&text, &len) : NULL;
-	if (f) {
-		*end = 0;
-		command = answer(c->socket, line, f);
-		if (!fclose(f) && send_all(c->fd, text, len) && command &&
-		    command->sent)
-			command->sent(c->socket->arg);
-		free(text);
+	c->line[have] = 0;
+	end = strchr(c->line, '\n');
+	if (!end) {
+		client_end(c);
+		return;
 	}
-	close(c->fd);
-	free(c);
+	*end = 0;
+	c->command = find(c->socket, c->line);
+	if (!c->command || !c->command->slow) {
+		client_answer(job);
+		return;
+	}
+	c->job.run = client_answer;
+	datafs_pool_add(c->socket->pool, &c->job, DATAFS_PRIO_AHEAD);
 }
 
 static void accepted(struct datafs_event *ev, int res)

@@ -184,6 +184,7 @@ static int import_make(struct datafs_meta *m, leveldb_writebatch_t *b,
 	ret = store_new_number(m, &ino);
 	if (ret)
 		return ret;
+	ino |= root & DATAFS_META_BRANCH;
 	n = node_new(m, ino);
 	if (!n)
 		return -ENOMEM;

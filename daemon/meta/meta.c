@@ -265,7 +265,7 @@ int datafs_meta_find_root(struct datafs_meta *m, const char *source,
 	return ret == 1 ? 0 : ret ? ret : -ENOENT;
 }
 
-int datafs_meta_root(struct datafs_meta *m, const char *source,
+static int make_root(struct datafs_meta *m, const char *source, uint64_t branch,
 		     const struct datafs_under_stat *st, int64_t looked,
 		     struct datafs_meta_inode *res)
 {
@@ -288,8 +288,10 @@ int datafs_meta_root(struct datafs_meta *m, const char *source,
 	}
 	if (!ret && !n) {
 		ret = store_new_number(m, &ino);
-		if (!ret)
+		if (!ret) {
+			ino |= branch;
 			n = node_new(m, ino);
+		}
 		if (!ret && (!n || node_set_name(n, 0, "")))
 			ret = -ENOMEM;
 		if (!ret) {
@@ -309,6 +311,20 @@ int datafs_meta_root(struct datafs_meta *m, const char *source,
 	leveldb_writebatch_destroy(b);
 	free(key);
 	return ret;
+}
+
+int datafs_meta_root(struct datafs_meta *m, const char *source,
+		     const struct datafs_under_stat *st, int64_t looked,
+		     struct datafs_meta_inode *res)
+{
+	return make_root(m, source, 0, st, looked, res);
+}
+
+int datafs_meta_branch_root(struct datafs_meta *m, const char *name,
+			    const struct datafs_under_stat *st, int64_t looked,
+			    struct datafs_meta_inode *res)
+{
+	return make_root(m, name, DATAFS_META_BRANCH, st, looked, res);
 }
 
 int datafs_meta_doubt(struct datafs_meta *m, uint64_t root)

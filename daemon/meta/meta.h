@@ -85,7 +85,17 @@ int datafs_meta_root(struct datafs_meta *m, const char *source,
 		     const struct datafs_under_stat *st, int64_t looked,
 		     struct datafs_meta_inode *res);
 
-/* The number of a root that was made before. 0 or -ENOENT, or an error. */
+/*
+ * A root of another name space than sources: its number, and that of each inode below it,
+ * has the bit DATAFS_META_BRANCH, which no other has, nor any inode of a quorum. So these
+ * can be in one tree with a quorum's.
+ */
+#define DATAFS_META_BRANCH	(1ull << 62)
+int datafs_meta_branch_root(struct datafs_meta *m, const char *name,
+			    const struct datafs_under_stat *st, int64_t looked,
+			    struct datafs_meta_inode *res);
+
+/* The number of a root, of either kind, that was made before. 0 or -ENOENT, or an error. */
 int datafs_meta_find_root(struct datafs_meta *m, const char *source,
 			  uint64_t *ino);
 

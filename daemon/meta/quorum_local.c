@@ -163,6 +163,49 @@ static int check(const struct local *l, struct waiter *w)
 	return -EIO;
 }
 
+/* Blocks until it is written. */
+static int enter(struct local *l, struct waiter *w)
+{
+	pthread_mutex_lock(&l->lock);
+	if (l->stopped) {
+		pthread_mutex_unlock(&l->lock);
+		return -ESHUTDOWN;
+	}
+	STAILQ_INSERT_TAIL(&l->waiters, w, next);
+	while (!w->done)
+		if (l->writing)
+			pthread_cond_wait(&l->written, &l->lock);
+		else
+			write_some(l);
+	pthread_mutex_unlock(&l->lock);
+	return w->err;
+}
+
+/*
+ * What needs a higher feature level than that of old raises it to the newest, since all
+ * members know that. A namespace that needs none can be used by an older daemon.
+ */
+static int raise_level(struct local *l, const Metad__Command *cmd)
+{
+	Metad__Feature feature = METAD__FEATURE__INIT;
+	Metad__Command c = METAD__COMMAND__INIT;
+	struct waiter w = { .cmd = &c };
+	int err;
+
+	if (!metad_is_operators(cmd) || datafs_metad_level(l->m) >= DATAFS_METAD_LEVEL)
+		return 0;
+	feature.has_level = true;
+	feature.level = DATAFS_METAD_LEVEL;
+	c.op_case = METAD__COMMAND__OP_FEATURE;
+	c.feature = &feature;
+	w.bytes = metad__command__get_packed_size(&c);
+	err = enter(l, &w);
+	if (!err)
+		err = -(int)w.res->error;
+	metad__result__free_unpacked(w.res, NULL);
+	return err;
+}
+
 static int local_change(struct datafs_quorum *q, const Metad__Command *cmd,
 			Metad__Result **res)
 {
@@ -170,23 +213,14 @@ static int local_change(struct datafs_quorum *q, const Metad__Command *cmd,
 	struct waiter w = { .cmd = cmd };
 	int err = check(l, &w);
 
+	if (!err)
+		err = raise_level(l, cmd);
 	if (err)
 		return err;
-	pthread_mutex_lock(&l->lock);
-	if (l->stopped) {
-		pthread_mutex_unlock(&l->lock);
-		return -ESHUTDOWN;
-	}
-	STAILQ_INSERT_TAIL(&l->waiters, &w, next);
 	atomic_fetch_add_explicit(&q->changes, 1, memory_order_relaxed);
-	while (!w.done)
-		if (l->writing)
-			pthread_cond_wait(&l->written, &l->lock);
-		else
-			write_some(l);
-	pthread_mutex_unlock(&l->lock);
+	err = enter(l, &w);
 	*res = w.res;
-	return w.err;
+	return err;
 }
 
 static int local_ask(struct datafs_quorum *q, const Metad__Query *query,

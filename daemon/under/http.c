@@ -318,6 +318,8 @@ static int http_list(struct datafs_under *u, const char *key, struct datafs_unde
 struct fetch {
 	const struct datafs_http_request *r;
 	const struct datafs_fingerprint *fp;
+	datafs_under_take_fn take;	/* of a stream */
+	void *arg;
 };
 
 /* Are these bytes of the state that is wanted? A server need not know the conditions. */
@@ -387,16 +389,24 @@ static int fetch(struct http *s, const char *key, const struct datafs_http_reque
 	return err;
 }
 
-static ssize_t http_read(struct datafs_under *u, const char *key,
-			 const struct datafs_fingerprint *fp, uint64_t off, void *buf, size_t len)
+static int take_some(void *arg, uint64_t at, const void *p, size_t n)
+{
+	struct fetch *f = arg;
+
+	return f->take(f->arg, at, p, n);
+}
+
+/* Into @buf, or given to @f->take. */
+static ssize_t get(struct datafs_under *u, const char *key, uint64_t off, void *buf, uint64_t len,
+		   struct fetch *f)
 {
 	struct http *s = http_of(u);
+	const struct datafs_fingerprint *fp = f->fp;
 	struct curl_slist *headers;
 	struct datafs_http_request r = {
 		.method = "GET", .want = wanted, .ranged = true, .off = off, .into = buf,
-		.admit = admit, .follow = HOPS,
+		.take = buf ? NULL : take_some, .admit = admit, .arg = f, .follow = HOPS,
 	};
-	struct fetch f = { .r = &r, .fp = fp };
 	uint64_t size = fp->v[0];
 	int err, again = 0;
 	char *url;
@@ -409,7 +419,7 @@ static ssize_t http_read(struct datafs_under *u, const char *key,
 	headers = condition(fp);
 	r.url = url;
 	r.headers = headers;
-	r.arg = &f;
+	f->r = &r;
 	r.len = r.room = DATAFS_MIN(len, size - off);
 	err = fetch(s, key, &r);
 	/* A date does not say what happened while the bytes came, nor nonsense what it is of. */
@@ -419,6 +429,30 @@ static ssize_t http_read(struct datafs_under *u, const char *key,
 	curl_slist_free_all(headers);
 	free(url);
 	return err ? err : (ssize_t)r.len;
+}
+
+static ssize_t http_read(struct datafs_under *u, const char *key,
+			 const struct datafs_fingerprint *fp, uint64_t off, void *buf, size_t len)
+{
+	struct fetch f = { .fp = fp };
+
+	return get(u, key, off, buf, len, &f);
+}
+
+static int http_stream(struct datafs_under *u, const char *key,
+		       const struct datafs_fingerprint *fp, uint64_t off, uint64_t len,
+		       datafs_under_take_fn take, void *arg)
+{
+	struct fetch f = { .fp = fp, .take = take, .arg = arg };
+	ssize_t n;
+
+	/* Whether the date was still that one is known when the last byte is there. */
+	if (is_dated(fp))
+		return -EOPNOTSUPP;
+	n = get(u, key, off, NULL, len, &f);
+	if (n < 0)
+		return n;
+	return (uint64_t)n < len ? -ESTALE : 0;
 }
 
 /* ---- the store ---- */
@@ -494,4 +528,5 @@ const struct datafs_under_ops datafs_under_http = {
 	.stat = http_stat,
 	.list = http_list,
 	.read = http_read,
+	.stream = http_stream,
 };

@@ -25,7 +25,7 @@ struct io {
 	CURL *c;
 	struct datafs_text text;
 	size_t sent;		/* of the body */
-	int64_t expected;	/* bytes of the body into r->into; -1: not known */
+	int64_t expected;	/* bytes of the body that has a place; -1: not known */
 	bool begun;		/* the headers were judged */
 	int err;		/* ended the transfer */
 	char why[CURL_ERROR_SIZE];	/* libcurl's, which says so of our own ends, too */
@@ -36,6 +36,12 @@ static int nonsense(struct io *io, const char *what)
 {
 	snprintf(io->a->why, sizeof(io->a->why), "%s", what);
 	return -EPROTO;
+}
+
+/* Is the body, if it is what was asked for, put where the caller wants it? */
+static bool has_place(const struct datafs_http_request *r)
+{
+	return r->into || r->take;
 }
 
 static bool is_2xx(const struct datafs_http_answer *a)
@@ -164,9 +170,9 @@ static int judge_2xx(struct io *io)
 					     nonsense(io, "no answer to a range");
 	else if (!r->ranged && io->a->status == 206)
 		err = nonsense(io, "a range, which was not asked for");
-	if (!err && r->into && io->expected < 0)
+	if (!err && has_place(r) && io->expected < 0)
 		io->expected = io->a->length;
-	if (!err && r->into && io->expected > (int64_t)r->room)
+	if (!err && has_place(r) && io->expected > (int64_t)r->room)
 		err = nonsense(io, "more bytes than were asked for");
 	if (!err && !strcmp(r->method, "GET") && !has_end(io))
 		err = nonsense(io, "nothing says where the body ends");
@@ -203,6 +209,23 @@ static int begin(struct io *io)
 
 /* ---- bodies ---- */
 
+/* How many of @n bytes were put where they belong; fewer end the transfer. */
+static size_t put_body(struct io *io, const char *p, size_t n)
+{
+	const struct datafs_http_request *r = io->r;
+
+	if (n > r->room - io->a->got)
+		io->err = nonsense(io, "more bytes than were asked for");
+	else if (r->take)
+		io->err = r->take(r->arg, (r->ranged ? r->off : 0) + io->a->got, p, n);
+	else
+		memcpy((char *)r->into + io->a->got, p, n);
+	if (io->err)
+		return 0;
+	io->a->got += n;
+	return n;
+}
+
 static size_t take_body(char *p, size_t one, size_t n, void *arg)
 {
 	struct io *io = arg;
@@ -214,15 +237,8 @@ static size_t take_body(char *p, size_t one, size_t n, void *arg)
 		io->err = begin(io);
 	if (io->err)
 		return 0;
-	if (is_2xx(io->a) && r->into) {
-		if (n > r->room - io->a->got) {
-			io->err = nonsense(io, "more bytes than were asked for");
-			return 0;
-		}
-		memcpy((char *)r->into + io->a->got, p, n);
-		io->a->got += n;
-		return n;
-	}
+	if (is_2xx(io->a) && has_place(r))
+		return put_body(io, p, n);
 	if (is_2xx(io->a) && r->text_max)
 		max = r->text_max;
 	if (n > max - io->text.len) {
@@ -263,7 +279,7 @@ static int seek_body(void *arg, curl_off_t off, int origin)
 
 static long deadline_of(const struct datafs_http_request *r)
 {
-	uint64_t bytes = r->body_len + (r->into ? r->room : r->text_max);
+	uint64_t bytes = r->body_len + (has_place(r) ? r->room : r->text_max);
 
 	if (r->deadline)
 		return r->deadline;
@@ -359,7 +375,7 @@ static int finish(struct io *io, CURLcode code)
 			 *io->why ? io->why : curl_easy_strerror(code));
 		return datafs_http_curl_errno(code, &a->again);
 	}
-	if (!is_2xx(a) || !io->r->into || !strcmp(io->r->method, "HEAD"))
+	if (!is_2xx(a) || !has_place(io->r) || !strcmp(io->r->method, "HEAD"))
 		return 0;
 	if (io->expected >= 0 && a->got != (uint64_t)io->expected) {
 		a->again = true;

@@ -52,6 +52,13 @@ struct datafs_http_request {
 	 */
 	void *into;
 	size_t room;
+	/*
+	 * Instead of @into, with @room for the bounds: gets the body of a 2xx as it comes,
+	 * @p[0..n) of which lies at @at of the object (ranged) or of the body. An error ends
+	 * the transfer, is what the request returns, and is not tried again. What it has
+	 * taken is not asked for again when http_try.h sends again.
+	 */
+	int (*take)(void *arg, uint64_t at, const void *p, size_t n);
 	size_t text_max;
 	const char *const *want;	/* names of headers, up to WANT_MAX; ends with NULL */
 	/*
@@ -77,7 +84,7 @@ struct datafs_http_answer {
 	char *value[DATAFS_HTTP_WANT_MAX];	/* of what was wanted; NULL: it has none */
 	char *text;		/* NULL or NUL-terminated; may have NULs in it */
 	size_t text_len;
-	uint64_t got;		/* bytes in @into */
+	uint64_t got;		/* bytes in @into, or taken */
 	int64_t length;		/* Content-Length, which a HEAD has too; -1: not told */
 	int64_t total;		/* of the object, by a Content-Range; -1: not told */
 	int64_t retry_after;	/* milliseconds; -1: not told */

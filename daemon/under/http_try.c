@@ -123,7 +123,7 @@ static bool is_redirect(const struct datafs_http_request *r, const struct datafs
 static int send_once(struct datafs_http *h, enum datafs_under_method m,
 		     const struct datafs_http_request *r, struct datafs_http_answer *a)
 {
-	uint64_t down = r->ranged ? r->len : r->into ? r->room : 0;
+	uint64_t down = r->ranged ? r->len : r->into || r->take ? r->room : 0;
 	int err, count;
 
 	datafs_under_ask(h->u, m, r->body_len, down);
@@ -134,9 +134,19 @@ static int send_once(struct datafs_http *h, enum datafs_under_method m,
 	return err;
 }
 
-/* Sends it again, if that makes sense. */
+/* What was taken was admitted: it need not come again. */
+static void leave_out(struct datafs_http_request *r, uint64_t got)
+{
+	if (!r->take || !r->ranged || got >= r->len)
+		return;
+	r->off += got;
+	r->len -= got;
+	r->room -= got;
+}
+
+/* Sends it again, if that makes sense; @r becomes what was asked for last. */
 static int send_often(struct datafs_http *h, enum datafs_under_method m,
-		      const struct datafs_http_request *r, struct datafs_http_answer *a)
+		      struct datafs_http_request *r, struct datafs_http_answer *a)
 {
 	bool unsure = false;
 	int64_t wait;
@@ -160,6 +170,7 @@ static int send_often(struct datafs_http *h, enum datafs_under_method m,
 		wait = wait_of(h, a, n);
 		if (wait < 0 || !budget_take(h))
 			return err;
+		leave_out(r, a->got);
 		datafs_http_answer_free(a);
 		err = nap(h, wait);
 		if (err)
@@ -190,6 +201,7 @@ int datafs_http_try(struct datafs_http *h, enum datafs_under_method m,
 		next.url = url;
 		datafs_http_answer_free(a);
 	}
+	a->got += next.off - r->off;
 	free(url);
 	return err;
 }

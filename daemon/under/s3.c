@@ -226,6 +226,7 @@ const struct datafs_under_ops datafs_under_s3 = {
 	.stat = datafs_s3_stat,
 	.list = datafs_s3_list,
 	.read = datafs_s3_read,
+	.stream = datafs_s3_stream,
 	.put = datafs_s3_put,
 	.begin = datafs_s3_upload,
 	.part = datafs_s3_part,

@@ -13,6 +13,7 @@
 #include "s3_internal.h"
 
 #define SHA256_LEN	32
+#define TOKEN_PART	16
 
 /* ---- keys ---- */
 
@@ -215,9 +216,10 @@ static int judge(struct s3_req *r)
 	return r->a.status == 507 ? -ENOSPC : datafs_http_errno(r->a.status);
 }
 
+/* Nothing to tell: also of what was ended here. */
 static bool is_answer(int err)
 {
-	return !err || err == -ENOENT || err == -ESTALE || err == -ERANGE;
+	return !err || err == -ENOENT || err == -ESTALE || err == -ERANGE || err == -ECANCELED;
 }
 
 int datafs_s3_log(struct s3 *s, struct s3_req *r, int err, const char *what)
@@ -230,6 +232,32 @@ int datafs_s3_log(struct s3 *s, struct s3_req *r, int err, const char *what)
 		what = detail;
 	}
 	return datafs_http_log(s->http, &r->http, &r->a, r->key ?: "", err, what);
+}
+
+/* Texts are cut, and a part of a token is a secret, too. */
+static bool has_token(const char *text, const char *token)
+{
+	return *token && memmem(text, strlen(text), token, strnlen(token, TOKEN_PART));
+}
+
+/*
+ * A server, or who stands before it, may say again what it was sent: that is not told. The
+ * secret key itself is never sent.
+ */
+static void hide_secrets(struct s3_req *r, const struct datafs_s3_keys *keys)
+{
+	const struct {
+		char *text;
+		size_t room;
+	} said[] = {
+		{ r->e.code, sizeof(r->e.code) },
+		{ r->e.message, sizeof(r->e.message) },
+		{ r->a.id, sizeof(r->a.id) },
+	};
+
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+		if (strcasestr(said[i].text, "Signature=") || has_token(said[i].text, keys->token))
+			snprintf(said[i].text, said[i].room, "(has a secret in it)");
 }
 
 /* One that was refused may have been signed with keys that were replaced since. */
@@ -252,6 +280,8 @@ int datafs_s3_call(struct s3 *s, struct s3_req *r)
 		err = send_as(s, r, s->cred ? &keys : NULL);
 		if (!err)
 			err = judge(r);
+		if (s->cred)
+			hide_secrets(r, &keys);
 		if (times || !s->cred || !may_be_keys(r, err) ||
 		    !datafs_s3_cred_again(s->cred, &keys))
 			break;

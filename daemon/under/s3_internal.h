@@ -93,6 +93,9 @@ int datafs_s3_head(struct s3 *s, const char *key, struct s3_object *o);
 int datafs_s3_below(struct s3 *s, const char *key, uint32_t max, struct datafs_s3_page *page);
 
 int datafs_s3_stat(struct datafs_under *u, const char *key, struct datafs_under_stat *st);
+int datafs_s3_stream(struct datafs_under *u, const char *key,
+		     const struct datafs_fingerprint *fp, uint64_t off, uint64_t len,
+		     datafs_under_take_fn take, void *arg);
 ssize_t datafs_s3_read(struct datafs_under *u, const char *key,
 		       const struct datafs_fingerprint *fp, uint64_t off, void *buf, size_t len);
 

@@ -155,6 +155,8 @@ struct read_arg {
 	struct s3 *s;
 	struct s3_req *r;
 	const struct datafs_fingerprint *fp;
+	datafs_under_take_fn take;	/* of a stream */
+	void *take_arg;
 };
 
 /* Is it the state that was asked for? Before a byte of it is taken. */
@@ -187,12 +189,18 @@ static void if_match(struct s3_req *r, const struct datafs_fingerprint *fp)
 	datafs_s3_header(r, "If-Match: \"%.*s\"", (int)len, tag);
 }
 
-ssize_t datafs_s3_read(struct datafs_under *u, const char *key,
-		       const struct datafs_fingerprint *fp, uint64_t off, void *buf, size_t len)
+static int take_some(void *arg, uint64_t at, const void *p, size_t n)
 {
-	uint64_t size = fp->v[0];
-	struct s3 *s = s3_of(u);
-	struct read_arg arg = { .s = s, .fp = fp };
+	struct read_arg *a = arg;
+
+	return a->take(a->take_arg, at, p, n);
+}
+
+/* Into @buf, or given to @arg->take. */
+static ssize_t get(struct s3 *s, const char *key, uint64_t off, void *buf, uint64_t len,
+		   struct read_arg *arg)
+{
+	uint64_t size = arg->fp->v[0];
 	struct s3_req r;
 	ssize_t ret;
 
@@ -203,15 +211,17 @@ ssize_t datafs_s3_read(struct datafs_under *u, const char *key,
 	ret = datafs_s3_begin(s, &r, DATAFS_UNDER_M_GET, "GET", key, false);
 	if (ret)
 		goto out;
-	arg.r = &r;
+	arg->s = s;
+	arg->r = &r;
 	r.http.ranged = true;
 	r.http.off = off;
 	r.http.len = r.http.room = len;
 	r.http.into = buf;
+	r.http.take = buf ? NULL : take_some;
 	r.http.want = datafs_s3_want;
 	r.http.admit = admit;
-	r.http.arg = &arg;
-	if_match(&r, fp);
+	r.http.arg = arg;
+	if_match(&r, arg->fp);
 	ret = datafs_s3_call(s, &r);
 	if (!ret)
 		ret = r.a.got;
@@ -221,4 +231,24 @@ ssize_t datafs_s3_read(struct datafs_under *u, const char *key,
 out:
 	datafs_s3_end(&r);
 	return ret;
+}
+
+ssize_t datafs_s3_read(struct datafs_under *u, const char *key,
+		       const struct datafs_fingerprint *fp, uint64_t off, void *buf, size_t len)
+{
+	struct read_arg arg = { .fp = fp };
+
+	return get(s3_of(u), key, off, buf, len, &arg);
+}
+
+int datafs_s3_stream(struct datafs_under *u, const char *key,
+		     const struct datafs_fingerprint *fp, uint64_t off, uint64_t len,
+		     datafs_under_take_fn take, void *arg)
+{
+	struct read_arg a = { .fp = fp, .take = take, .take_arg = arg };
+	ssize_t n = get(s3_of(u), key, off, NULL, len, &a);
+
+	if (n < 0)
+		return n;
+	return (uint64_t)n < len ? -ESTALE : 0;
 }

@@ -223,6 +223,17 @@ ssize_t datafs_under_read(struct datafs_under *u, const char *key,
 				  u->ops->read(u, key, fp, off, buf, len), 0);
 }
 
+int datafs_under_stream(struct datafs_under *u, const char *key,
+			const struct datafs_fingerprint *fp, uint64_t off, uint64_t len,
+			datafs_under_take_fn take, void *arg)
+{
+	if (!u->ops->stream)
+		return -EOPNOTSUPP;
+	if (!datafs_under_key_ok(key))
+		return -EINVAL;
+	return u->ops->stream(u, key, fp, off, len, take, arg);
+}
+
 ssize_t datafs_under_readlink(struct datafs_under *u, const char *key, char *buf, size_t len)
 {
 	if (!u->ops->readlink)

@@ -154,6 +154,24 @@ ssize_t datafs_under_read(struct datafs_under *u, const char *key,
 			  const struct datafs_fingerprint *fp, uint64_t off, void *buf,
 			  size_t len);
 
+/*
+ * Bytes [at, at+n) of an object, which are right. They come in order, but after trouble
+ * may begin again with what was taken already. 0, or an error that ends the reading:
+ * -ECANCELED, of which no log speaks.
+ */
+typedef int (*datafs_under_take_fn)(void *arg, uint64_t at, const void *p, size_t n);
+
+/*
+ * As datafs_under_read(), by one request however long the range is, whose bytes are given
+ * to @take as they come: where the store answers with one state or not at all, and says
+ * so before the first of them. [off, off+len) is in the object. -EOPNOTSUPP, and nothing
+ * was sent: it cannot tell so early, of this state or ever. After another error what was
+ * taken is right all the same.
+ */
+int datafs_under_stream(struct datafs_under *u, const char *key,
+			const struct datafs_fingerprint *fp, uint64_t off, uint64_t len,
+			datafs_under_take_fn take, void *arg);
+
 /* As readlink(2), getxattr(2), listxattr(2). A store without xattrs has no names. */
 ssize_t datafs_under_readlink(struct datafs_under *u, const char *key, char *buf, size_t len);
 ssize_t datafs_under_getxattr(struct datafs_under *u, const char *key, const char *name,
@@ -270,10 +288,24 @@ struct datafs_under_stats {
 		uint64_t errors;	/* not answered, or with trouble; "it is not there" is none */
 		uint64_t up, down;	/* bytes of content */
 	} by[DATAFS_UNDER_M_NR];
-	double price;	/* at the prices of the mount's options, in their currency */
+	/*
+	 * At the prices of the mount's options, in their currency: for each GET, STAT and
+	 * OTHER price_get / 1000, for each PUT, COPY and LIST price_put / 1000, for each
+	 * byte down price_down / 2^30; a DELETE is free. Retries are requests.
+	 */
+	double price;
 };
 
 /* Since it was opened. Any thread; each number is right, all together of one moment not. */
 void datafs_under_stats(struct datafs_under *u, struct datafs_under_stats *res);
+/* Adds all of it; a sum of prices means something if they have one currency. */
+void datafs_under_stats_add(struct datafs_under_stats *to, const struct datafs_under_stats *st);
+
+struct datafs_under_total {
+	uint64_t requests, retries, errors, up, down;
+};
+
+/* Of all methods. */
+struct datafs_under_total datafs_under_total(const struct datafs_under_stats *st);
 
 #endif

@@ -129,3 +129,29 @@ void datafs_under_stats(struct datafs_under *u, struct datafs_under_stats *res)
 		res->price += res->by[m].down * o->price_down / PRICE_BYTES;
 	}
 }
+
+void datafs_under_stats_add(struct datafs_under_stats *to, const struct datafs_under_stats *st)
+{
+	for (int m = 0; m < DATAFS_UNDER_M_NR; m++) {
+		to->by[m].requests += st->by[m].requests;
+		to->by[m].retries += st->by[m].retries;
+		to->by[m].errors += st->by[m].errors;
+		to->by[m].up += st->by[m].up;
+		to->by[m].down += st->by[m].down;
+	}
+	to->price += st->price;
+}
+
+struct datafs_under_total datafs_under_total(const struct datafs_under_stats *st)
+{
+	struct datafs_under_total t = { 0 };
+
+	for (int m = 0; m < DATAFS_UNDER_M_NR; m++) {
+		t.requests += st->by[m].requests;
+		t.retries += st->by[m].retries;
+		t.errors += st->by[m].errors;
+		t.up += st->by[m].up;
+		t.down += st->by[m].down;
+	}
+	return t;
+}

@@ -30,6 +30,9 @@ struct datafs_under_ops {
 		    datafs_under_list_fn fn, void *arg);
 	ssize_t (*read)(struct datafs_under *u, const char *key,
 			const struct datafs_fingerprint *fp, uint64_t off, void *buf, size_t len);
+	/* NULL: never. */
+	int (*stream)(struct datafs_under *u, const char *key, const struct datafs_fingerprint *fp,
+		      uint64_t off, uint64_t len, datafs_under_take_fn take, void *arg);
 	ssize_t (*readlink)(struct datafs_under *u, const char *key, char *buf, size_t len);
 	ssize_t (*getxattr)(struct datafs_under *u, const char *key, const char *name,
 			    void *buf, size_t len);

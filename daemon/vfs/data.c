@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vfs_internal.h"
+#include "fetch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,33 +15,6 @@
  */
 #define SETTLE_LOOKS	2
 #define SETTLE_TIMES	3
-
-/* Where the bytes of one content come from. */
-struct source {
-	struct vfs_mount *mnt;
-	char *key;
-	uint64_t size;
-	struct datafs_fingerprint fp;
-};
-
-static int source_fetch(void *arg, uint64_t off, void *buf, uint32_t len)
-{
-	struct source *s = arg;
-	struct datafs_under *u;
-	uint64_t want = off < s->size ? DATAFS_MIN(s->size - off, len) : 0;
-	ssize_t n = vfs_under(s->mnt, &u);
-
-	if (n)
-		return n;
-	vfs_count_under(s->mnt->v, UNDER_READ);
-	n = datafs_under_read(u, s->key, &s->fp, off, buf, want);
-	if (n < 0)
-		return n;
-	atomic_fetch_add_explicit(&s->mnt->v->under_bytes, n,
-				  memory_order_relaxed);
-	/* Shorter than its attributes said: it is another file now. */
-	return (uint64_t)n < want ? -ESTALE : 0;
-}
 
 static int answer(struct vfs_mount *mnt, struct datafs_call *call,
 		  const struct datafs_cache_want *want)
@@ -94,83 +67,9 @@ static uint64_t answer_end(const struct datafs_call *call, uint64_t off)
 	return off;
 }
 
-/* ---- fetching ahead of a reader ---- */
-
-struct ahead {
-	struct datafs_job job;
-	struct vfs_mount *mnt;	/* reference */
-	struct datafs_cache_key key;
-	uint64_t from, to;
-};
-
-static void ahead_run(struct datafs_job *job)
-{
-	struct ahead *a = (struct ahead *)job;
-	struct vfs_mount *mnt = a->mnt;
-	struct datafs_vfs *v = mnt->v;
-	struct source src = { .mnt = mnt };
-	struct datafs_cache_want want = {
-		.key = a->key, .page_size = mnt->options.page_size,
-		.fetch = source_fetch, .arg = &src,
-	};
-	struct datafs_cache_answer ans;
-	struct datafs_meta_inode in;
-	int ret;
-
-	ret = datafs_meta_peek(v->meta, a->key.ino, &in);
-	if (!ret && in.content == a->key.content && !in.young)
-		ret = datafs_meta_key(v->meta, a->key.ino, &src.key);
-	else
-		ret = -ESTALE;
-	src.size = want.size = in.st.size;
-	src.fp = in.st.fp;
-	/* Whoever waits for one chunk shall not wait for all of them. */
-	while (!ret && a->from < a->to && !atomic_load(&v->stopping)) {
-		uint64_t end = datafs_round_up(a->from + 1, DATAFS_CHUNK_SIZE);
-
-		want.off = a->from;
-		want.len = DATAFS_MIN(end, a->to) - a->from;
-		a->from += want.len;
-		if (datafs_cache_has(v->cache, &a->key, want.off, want.len))
-			continue;
-		/* An error is met again, and told, by who wants the data. */
-		ret = datafs_cache_get(v->cache, &want, &ans);
-		if (!ret)
-			datafs_cache_put(v->cache, &ans);
-	}
-	free(src.key);
-	vfs_mount_put(mnt);
-	free(a);
-}
-
-static void ahead_queue(struct vfs_mount *mnt,
-			const struct datafs_cache_key *key, uint64_t from,
-			uint64_t to)
-{
-	struct ahead *a = calloc(1, sizeof(*a));
-
-	/* Without memory nothing is fetched ahead. */
-	if (!a)
-		return;
-	a->job.run = ahead_run;
-	a->mnt = vfs_mount_get(mnt->v, mnt->id);
-	if (!a->mnt) {
-		free(a);
-		return;
-	}
-	a->key = *key;
-	a->from = from;
-	a->to = to;
-	datafs_pool_add(mnt->v->pool, &a->job, DATAFS_PRIO_AHEAD);
-}
-
 /* ---- upcalls ---- */
 
-/*
- * Under a young fingerprint the bytes could change once more unseen: waits
- * until it has grown old, or the content is another.
- */
-static int settle(struct vfs_mount *mnt, struct datafs_meta_inode *in)
+int vfs_settle(struct vfs_mount *mnt, struct datafs_meta_inode *in)
 {
 	int64_t step = datafs_meta_settle(&in->st) / SETTLE_LOOKS + DATAFS_MSEC;
 	struct timespec ts = {
@@ -216,18 +115,20 @@ static int extent_of(struct vfs_mount *mnt, struct datafs_call *call,
 		.key = { in->ino, in->content }, .size = in->st.size,
 		.off = req->off, .len = req->len,
 		.prefetch = call->req->flags & DATAFS_REQ_PREFETCH,
+		.part = mnt->part, .parts = datafs_ramp_limit(&mnt->ramp),
 	};
-	struct source src = { .mnt = mnt, .size = in->st.size, .fp = in->st.fp };
+	struct vfs_source src = { .mnt = mnt, .size = in->st.size, .fp = in->st.fp };
 	struct datafs_cache_want want = {
 		.key = r.key, .size = r.size,
 		.page_size = mnt->options.page_size,
 		.off = r.off, .max = DATAFS_ANSWER_MAX,
-		.mount_id = mnt->id, .fetch = source_fetch, .arg = &src,
+		.mount_id = mnt->id, .fetch = vfs_source_fetch, .arg = &src,
 	};
-	uint64_t from, to;
+	struct datafs_plan plan = datafs_streams_plan(v->streams, &r);
+	uint64_t page = datafs_round_down(r.off, want.page_size), ahead = 0;
 	int ret;
 
-	want.len = datafs_streams_plan(v->streams, &r);
+	want.len = plan.must;
 	if (!want.len) {
 		want.len = DATAFS_GRANULE;
 		if (!datafs_cache_has(v->cache, &r.key, r.off, want.len))
@@ -236,11 +137,24 @@ static int extent_of(struct vfs_mount *mnt, struct datafs_call *call,
 	ret = datafs_meta_key(v->meta, in->ino, &src.key);
 	if (ret)
 		return ret;
+	if (plan.now > r.off)
+		vfs_fetch_parts(&src, &want, page, plan.now, true);
+	if (plan.from < plan.to)
+		ahead = vfs_fetch_parts(&src, &want, plan.from, plan.to, false);
 	ret = answer(mnt, call, &want);
 	free(src.key);
-	if (!ret && datafs_streams_answered(v->streams, &r,
-					    answer_end(call, r.off), &from, &to))
-		ahead_queue(mnt, &r.key, from, to);
+	if (!ret)
+		datafs_streams_answered(v->streams, &r, answer_end(call, r.off),
+					ahead);
+	return ret;
+}
+
+int vfs_file(struct vfs_mount *mnt, uint64_t ino, struct datafs_meta_inode *in)
+{
+	int ret = datafs_meta_peek(mnt->v->meta, ino, in);
+
+	if (!ret && (in->root != mnt->root || !S_ISREG(in->st.mode)))
+		ret = -ESTALE;
 	return ret;
 }
 
@@ -258,9 +172,7 @@ static int extent(struct vfs_mount *mnt, struct datafs_call *call,
 			   (unsigned long long)req->off);
 		return -EIO;
 	}
-	ret = datafs_meta_peek(mnt->v->meta, call->req->ino, &in);
-	if (!ret && (in.root != mnt->root || !S_ISREG(in.st.mode)))
-		ret = -ESTALE;
+	ret = vfs_file(mnt, call->req->ino, &in);
 	if (ret)
 		return ret;
 	if (in.content != req->content)
@@ -268,7 +180,7 @@ static int extent(struct vfs_mount *mnt, struct datafs_call *call,
 	if (req->off >= in.st.size)
 		return -EIO;
 	if (in.young)
-		ret = settle(mnt, &in);
+		ret = vfs_settle(mnt, &in);
 	if (!ret)
 		ret = extent_of(mnt, call, req, &in);
 	/* Learn what is there now, so that the kernel can be told. */

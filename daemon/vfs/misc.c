@@ -15,7 +15,7 @@ typedef ssize_t (*under_bytes_fn)(struct datafs_under *u, const char *key,
 				  struct datafs_call *call, size_t max);
 
 static int answer_bytes(struct vfs_mount *mnt, struct datafs_call *call,
-			enum under_method method, under_bytes_fn fn, size_t max)
+			under_bytes_fn fn, size_t max)
 {
 	struct datafs_meta_inode in;
 	struct datafs_under *u;
@@ -32,7 +32,6 @@ static int answer_bytes(struct vfs_mount *mnt, struct datafs_call *call,
 		ret = datafs_meta_key(mnt->v->meta, call->req->ino, &key);
 	if (ret)
 		return ret;
-	vfs_count_under(mnt->v, method);
 	n = fn(u, key, call, max);
 	free(key);
 	if (n < 0)
@@ -54,8 +53,7 @@ static ssize_t under_readlink(struct datafs_under *u, const char *key,
 
 int vfs_readlink(struct vfs_mount *mnt, struct datafs_call *call)
 {
-	return answer_bytes(mnt, call, UNDER_READLINK, under_readlink,
-			    DATAFS_SYMLINK_MAX);
+	return answer_bytes(mnt, call, under_readlink, DATAFS_SYMLINK_MAX);
 }
 
 static ssize_t under_getxattr(struct datafs_under *u, const char *key,
@@ -66,8 +64,7 @@ static ssize_t under_getxattr(struct datafs_under *u, const char *key,
 
 int vfs_getxattr(struct vfs_mount *mnt, struct datafs_call *call)
 {
-	return answer_bytes(mnt, call, UNDER_XATTR, under_getxattr,
-			    DATAFS_XATTR_MAX);
+	return answer_bytes(mnt, call, under_getxattr, DATAFS_XATTR_MAX);
 }
 
 static ssize_t under_listxattr(struct datafs_under *u, const char *key,
@@ -78,8 +75,7 @@ static ssize_t under_listxattr(struct datafs_under *u, const char *key,
 
 int vfs_listxattr(struct vfs_mount *mnt, struct datafs_call *call)
 {
-	return answer_bytes(mnt, call, UNDER_XATTR, under_listxattr,
-			    DATAFS_XATTR_MAX);
+	return answer_bytes(mnt, call, under_listxattr, DATAFS_XATTR_MAX);
 }
 
 /* @n units as blocks of @bsize, where their product may not fit. */
@@ -99,7 +95,6 @@ int vfs_statfs(struct vfs_mount *mnt, struct datafs_call *call)
 	ret = vfs_under(mnt, &u);
 	if (ret)
 		return ret;
-	vfs_count_under(mnt->v, UNDER_STATFS);
 	ret = datafs_under_statfs(u, &st);
 	if (ret)
 		return ret;

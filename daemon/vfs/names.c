@@ -112,7 +112,6 @@ static int look(struct vfs_mount *mnt, const char *key,
 
 	if (err)
 		return err;
-	vfs_count_under(mnt->v, UNDER_STAT);
 	return datafs_under_stat(u, key, st);
 }
 
@@ -251,7 +250,6 @@ static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *sta
 	if (err)
 		return err;
 	arg.tells = datafs_under_caps(u) & DATAFS_UNDER_ATTRS;
-	vfs_count_under(mnt->v, UNDER_LIST);
 	err = datafs_under_list(u, state->key, &state->place, list_entry, &arg);
 	if (!err)
 		err = look_at_dir(mnt, dir, state->key, &st);

@@ -121,7 +121,7 @@ static int invalidate(struct vfs_mount *mnt, const struct datafs_grant_object *o
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		/* the kernel knows nothing of the table */
+		/* then all is, which the caller says */
 		if (objects[i].kind == DATAFS_GRANT_MOUNTS)
 			continue;
 		more = put_item(mnt, &objects[i], items + len, sizeof(items) - len);
@@ -136,19 +136,20 @@ static void recalled(void *arg, uint64_t ticket, const struct datafs_grant_objec
 		     unsigned int n)
 {
 	struct vfs_mount *mnt = arg;
+	bool all = vfs_table_touched(mnt, objects, n);
 	int ret;
 
 	/* of a change of the kernel's own */
-	if (!ticket)
+	if (!ticket && !all)
 		return;
-	ret = invalidate(mnt, objects, n);
+	ret = all ? invalidate_all(mnt) : invalidate(mnt, objects, n);
 	if (ret) {
 		pthread_mutex_lock(&mnt->lease_lock);
 		ret = take_away(mnt, ret);
 		pthread_mutex_unlock(&mnt->lease_lock);
 	}
 	/* else the quorum waits until the lease, and what the kernel knows, has ended */
-	if (!ret)
+	if (!ret && ticket)
 		datafs_quorum_forgotten(atomic_load(&mnt->share), ticket);
 }
 
@@ -158,6 +159,7 @@ static void lost(void *arg, uint64_t ticket)
 	struct vfs_mount *mnt = arg;
 	int ret;
 
+	vfs_table_doubt(mnt);
 	pthread_mutex_lock(&mnt->lease_lock);
 	ret = end_now(mnt);
 	if (!ret)

@@ -160,6 +160,38 @@ static int session_end(struct datafs_quorum *q, uint64_t id)
 	return ret;
 }
 
+/* A new one, of the id *@id. */
+static int session_new(struct datafs_quorum *q, uint64_t *id)
+{
+	int ret = -EIO;
+
+	for (int i = 0; i < OPEN_TRIES; i++) {
+		ret = session_choose(q, id);
+		if (!ret)
+			ret = session_open(q, *id);
+		/* One with a higher id has ended meanwhile, or it is somebody else's. */
+		if (ret != -ESTALE && ret != -EALREADY)
+			return ret;
+	}
+	return ret;
+}
+
+int vfs_session_once(struct datafs_quorum *q, Metad__Command *c)
+{
+	uint64_t id;
+	bool more;
+	int ret = session_new(q, &id), err;
+
+	if (ret)
+		return ret;
+	ret = session_change(q, c, id, REQUEST_OPEN + 1, &more);
+	err = session_end(q, id);
+	if (err)
+		datafs_log(LOG_WARNING, "session %llu of a change of the table of mounts is not ended: %s",
+			   (unsigned long long)id, strerror(-err));
+	return ret;
+}
+
 /* The mount's own, made if it has none. */
 static int have(struct vfs_mount *mnt, struct datafs_quorum *q, const char *path)
 {

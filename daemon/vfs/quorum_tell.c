@@ -98,6 +98,8 @@ static void tell_all(struct vfs_mount *mnt)
 	};
 	int ret;
 
+	/* Before the kernel asks for what that says. */
+	vfs_table_doubt(mnt);
 	/* Before: what fails meanwhile, in another thread, stays to be told. */
 	atomic_store(&mnt->untold, false);
 	ret = try_to_tell(mnt->v, &all, sizeof(all));
@@ -108,6 +110,24 @@ static void tell_all(struct vfs_mount *mnt)
 		   mnt->id, mnt->source, strerror(-ret));
 }
 
+/* Do they make another directory of one on the way to what is mounted in @mnt's tree? */
+static bool names_touch(struct vfs_mount *mnt, const struct vfs_told *t)
+{
+	const struct datafs_invalid *item;
+	struct datafs_grant_object o[2];
+	unsigned int n = 0;
+
+	for (size_t at = 0; at < t->len; at += sizeof(*item) + datafs_round_up(item->namelen, 8)) {
+		item = (const void *)(t->buf + at);
+		if (item->what & DATAFS_INVALID_NAME)
+			o[n++] = (struct datafs_grant_object) {
+				.ino = item->ino, .kind = DATAFS_GRANT_NAME,
+				.len = (uint8_t)item->namelen, .name = (const char *)(item + 1),
+			};
+	}
+	return n && vfs_table_touched(mnt, o, n);
+}
+
 void vfs_tell_others(struct vfs_mount *mnt, struct vfs_told *t)
 {
 	struct datafs_vfs *v = mnt->v;
@@ -116,11 +136,12 @@ void vfs_tell_others(struct vfs_mount *mnt, struct vfs_told *t)
 
 	while ((other = next_mount(v, mnt->quorum, id))) {
 		id = other->id;
-		if (other != mnt) {
-			set_mount(t, id);
-			if (atomic_load(&other->untold) || try_to_tell(v, t->buf, t->len))
-				tell_all(other);
-		}
+		set_mount(t, id);
+		if (names_touch(other, t))
+			tell_all(other);
+		else if (other != mnt &&
+			 (atomic_load(&other->untold) || try_to_tell(v, t->buf, t->len)))
+			tell_all(other);
 		vfs_mount_put(other);
 	}
 }

@@ -8,14 +8,12 @@
 #include "base/util.h"
 
 #define STREAM_BUCKETS	1024	/* inodes remembered */
-#define STREAMS_EACH	4	/* readers of one of them */
+#define STREAMS_EACH	8	/* readers of one of them */
 
 #define SMALL_FILE	(256u << 10)	/* fetched as a whole */
 #define BIG_REQUEST	(128u << 10)	/* at the beginning: wants much */
-#define WINDOW_MIN	DATAFS_CHUNK_SIZE
-#define WINDOW_MAX	DATAFS_ANSWER_MAX
 /* Somebody waits for it, so no more than this at once. */
-#define WINDOW_WAITED	(2 * DATAFS_CHUNK_SIZE)
+#define ANSWER_WAITED	(2 * DATAFS_CHUNK_SIZE)
 
 /*
  * NEW -> TRIED -> SEQUENTIAL: a request that follows another by chance must
@@ -34,8 +32,8 @@ struct stream {
 	enum stream_state state;
 	uint64_t req_off, req_end;	/* the last request */
 	uint64_t ans_end;	/* where its answer ended */
-	uint64_t window;
-	uint64_t ahead_end;	/* fetched ahead up to here */
+	uint32_t parts;		/* to be under way, or there, from a request on */
+	uint64_t ahead_end;	/* parts are, up to here */
 	uint64_t used;		/* s->clock then */
 };
 
@@ -110,7 +108,7 @@ static struct stream *stream_new(struct bucket *b)
 	return st;
 }
 
-static void stream_step(struct stream *st)
+static void stream_step(struct stream *st, uint32_t most)
 {
 	static const enum stream_state next[] = {
 		[STREAM_NEW] = STREAM_TRIED,
@@ -121,27 +119,31 @@ static void stream_step(struct stream *st)
 
 	st->state = next[st->state];
 	if (st->state == STREAM_SEQUENTIAL)
-		st->window = st->window ? DATAFS_MIN(st->window * 2, WINDOW_MAX) :
-					  WINDOW_MIN;
+		st->parts = DATAFS_MIN(DATAFS_MAX(st->parts, 1u) * 2, most);
 }
 
-static uint64_t plan_sequential(const struct stream *st,
-				const struct datafs_read *r, uint64_t end)
+/* The part that @off is in, as a whole, and those behind it. */
+static void plan_parts(const struct stream *st, const struct datafs_read *r,
+		       uint64_t end, uint64_t eof, struct datafs_plan *p)
 {
-	uint64_t window = r->prefetch ? st->window :
-					DATAFS_MIN(st->window, WINDOW_WAITED);
-	uint64_t to = datafs_round_up(r->off + 1, DATAFS_CHUNK_SIZE);
+	uint64_t part = datafs_round_up(r->off + 1, r->part);
+	uint64_t most = r->prefetch ? DATAFS_ANSWER_MAX : ANSWER_WAITED;
+	uint32_t parts = DATAFS_MIN(st->parts, r->parts);
 
-	while (to - r->off < window)
-		to += DATAFS_CHUNK_SIZE;
-	return DATAFS_MAX(to, end);
+	p->must = DATAFS_MAX(end, DATAFS_MIN(part, r->off + most)) - r->off;
+	p->now = datafs_round_up(r->off + p->must, r->part);
+	if (st->state == STREAM_SEQUENTIAL) {
+		p->from = DATAFS_MAX(p->now, st->ahead_end);
+		p->to = DATAFS_MIN(part + (parts - 1) * r->part, eof);
+	}
 }
 
-uint64_t datafs_streams_plan(struct datafs_streams *s,
-			     const struct datafs_read *r)
+struct datafs_plan datafs_streams_plan(struct datafs_streams *s,
+				       const struct datafs_read *r)
 {
 	uint64_t eof = datafs_round_up(r->size, DATAFS_GRANULE);
-	uint64_t end = DATAFS_MIN(r->off + r->len, eof), to = end;
+	uint64_t end = DATAFS_MIN(r->off + r->len, eof);
+	struct datafs_plan p = { .must = end - r->off, .now = r->off };
 	struct bucket *b;
 	struct stream *st;
 
@@ -151,27 +153,27 @@ uint64_t datafs_streams_plan(struct datafs_streams *s,
 	/* The kernel prefetches on the same guess: it confirms nothing. */
 	if (st && r->prefetch &&
 	    (st->state == STREAM_NEW || st->state == STREAM_TRIED)) {
-		to = r->off;
+		p.must = 0;
 		st = NULL;
 	} else if (st) {
 		if (st->req_off != r->off)
-			stream_step(st);
+			stream_step(st, r->parts);
 		if (st->state == STREAM_SEQUENTIAL)
-			to = plan_sequential(st, r, end);
+			plan_parts(st, r, end, eof, &p);
 	} else if (!r->off) {
 		st = stream_new(b);
 		st->state = STREAM_START;
 	} else if (r->prefetch) {
-		to = r->off;
+		p.must = 0;
 	} else {
 		st = stream_new(b);
 		st->state = STREAM_NEW;
 	}
 	if (st && st->state == STREAM_START) {
 		if (eof <= SMALL_FILE)
-			to = eof;
+			p.must = eof;
 		else if (r->len >= BIG_REQUEST)
-			to = DATAFS_MAX(to, DATAFS_CHUNK_SIZE);
+			plan_parts(st, r, end, eof, &p);
 	}
 	if (st) {
 		st->used = ++s->clock;
@@ -180,16 +182,17 @@ uint64_t datafs_streams_plan(struct datafs_streams *s,
 		st->ans_end = end;
 	}
 	pthread_mutex_unlock(&s->lock);
-	return DATAFS_MIN(DATAFS_MIN(to, eof) - r->off, DATAFS_ANSWER_MAX);
+	p.must = DATAFS_MIN(DATAFS_MIN(p.must, eof - r->off), DATAFS_ANSWER_MAX);
+	p.now = DATAFS_MIN(p.now, eof);
+	return p;
 }
 
-bool datafs_streams_answered(struct datafs_streams *s,
+void datafs_streams_answered(struct datafs_streams *s,
 			     const struct datafs_read *r, uint64_t end,
-			     uint64_t *from, uint64_t *to)
+			     uint64_t ahead)
 {
 	uint64_t eof = datafs_round_up(r->size, DATAFS_GRANULE);
 	uint64_t req_end = DATAFS_MIN(r->off + r->len, eof);
-	bool ahead = false;
 	struct bucket *b;
 
 	pthread_mutex_lock(&s->lock);
@@ -201,16 +204,7 @@ bool datafs_streams_answered(struct datafs_streams *s,
 		    st->req_end != req_end)
 			continue;
 		st->ans_end = DATAFS_MAX(end, req_end);
-		if (st->state == STREAM_SEQUENTIAL) {
-			*from = DATAFS_MAX(end, st->ahead_end);
-			*to = datafs_round_down(end + st->window,
-						DATAFS_CHUNK_SIZE);
-			*to = DATAFS_MIN(*to, eof);
-			ahead = *from < *to;
-			if (ahead)
-				st->ahead_end = *to;
-		}
+		st->ahead_end = DATAFS_MAX(st->ahead_end, ahead);
 	}
 	pthread_mutex_unlock(&s->lock);
-	return ahead;
 }

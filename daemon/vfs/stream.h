@@ -24,20 +24,34 @@ struct datafs_read {
 	uint64_t size;		/* of the file */
 	uint64_t off, len;	/* what was asked for */
 	bool prefetch;		/* nobody waits */
+	/*
+	 * Who reads in order is fetched parts: [n * part, (n + 1) * part) of the file,
+	 * a multiple of a granule, and from @off on no more of them than @parts, which
+	 * is at least 1.
+	 */
+	uint64_t part;
+	uint32_t parts;
 };
 
-/*
- * How many bytes from @off on must be had, granule-aligned, not past the
- * file's last granule. 0: answer what is there already (prefetches only).
- */
-uint64_t datafs_streams_plan(struct datafs_streams *s,
-			     const struct datafs_read *r);
-/*
- * The answer to @r reached to @end. True if [*from, *to) should be fetched
- * ahead of the reader; it is told once.
- */
-bool datafs_streams_answered(struct datafs_streams *s,
+struct datafs_plan {
+	/*
+	 * So many bytes from @off on must be had, granule-aligned, not past the file's
+	 * last granule. 0: answer what is there already (prefetches only).
+	 */
+	uint64_t must;
+	/*
+	 * The parts in [@off, @now) are fetched, each as one, before it is answered:
+	 * @off: none, what is missing is fetched by pages. Then those of
+	 * [@from, @to), if there is room for them.
+	 */
+	uint64_t now, from, to;
+};
+
+struct datafs_plan datafs_streams_plan(struct datafs_streams *s,
+				       const struct datafs_read *r);
+/* The answer to @r reached to @end, and parts are being fetched up to @ahead. */
+void datafs_streams_answered(struct datafs_streams *s,
 			     const struct datafs_read *r, uint64_t end,
-			     uint64_t *from, uint64_t *to);
+			     uint64_t ahead);
 
 #endif

@@ -139,15 +139,8 @@ static int quorum_adopt(struct vfs_mount *mnt)
 
 static void quorum_close(struct vfs_mount *mnt)
 {
+	vfs_table_exit(mnt);
 	datafs_quorum_close(atomic_load(&mnt->share));
-}
-
-/* Nothing is known here that could be older than the namespace. */
-static int quorum_look_again(struct vfs_mount *mnt, uint64_t ino)
-{
-	(void)mnt;
-	(void)ino;
-	return 0;
 }
 
 const struct vfs_tree vfs_tree_quorum = {
@@ -155,27 +148,29 @@ const struct vfs_tree vfs_tree_quorum = {
 	.adopt = quorum_adopt,
 	.gone = quorum_gone,
 	.close = quorum_close,
-	.look_again = quorum_look_again,
+	.look_again = vfs_table_look_again,
 	.calls = {
-		[DATAFS_OP_LOOKUP]	= vfs_quorum_lookup,
-		[DATAFS_OP_GETATTR]	= vfs_quorum_getattr,
-		[DATAFS_OP_READDIR]	= vfs_quorum_readdir,
-		[DATAFS_OP_READLINK]	= vfs_quorum_readlink,
-		[DATAFS_OP_GETXATTR]	= vfs_quorum_getxattr,
-		[DATAFS_OP_LISTXATTR]	= vfs_quorum_listxattr,
-		[DATAFS_OP_STATFS]	= vfs_quorum_statfs,
-		[DATAFS_OP_PARENT]	= vfs_quorum_parent,
-		[DATAFS_OP_CREATE]	= vfs_quorum_change,
-		[DATAFS_OP_MKDIR]	= vfs_quorum_change,
-		[DATAFS_OP_MKNOD]	= vfs_quorum_change,
-		[DATAFS_OP_SYMLINK]	= vfs_quorum_change,
-		[DATAFS_OP_LINK]	= vfs_quorum_change,
-		[DATAFS_OP_UNLINK]	= vfs_quorum_change,
-		[DATAFS_OP_RMDIR]	= vfs_quorum_change,
-		[DATAFS_OP_RENAME]	= vfs_quorum_change,
-		[DATAFS_OP_SETATTR]	= vfs_quorum_change,
-		[DATAFS_OP_SETXATTR]	= vfs_quorum_change,
-		[DATAFS_OP_REMOVEXATTR]	= vfs_quorum_change,
-		[DATAFS_OP_RELEASE]	= vfs_quorum_change,
+		[DATAFS_OP_LOOKUP]	= vfs_table_lookup,
+		[DATAFS_OP_GETATTR]	= vfs_table_call,
+		[DATAFS_OP_READDIR]	= vfs_table_readdir,
+		[DATAFS_OP_READLINK]	= vfs_table_call,
+		[DATAFS_OP_GETXATTR]	= vfs_table_call,
+		[DATAFS_OP_LISTXATTR]	= vfs_table_call,
+		[DATAFS_OP_STATFS]	= vfs_table_call,
+		[DATAFS_OP_EXTENT]	= vfs_table_call,
+		[DATAFS_OP_BAD_EXTENT]	= vfs_table_call,
+		[DATAFS_OP_PARENT]	= vfs_table_parent,
+		[DATAFS_OP_CREATE]	= vfs_table_change,
+		[DATAFS_OP_MKDIR]	= vfs_table_change,
+		[DATAFS_OP_MKNOD]	= vfs_table_change,
+		[DATAFS_OP_SYMLINK]	= vfs_table_change,
+		[DATAFS_OP_LINK]	= vfs_table_change,
+		[DATAFS_OP_UNLINK]	= vfs_table_change,
+		[DATAFS_OP_RMDIR]	= vfs_table_change,
+		[DATAFS_OP_RENAME]	= vfs_table_change,
+		[DATAFS_OP_SETATTR]	= vfs_table_change,
+		[DATAFS_OP_SETXATTR]	= vfs_table_change,
+		[DATAFS_OP_REMOVEXATTR]	= vfs_table_change,
+		[DATAFS_OP_RELEASE]	= vfs_table_change,
 	},
 };

@@ -28,17 +28,18 @@ static int reopen(struct vfs_mount *mnt, struct datafs_under **res)
 		ret = datafs_under_open(mnt->source, &mnt->options.under, &u);
 	if (ret)
 		return ret;
-	vfs_count_under(mnt->v, UNDER_STAT);
 	ret = datafs_under_stat(u, "", &st);
 	if (!ret && (st.file_id != root.st.file_id ||
 		     (st.has_btime && root.st.has_btime &&
 		      (st.btime.tv_sec != root.st.btime.tv_sec ||
 		       st.btime.tv_nsec != root.st.btime.tv_nsec))))
 		ret = -ESTALE;
-	if (ret)
-		datafs_under_close(u);
-	else
+	if (!ret) {
 		*res = u;
+		return 0;
+	}
+	vfs_stats_closed(mnt, u);
+	datafs_under_close(u);
 	return ret;
 }
 
@@ -59,11 +60,13 @@ int vfs_under(struct vfs_mount *mnt, struct datafs_under **res)
 	ret = reopen(mnt, &u);
 	if (ret) {
 		atomic_store(&mnt->failed, now);
-		datafs_log(LOG_ERR, "mount %u: %s is not there: %s; what is not cached is EIO until it is",
-			   mnt->id, mnt->source, strerror(-ret));
+		datafs_log(LOG_ERR, "mount %u: %s%s%s is not there: %s; what is not cached is EIO until it is",
+			   mnt->id, mnt->over ? mnt->path : "", mnt->over ? ": " : "", mnt->source,
+			   strerror(-ret));
 		return -EIO;
 	}
 	if (!atomic_compare_exchange_strong(&mnt->under, &none, u)) {
+		vfs_stats_closed(mnt, u);
 		datafs_under_close(u);
 		u = none;
 	}
@@ -92,16 +95,20 @@ static int under_open(struct vfs_mount *mnt, struct datafs_attr *attr)
 	ret = datafs_under_open(mnt->source, &mnt->options.under, &u);
 	if (ret)
 		return ret;
-	atomic_store(&mnt->under, u);
 	looked = datafs_now();
-	vfs_count_under(mnt->v, UNDER_STAT);
 	ret = datafs_under_stat(u, "", &st);
 	if (!ret && !S_ISDIR(st.mode))
 		ret = -ENOTDIR;
-	if (!ret)
+	if (!ret && mnt->over)
+		ret = datafs_meta_branch_root(mnt->v->meta, mnt->root_name, &st, looked, &root);
+	else if (!ret)
 		ret = datafs_meta_root(mnt->v->meta, mnt->source, &st, looked, &root);
-	if (ret)
+	if (ret) {
+		vfs_stats_closed(mnt, u);
+		datafs_under_close(u);
 		return ret;
+	}
+	atomic_store(&mnt->under, u);
 	mnt->root = root.ino;
 	mount_doubts(mnt);
 	vfs_attr(mnt, &root, attr);
@@ -110,16 +117,18 @@ static int under_open(struct vfs_mount *mnt, struct datafs_attr *attr)
 
 static int under_adopt(struct vfs_mount *mnt)
 {
-	int ret = datafs_meta_find_root(mnt->v->meta, mnt->source, &mnt->root);
+	int ret = datafs_meta_find_root(mnt->v->meta, mnt->over ? mnt->root_name : mnt->source,
+					&mnt->root);
 
 	if (!ret)
 		mount_doubts(mnt);
 	return ret;
 }
 
+/* What was to be fetched ahead for it is not begun any more. */
 static void under_gone(struct vfs_mount *mnt)
 {
-	(void)mnt;
+	atomic_store(&mnt->gone, true);
 }
 
 static void under_close(struct vfs_mount *mnt)

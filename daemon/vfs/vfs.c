@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE	/* asprintf */
-#include "vfs_internal.h"
+#include "fetch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,26 +10,26 @@
 #include "base/secret.h"
 #include "base/util.h"
 #include "meta/source.h"
+#include "table.h"
 
 /* Long enough for an election on a machine that has much else to do. */
 #define MOUNT_MS	30000
 
 static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 
-static const char *const under_names[UNDER_NR] = {
-	[UNDER_STAT] = "stat",
-	[UNDER_LIST] = "list",
-	[UNDER_READ] = "read",
-	[UNDER_READLINK] = "readlink",
-	[UNDER_XATTR] = "xattr",
-	[UNDER_STATFS] = "statfs",
-};
-
-static void mount_free(struct vfs_mount *mnt)
+void vfs_mount_free(struct vfs_mount *mnt)
 {
+	/* Branches are counted with the mount that they are of. */
+	vfs_table_exit(mnt);
+	vfs_stats_gone(mnt);
 	mnt->tree->close(mnt);
+	pthread_mutex_destroy(&mnt->table_building);
+	pthread_mutex_destroy(&mnt->table_lock);
 	pthread_mutex_destroy(&mnt->joining);
 	pthread_mutex_destroy(&mnt->lease_lock);
+	free(mnt->root_name);
+	free(mnt->path);
+	datafs_ramp_destroy(&mnt->ramp);
 	free(mnt->members);
 	free(mnt->source);
 	free(mnt->options_text);
@@ -51,11 +51,27 @@ struct vfs_mount *vfs_mount_get(struct datafs_vfs *v, uint32_t id)
 	return mnt;
 }
 
+void vfs_mount_hold(struct vfs_mount *mnt)
+{
+	struct datafs_vfs *v = mnt->v;
+
+	pthread_mutex_lock(&v->lock);
+	mnt->refs++;
+	if (mnt->over)
+		mnt->over->refs++;
+	pthread_mutex_unlock(&v->lock);
+}
+
 void vfs_mount_put(struct vfs_mount *mnt)
 {
+	struct vfs_mount *over = mnt->over;
 	struct datafs_vfs *v = mnt->v;
 	bool last;
 
+	if (over) {
+		vfs_branch_put(mnt);
+		mnt = over;
+	}
 	pthread_mutex_lock(&v->lock);
 	last = !--mnt->refs;
 	pthread_mutex_unlock(&v->lock);
@@ -63,10 +79,13 @@ void vfs_mount_put(struct vfs_mount *mnt)
 		return;
 	/* Only now nobody marks extents as handed to it any more. */
 	datafs_cache_forget_mount(v->cache, mnt->id);
-	mount_free(mnt);
+	vfs_mount_free(mnt);
 }
 
-/* Takes the mount from the table; NULL if it is not there. */
+/*
+ * Takes the mount from the table; NULL if it is not there. What its last calls ask of
+ * the store is counted until it is freed.
+ */
 static struct vfs_mount *mount_take(struct datafs_vfs *v, uint32_t id)
 {
 	struct vfs_mount **p, *mnt;
@@ -75,16 +94,18 @@ static struct vfs_mount *mount_take(struct datafs_vfs *v, uint32_t id)
 	for (p = &v->mounts; *p && (*p)->id != id; p = &(*p)->next)
 		;
 	mnt = *p;
-	if (mnt)
+	if (mnt) {
 		*p = mnt->next;
+		mnt->next = v->leaving;
+		v->leaving = mnt;
+	}
 	pthread_mutex_unlock(&v->lock);
 	return mnt;
 }
 
-static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
-				   const uint8_t incarnation[16], const char *source,
-				   size_t source_len, const char *options,
-				   size_t options_len)
+struct vfs_mount *vfs_mount_new(struct datafs_vfs *v, uint32_t id,
+				const uint8_t incarnation[16], const char *source,
+				size_t source_len, const char *options, size_t options_len)
 {
 	struct vfs_mount *mnt = calloc(1, sizeof(*mnt));
 
@@ -95,6 +116,9 @@ static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
 	mnt->refs = 1;
 	pthread_mutex_init(&mnt->joining, NULL);
 	pthread_mutex_init(&mnt->lease_lock, NULL);
+	pthread_mutex_init(&mnt->table_lock, NULL);
+	pthread_mutex_init(&mnt->table_building, NULL);
+	mnt->table_epoch = 1;
 	mnt->source = strndup(source, source_len);
 	mnt->options_text = strndup(options, options_len);
 	mnt->tree = &vfs_tree_under;
@@ -104,7 +128,7 @@ static struct vfs_mount *mount_new(struct datafs_vfs *v, uint32_t id,
 			mnt->tree = &vfs_tree_quorum;
 		return mnt;
 	}
-	mount_free(mnt);
+	vfs_mount_free(mnt);
 	return NULL;
 }
 
@@ -118,8 +142,7 @@ static void mount_add(struct vfs_mount *mnt)
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* Logged, but for -ENOMEM. */
-static int parse(struct vfs_mount *mnt)
+int vfs_mount_parse(struct vfs_mount *mnt)
 {
 	const char *alien;
 	int ret;
@@ -133,8 +156,11 @@ static int parse(struct vfs_mount *mnt)
 		return -EINVAL;
 	}
 	ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
-	if (ret || mnt->tree != &vfs_tree_quorum)
+	if (ret)
 		return ret;
+	vfs_fetch_init(mnt);
+	if (mnt->tree != &vfs_tree_quorum)
+		return 0;
 	alien = datafs_under_opts_alien(&mnt->options.under, 0);
 	if (alien) {
 		datafs_log(LOG_ERR, "mount of %s refused: option %s is for mounts of under-stores",
@@ -151,16 +177,16 @@ int datafs_vfs_adopt_mount(struct datafs_vfs *v, uint32_t id,
 	struct vfs_mount *mnt;
 	int ret;
 
-	mnt = mount_new(v, id, incarnation, source, strlen(source), options,
+	mnt = vfs_mount_new(v, id, incarnation, source, strlen(source), options,
 			strlen(options));
 	if (!mnt)
 		return -ENOMEM;
 	mnt->adopted = true;
-	ret = parse(mnt);
+	ret = vfs_mount_parse(mnt);
 	if (!ret)
 		ret = mnt->tree->adopt(mnt);
 	if (ret && ret != -EINVAL && ret != -ENOENT) {
-		mount_free(mnt);
+		vfs_mount_free(mnt);
 		return ret;
 	}
 	if (ret)
@@ -180,11 +206,11 @@ static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 	struct vfs_mount *mnt, *old;
 	int ret;
 
-	mnt = mount_new(v, call->req->mount_id, req->incarnation, text, req->source_len,
+	mnt = vfs_mount_new(v, call->req->mount_id, req->incarnation, text, req->source_len,
 			text + req->source_len, req->options_len);
 	if (!mnt)
 		return -ENOMEM;
-	ret = parse(mnt);
+	ret = vfs_mount_parse(mnt);
 	if (!ret) {
 		ret = mnt->tree->open(mnt, &rep->root);
 		if (ret)
@@ -192,7 +218,7 @@ static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 				   mnt->source, vfs_quorum_why(mnt, ret));
 	}
 	if (ret) {
-		mount_free(mnt);
+		vfs_mount_free(mnt);
 		return ret;
 	}
 	call->out_len = sizeof(*rep);
@@ -357,7 +383,7 @@ void datafs_vfs_close(struct datafs_vfs *v)
 		return;
 	while ((mnt = v->mounts)) {
 		v->mounts = mnt->next;
-		mount_free(mnt);
+		vfs_mount_free(mnt);
 	}
 	datafs_cache_close(v->cache);
 	datafs_meta_close(v->meta);
@@ -403,84 +429,4 @@ bool datafs_vfs_elsewhere(struct datafs_vfs *v, const struct datafs_req *req, co
 	res = mnt ? !!mnt->members : req->opcode == DATAFS_OP_UMOUNT;
 	pthread_mutex_unlock(&v->lock);
 	return res;
-}
-
-static void put_quorum_stats(struct datafs_vfs *v, FILE *f)
-{
-	const struct datafs_quorum *q = atomic_load(&v->quorum), *r = atomic_load(&v->remote);
-
-	fprintf(f, "quorum_changes %llu\n", (q ? atomic_load(&q->changes) : 0) +
-		(r ? atomic_load(&r->changes) : 0));
-	fprintf(f, "quorum_questions %llu\n", (q ? atomic_load(&q->questions) : 0) +
-		(r ? atomic_load(&r->questions) : 0));
-	fprintf(f, "quorum_entries %llu\n", q ? atomic_load(&q->entries) : 0);
-	fprintf(f, "quorum_told %llu\n", atomic_load(&v->quorum_told));
-}
-
-void datafs_vfs_stats(struct datafs_vfs *v, FILE *f)
-{
-	struct datafs_cache_stats st;
-	const struct {
-		const char *name;
-		const uint64_t *value;
-	} cache[] = {
-		{ "size", &st.size }, { "used", &st.used },
-		{ "slots", &st.slots }, { "free_slots", &st.free_slots },
-		{ "chunks", &st.chunks }, { "hits", &st.hits },
-		{ "misses", &st.misses },
-		{ "fetched_bytes", &st.fetched_bytes },
-		{ "fetches", &st.fetches },
-		{ "evicted_slots", &st.evicted_slots },
-		{ "revokes", &st.revokes },
-		{ "bad_granules", &st.bad_granules },
-		{ "index_rebuilt", &st.index_rebuilt },
-		{ "adopted", &st.adopted }, { "strays", &st.strays },
-	};
-	size_t i;
-
-	for (i = 1; i < DATAFS_OP_NR; i++)
-		fprintf(f, "upcalls_%s %llu\n", op_names[i],
-			atomic_load(&v->upcalls[i]));
-	fprintf(f, "under_bytes %llu\n", atomic_load(&v->under_bytes));
-	for (i = 0; i < UNDER_NR; i++)
-		fprintf(f, "under_requests_%s %llu\n", under_names[i],
-			atomic_load(&v->under_requests[i]));
-	put_quorum_stats(v, f);
-	datafs_cache_get_stats(v->cache, &st);
-	for (i = 0; i < sizeof(cache) / sizeof(cache[0]); i++)
-		fprintf(f, "cache_%s %llu\n", cache[i].name,
-			(unsigned long long)*cache[i].value);
-	fprintf(f, "mounts %u\n", datafs_vfs_mounts(v));
-}
-
-/* A space or a line's end in a source must not tear the line apart. */
-static void put_word(FILE *f, const char *word)
-{
-	for (; *word; word++)
-		if (strchr(" \t\n\\", *word))
-			fprintf(f, "\\%03o", (unsigned char)*word);
-		else
-			fputc(*word, f);
-}
-
-void datafs_vfs_status(struct datafs_vfs *v, FILE *f)
-{
-	const struct datafs_quorum *q = atomic_load(&v->quorum);
-	struct vfs_mount *mnt;
-	char hex[2 * sizeof(q->id) + 1];
-
-	fprintf(f, "mounts %u\n", datafs_vfs_mounts(v));
-	if (q) {
-		datafs_hex(q->id, sizeof(q->id), hex);
-		fprintf(f, "namespace %s\n", hex);
-	}
-	pthread_mutex_lock(&v->lock);
-	for (mnt = v->mounts; mnt; mnt = mnt->next) {
-		fprintf(f, "mount %u ", mnt->id);
-		put_word(f, mnt->source);
-		fputc(' ', f);
-		put_word(f, *mnt->options_text ? mnt->options_text : "-");
-		fputc('\n', f);
-	}
-	pthread_mutex_unlock(&v->lock);
 }

@@ -16,6 +16,7 @@
 #include "base/pool.h"
 #include "cache/cache.h"
 #include "datafs_abi.h"
+#include "under/under.h"
 
 struct datafs_vfs;
 
@@ -111,9 +112,97 @@ bool datafs_vfs_elsewhere(struct datafs_vfs *v, const struct datafs_req *req, co
  */
 int datafs_vfs_invalidate(struct datafs_vfs *v, uint32_t mount, uint64_t ino);
 
+/*
+ * Of the calls below: -ENOENT, no such mount; -ESTALE, no file of it; -EOPNOTSUPP, a mount
+ * of a namespace, whose files have nothing in the cache. Any thread.
+ */
+
+/* What of a file is in the cache; neither blocks nor asks the store. */
+struct datafs_vfs_cached {
+	uint64_t size, content;
+	uint64_t bytes;		/* of @size, in the cache */
+};
+
+int datafs_vfs_cached(struct datafs_vfs *v, uint32_t mount, uint64_t ino,
+		      struct datafs_vfs_cached *res);
+/*
+ * Where they are, from @off on: up to @n runs, each in one place of one slab
+ * (datafs_cache_next()). Their number, or an error.
+ */
+int datafs_vfs_where(struct datafs_vfs *v, uint32_t mount, uint64_t ino, uint64_t off,
+		     struct datafs_extent *runs, uint32_t n);
+
+struct datafs_vfs_loaded {
+	uint64_t bytes;		/* of the range that the file has; all are in the cache */
+	uint64_t fetched;	/* ... those that were not before */
+};
+
+/*
+ * Has the bytes of [off, off+len) in the cache; what is there costs nothing. Multiples of
+ * a granule, or -EINVAL. One error ends it (-ESHUTDOWN: the daemon ends); what was fetched
+ * stays. Blocks.
+ */
+int datafs_vfs_load(struct datafs_vfs *v, uint32_t mount, uint64_t ino, uint64_t off,
+		    uint64_t len, struct datafs_vfs_loaded *res);
+/*
+ * The file's bytes leave the cache (datafs_cache_evict()); those of older contents, which
+ * no new reader is given, are left to go by themselves.
+ */
+int datafs_vfs_free(struct datafs_vfs *v, uint32_t mount, uint64_t ino,
+		    struct datafs_cache_left *left);
+/* Bytes that have not left yet. */
+int datafs_vfs_leaving(struct datafs_vfs *v, uint32_t mount, uint64_t ino, uint64_t *bytes);
+
+/*
+ * A change of the table of mounts of the daemon's own namespace, which is made if there is
+ * none. All mounts of it show it when this returns.
+ */
+enum datafs_table_op {
+	DATAFS_TABLE_ADD,
+	DATAFS_TABLE_SET,	/* its options */
+	DATAFS_TABLE_REMOVE,
+	DATAFS_TABLE_NR
+};
+
+struct datafs_table_change {
+	enum datafs_table_op op;
+	const char *path, *source, *options;	/* all are texts */
+	uint64_t generation;	/* SET, REMOVE: only of this one; 0: of any */
+};
+
+/*
+ * 0; as the quorum has it (proto/meta.proto): -EEXIST, -ENOENT, -ESTALE, -EINVAL, -ENOSPC;
+ * an error of the way there, logged. Any thread; it may block on the disk.
+ */
+int datafs_vfs_table_change(struct datafs_vfs *v, const struct datafs_table_change *change);
+/*
+ * "version N", then a line "id N generation N PATH SOURCE OPTIONS" for each mount, by their
+ * paths, as `datafs mount list` prints it. 0 or an error. Any thread.
+ */
+int datafs_vfs_table_list(struct datafs_vfs *v, FILE *f);
+
 /* Mounts served now. */
 unsigned int datafs_vfs_mounts(struct datafs_vfs *v);
-/* "key value" lines: the counters; one "mount ID SOURCE OPTIONS" per mount. */
+/*
+ * What the mount has asked of its under-store since this daemon has it. Nothing but
+ * zeros if it has none. -ENOENT: no such mount. Does not block. Any thread.
+ */
+int datafs_vfs_mount_stats(struct datafs_vfs *v, uint32_t id, struct datafs_under_stats *res);
+/*
+ * Calls @fn for each mount for which these have changed since @fn took them (0), at first
+ * for each. Under a lock: @fn does not block, and calls nothing of the vfs. Any thread.
+ */
+void datafs_vfs_tell_stats(struct datafs_vfs *v,
+			   int (*fn)(void *arg, uint32_t id, const struct datafs_under_stats *st),
+			   void *arg);
+/* One mount's, as "key value" lines, with the price so far. */
+int datafs_vfs_put_mount_stats(struct datafs_vfs *v, uint32_t id, FILE *f);
+/*
+ * "key value" lines: the counters of all mounts together, those that were unmounted
+ * included. Status: one "mount ID SOURCE OPTIONS" per mount, and below it "branch ID PATH
+ * SOURCE OPTIONS STATE" for what its table mounts: open, away (it could not be opened),
+ * refused (its options are wrong), unused (not asked for yet).
+ */
 void datafs_vfs_stats(struct datafs_vfs *v, FILE *f);
 void datafs_vfs_status(struct datafs_vfs *v, FILE *f);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *   vfs.c      mounts, calls, counters
+ *   vfs.c      mounts, calls
+ *   stats.c    counters
  *   tree_under.c   a mount of an under-store
  *   tree_quorum.c  a mount of a quorum's namespace
  *   quorum_join.c  ... and which quorum that is
@@ -12,6 +13,10 @@
  *   misc.c     links' targets, extended attributes, statfs
  *   data.c     extents
  *   stream.c   what to fetch ahead
+ *   fetch.c    ... by several requests at a time
+ *   ramp.c     ... and by how many
+ *   cached.c   what of a file is in the cache, is to be, and is not to be
+ *   table.h    what a quorum's table of mounts adds to its tree
  *   invalidate.c  what is known is looked at again
  *   options.c  mount options
  */
@@ -24,20 +29,10 @@
 #include "meta/meta.h"
 #include "meta/quorum.h"
 #include "options.h"
+#include "ramp.h"
 #include "stream.h"
 #include "under/under.h"
 #include "vfs.h"
-
-/* What under-stores are asked; names in vfs.c. */
-enum under_method {
-	UNDER_STAT,
-	UNDER_LIST,
-	UNDER_READ,
-	UNDER_READLINK,
-	UNDER_XATTR,
-	UNDER_STATFS,
-	UNDER_NR
-};
 
 struct vfs_mount;
 typedef int (*vfs_call_fn)(struct vfs_mount *mnt, struct datafs_call *call);
@@ -64,9 +59,13 @@ struct vfs_mount {
 	struct datafs_vfs *v;
 	char *source, *options_text;
 	struct datafs_options options;
+	uint64_t part;		/* what who reads in order is fetched by; of whole pages */
+	struct datafs_ramp ramp;	/* how many of them at a time */
 	uint8_t incarnation[16];
 	const struct vfs_tree *tree;
 	uint64_t root;
+
+	atomic_bool gone;	/* it was unmounted; nothing is waited for any more */
 
 	/* of vfs_tree_quorum */
 	_Atomic(struct datafs_quorum *) quorum;	/* NULL: not joined; cannot be served */
@@ -75,7 +74,6 @@ struct vfs_mount {
 	_Atomic(struct datafs_quorum *) share;	/* of the instance's connection to them */
 	pthread_mutex_t joining;	/* held by an upcall that joins, until it has */
 	atomic_bool damaged;		/* what said which session it has */
-	atomic_bool gone;		/* nothing is waited for any more */
 	atomic_bool ended;	/* the session has, which was logged */
 	atomic_bool untold;	/* something has changed that could not be told */
 	bool adopted;		/* the kernel may keep what a predecessor has told */
@@ -84,10 +82,30 @@ struct vfs_mount {
 	pthread_mutex_t lease_lock;	/* protects @lease_doubt, and the kernel's end of it */
 	bool lease_doubt;	/* the kernel may keep what is not so; it was told that it has none */
 
+	/* ... of its table: table.h */
+	pthread_mutex_t table_building;	/* held over the making of a table; the embedded namespace */
+	/* Protects those below, and the refs and validity of tables. Nothing is locked in it. */
+	pthread_mutex_t table_lock;
+	struct vfs_table *table;	/* the last one, with a reference; NULL: none yet */
+	uint64_t table_epoch;	/* rises when what tables say may be so no more */
+
+	/* of a branch: what a table has mounted in the tree of another mount; never in v->mounts */
+	struct vfs_mount *over;		/* that one, whose @id it has; NULL: it is no branch */
+	uint64_t row, generation;	/* of the table's line */
+	char *path;			/* from the quorum's root on */
+	char *root_name;		/* of its root in the embedded namespace */
+	uint64_t known;		/* its root when the branch was made; 0: none yet */
+	bool broken;		/* it cannot be opened with what the table says */
+	atomic_bool opened;	/* @root is known, under @joining */
+
 	/* of vfs_tree_under */
 	_Atomic(struct datafs_under *) under;	/* NULL: not open yet */
 	atomic_llong failed;	/* when it could not be opened; datafs_now() */
 	atomic_llong not_before;	/* older looks answer nothing; datafs_now() */
+	/* protected by v->lock */
+	struct datafs_under_stats closed;	/* of stores it has opened and closed */
+	struct datafs_under_stats told;		/* by datafs_vfs_tell_stats(), if @is_told */
+	bool is_told;
 };
 
 struct datafs_vfs {
@@ -109,14 +127,14 @@ struct datafs_vfs {
 	pthread_mutex_t quorum_lock;	/* held over the making of @quorum */
 	_Atomic(struct datafs_quorum *) quorum;	/* of one, in @dir; NULL: not needed yet */
 
-	pthread_mutex_t lock;	/* protects the list of mounts, their refs, and is_ending */
+	pthread_mutex_t lock;	/* protects the lists of mounts, their refs, and is_ending */
 	struct vfs_mount *mounts;
+	struct vfs_mount *leaving;	/* unmounted, with calls under way */
+	struct datafs_under_stats closed;	/* @lock; of mounts that are freed */
 	struct datafs_job ending;	/* of sessions, in @pool */
 	bool is_ending;
 
 	atomic_ullong upcalls[DATAFS_OP_NR];
-	atomic_ullong under_requests[UNDER_NR];
-	atomic_ullong under_bytes;
 	atomic_ullong quorum_told;	/* messages of what has changed */
 };
 
@@ -125,16 +143,28 @@ struct datafs_vfs {
 /* A reference, or NULL. */
 struct vfs_mount *vfs_mount_get(struct datafs_vfs *v, uint32_t id);
 void vfs_mount_put(struct vfs_mount *mnt);
+/* One more; of a branch also of the mount that it is in. */
+void vfs_mount_hold(struct vfs_mount *mnt);
+/* Not in the list, with one reference. NULL: no memory. */
+struct vfs_mount *vfs_mount_new(struct datafs_vfs *v, uint32_t id,
+				const uint8_t incarnation[16], const char *source,
+				size_t source_len, const char *options, size_t options_len);
+void vfs_mount_free(struct vfs_mount *mnt);
+/* Its source and options. -EINVAL: logged; or -ENOMEM. */
+int vfs_mount_parse(struct vfs_mount *mnt);
 /*
  * The mount's under-store. That of an adopted mount is opened by who needs it
  * first; -EIO, logged, if it is away: an error, whatever it is, says nothing of
  * names in it.
  */
 int vfs_under(struct vfs_mount *mnt, struct datafs_under **res);
-static inline void vfs_count_under(struct datafs_vfs *v, enum under_method m)
-{
-	atomic_fetch_add_explicit(&v->under_requests[m], 1, memory_order_relaxed);
-}
+
+/* ---- stats.c ---- */
+
+/* @u is about to be closed, and the mount goes on. */
+void vfs_stats_closed(struct vfs_mount *mnt, struct datafs_under *u);
+/* The mount is about to be freed, with its under-store. */
+void vfs_stats_gone(struct vfs_mount *mnt);
 
 /* ---- names.c ---- */
 
@@ -169,6 +199,22 @@ int vfs_listxattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_statfs(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_extent(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_bad_extent(struct vfs_mount *mnt, struct datafs_call *call);
+
+/* ---- data.c ---- */
+
+/* What is known of a file of the mount, without asking. -ESTALE: it is none. */
+int vfs_file(struct vfs_mount *mnt, uint64_t ino, struct datafs_meta_inode *in);
+/*
+ * Under a young fingerprint the bytes could change once more unseen: waits
+ * until it has grown old, or the content is another (-ESTALE).
+ */
+int vfs_settle(struct vfs_mount *mnt, struct datafs_meta_inode *in);
+/*
+ * Has [from, to) of the content in the cache, a chunk at a time; both are multiples of
+ * a granule, and @in is not young. -ESHUTDOWN: the daemon ends. Blocks.
+ */
+int vfs_have(struct vfs_mount *mnt, const struct datafs_meta_inode *in, uint64_t from,
+	     uint64_t to);
 
 /* ---- trees ---- */
 
@@ -216,6 +262,8 @@ const char *vfs_quorum_why(const struct vfs_mount *mnt, int err);
 int vfs_session_have(struct vfs_mount *mnt, struct datafs_quorum *q);
 /* It is ended, now or later. */
 void vfs_session_gone(struct vfs_mount *mnt);
+/* One command in a session of its own. 0, or an error of the way or of it. */
+int vfs_session_once(struct datafs_quorum *q, Metad__Command *c);
 /* Those of mounts that are none any more. */
 void vfs_sessions_clean(struct datafs_vfs *v);
 
@@ -242,6 +290,30 @@ int vfs_quorum_readlink(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_getxattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_listxattr(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_statfs(struct vfs_mount *mnt, struct datafs_call *call);
+
+/* table_calls.c: a quorum's tree with what its table mounts; see table.h */
+int vfs_table_lookup(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_table_parent(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_table_readdir(struct vfs_mount *mnt, struct datafs_call *call);
+/* GETATTR, and what else is asked of one inode. */
+int vfs_table_call(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_table_change(struct vfs_mount *mnt, struct datafs_call *call);
+int vfs_table_look_again(struct vfs_mount *mnt, uint64_t ino);
+/* The branch that an inode is of: vfs_mount_put() must follow. -ESTALE; -EIO: it is away. */
+int vfs_table_branch(struct vfs_mount *mnt, uint64_t ino, struct vfs_mount **res);
+
+/* table_read.c */
+
+/* It is to be asked for again. Does not block. */
+void vfs_table_doubt(struct vfs_mount *mnt);
+/*
+ * As that, if one of @objects, which are recalled or changed, is of what the table's paths
+ * lead through: then the kernel must forget all of the mount. Does not block.
+ */
+bool vfs_table_touched(struct vfs_mount *mnt, const struct datafs_grant_object *objects,
+		       unsigned int n);
+/* Nobody uses it any more. */
+void vfs_table_exit(struct vfs_mount *mnt);
 
 /* quorum_tell.c */
 

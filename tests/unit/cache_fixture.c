@@ -31,8 +31,8 @@ static uint64_t word(const struct datafs_cache_key *k, uint64_t at)
 	return x * 0xbf58476d1ce4e5b9ull;
 }
 
-static void make_bytes(const struct datafs_cache_key *k, uint64_t size,
-		       uint64_t off, void *buf, uint64_t len)
+void make_bytes(const struct datafs_cache_key *k, uint64_t size, uint64_t off,
+		void *buf, uint64_t len)
 {
 	uint64_t *p = buf;
 

@@ -62,6 +62,9 @@ struct source {
 };
 
 struct source source(uint64_t ino, uint64_t size);
+/* What is at @off, zeros behind @size; both in words of 8 bytes. */
+void make_bytes(const struct datafs_cache_key *k, uint64_t size, uint64_t off,
+		void *buf, uint64_t len);
 
 /* A test may put a revoke of its own in w.cfg after it. */
 int cache_setup(void **state);

@@ -10,6 +10,8 @@
  *			is asked of them: sim_register.c
  *	sim_namespace	the product's (metad/fsm.h), sim_ns.c; what is asked of it:
  *			sim_ns_client.c; what is right: sim_ns_model.c
+ *	sim_leases	the same below the product's leases, and the product's clients,
+ *			which believe what they were told: sim_lease.h
  */
 #ifndef DATAFS_TEST_SIM_H
 #define DATAFS_TEST_SIM_H
@@ -27,6 +29,7 @@
 #define SIM_OPS		4096u
 
 struct sim;
+struct sim_event;
 
 /* --- a state machine --- */
 
@@ -53,6 +56,17 @@ struct sim_machine {
 	/* Makes and frees @s->work, what it knows of its clients. */
 	void (*begin)(struct sim *s);
 	void (*end)(struct sim *s);
+
+	/*
+	 * What runs beside the member on its machine; NULL: nothing. Its member may have
+	 * done something, in an event that is over; is about to crash, and is there still.
+	 */
+	void (*ran)(struct sim *s, unsigned int id);
+	void (*crashing)(struct sim *s, unsigned int id);
+	/* SIM_AT_MEMBER and SIM_AT_CLIENT. */
+	void (*event)(struct sim *s, struct sim_event *e);
+
+	/* Clients that ask the member itself; NULL: there are others (@begin). */
 	/* What client @i asks next: its request, and what of the history's operation. */
 	void (*ask)(struct sim *s, unsigned int i);
 	/* The answer of a member that may read; for free(). */
@@ -65,7 +79,7 @@ struct sim_machine {
 	const char *(*check)(struct sim *s);
 };
 
-extern const struct sim_machine sim_registers, sim_namespace;
+extern const struct sim_machine sim_registers, sim_namespace, sim_leases;
 
 /*
  * Where a state machine's databases are. The disk that loses power must not have
@@ -132,6 +146,8 @@ enum sim_kind {
 	SIM_RESUME,
 	SIM_HEAL,
 	SIM_TROUBLE,
+	SIM_AT_MEMBER,		/* the machine's, on that of member @to */
+	SIM_AT_CLIENT,		/* ... of client @from */
 };
 
 struct sim_event {
@@ -167,6 +183,7 @@ struct sim_client {
 struct sim {
 	const struct sim_machine *machine;
 	uint64_t seed, random, now, order;
+	unsigned int at;		/* the member that is called */
 	struct sim_event *heap;
 	size_t n, room;
 	char dir[4096];
@@ -178,7 +195,7 @@ struct sim {
 	bool calm;			/* no more trouble, no new operations */
 	bool changes;			/* membership too */
 	bool isolate;			/* no trouble but leaders that are cut off */
-	unsigned int threshold;
+	unsigned int threshold, pace, apart;
 
 	struct sim_client clients[SIM_CLIENTS];
 	struct lin_op history[SIM_OPS];	/* what NULL: not a part of it */
@@ -223,6 +240,8 @@ struct sim_options {
 	unsigned int members;	/* 3 or 5 */
 	unsigned int clients;	/* 0: 4. More than a few are packed into entries */
 	uint64_t ms;		/* of trouble */
+	unsigned int pace;	/* ms from one trouble to the next, at most; 0: 500, or of @isolate 3000 */
+	unsigned int apart;	/* ms that partitions last longer than others' */
 	bool changes, isolate;
 	unsigned int threshold;	/* of snapshots */
 };

@@ -90,7 +90,7 @@ static void begin_op(struct sim *s, unsigned int i, bool last)
 void sim_clients_begin(struct sim *s)
 {
 	s->machine->begin(s);
-	for (unsigned int i = 0; i < s->n_clients; i++) {
+	for (unsigned int i = 0; s->machine->ask && i < s->n_clients; i++) {
 		s->clients[i].member = 1 + sim_pick(s, s->first_members);
 		begin_op(s, i, false);
 	}

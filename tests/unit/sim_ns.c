@@ -88,6 +88,11 @@ struct datafs_metad *sim_ns_of(void *state)
 	return datafs_fsm_ns(((struct sim_ns *)state)->fsm);
 }
 
+struct datafs_fsm *sim_ns_fsm(void *state)
+{
+	return ((struct sim_ns *)state)->fsm;
+}
+
 /* --- its operations, with copies between the disks --- */
 
 static uint64_t applied(void *ctx)

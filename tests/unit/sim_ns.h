@@ -70,6 +70,17 @@ struct ns_op {
 /* sim_ns.c */
 struct sim_ns;
 struct datafs_metad *sim_ns_of(void *state);
+struct datafs_fsm *sim_ns_fsm(void *state);
+
+/* sim_ns_client.c */
+/* What is told of an inode; NULL: nothing. */
+void ns_take_attr(struct ns_answer *a, enum ns_role role, const Metad__Attr *m);
+void ns_take_result(struct ns_answer *a, const Metad__Result *res);
+/*
+ * NULL, or what is wrong with the history, or with what member @state has at its end. @all
+ * and @tree are where that is read to.
+ */
+const char *ns_linearizable(struct sim *s, void *state, struct ns_op *all, struct ns_tree *tree);
 
 /* sim_ns_model.c: struct ns_op as what of an operation. */
 extern const struct lin_model ns_model;

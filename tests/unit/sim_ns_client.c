@@ -215,7 +215,7 @@ static void heard_of(struct sim *s, const struct ns_attr *a)
 		w->files[sim_pick(s, KNOWN)] = a->ino;
 }
 
-static void take_attr(struct ns_answer *a, enum ns_role role, const Metad__Attr *m)
+void ns_take_attr(struct ns_answer *a, enum ns_role role, const Metad__Attr *m)
 {
 	if (!m)
 		return;
@@ -228,6 +228,16 @@ static void take_attr(struct ns_answer *a, enum ns_role role, const Metad__Attr 
 		a->time = (uint64_t)m->ctime * DATAFS_SEC + m->ctime_ns;
 }
 
+void ns_take_result(struct ns_answer *a, const Metad__Result *res)
+{
+	memset(a, 0, sizeof(*a));
+	a->err = -(int)res->error;
+	ns_take_attr(a, NS_NODE, res->node);
+	ns_take_attr(a, NS_PARENT, res->parent);
+	ns_take_attr(a, NS_NEW_PARENT, res->new_parent);
+	ns_take_attr(a, NS_OTHER_NODE, res->other);
+}
+
 /* False: it is no Result. */
 static bool take_result(const void *buf, size_t len, const struct req *r, struct ns_answer *a)
 {
@@ -235,13 +245,8 @@ static bool take_result(const void *buf, size_t len, const struct req *r, struct
 	bool ours = res && res->session == r->session && res->request == r->request;
 
 	memset(a, 0, sizeof(*a));
-	if (ours) {
-		a->err = -(int)res->error;
-		take_attr(a, NS_NODE, res->node);
-		take_attr(a, NS_PARENT, res->parent);
-		take_attr(a, NS_NEW_PARENT, res->new_parent);
-		take_attr(a, NS_OTHER_NODE, res->other);
-	}
+	if (ours)
+		ns_take_result(a, res);
 	if (res)
 		metad__result__free_unpacked(res, NULL);
 	return ours;
@@ -346,16 +351,14 @@ void ns_gave_up(struct sim *s, unsigned int i)
 /* --- the history --- */
 
 /* At the end everything is read, so that no change that was acknowledged may be missing. */
-const char *ns_check(struct sim *s)
+const char *ns_linearizable(struct sim *s, void *state, struct ns_op *all, struct ns_tree *tree)
 {
 	static struct lin_op ops[SIM_OPS + 1];
-	struct work *w = s->work;
-	struct ns_op *all = &w->ops[SIM_OPS];
 	unsigned int n = 0;
 
-	if (!ns_read_all(s->members[sim_leader(s)].state, &w->tree))
+	if (!ns_read_all(state, tree))
 		return "the tree cannot be read, or is larger than this test thinks";
-	*all = (struct ns_op) { .kind = NS_EVERYTHING, .tree = &w->tree };
+	*all = (struct ns_op) { .kind = NS_EVERYTHING, .tree = tree };
 	for (unsigned int i = 0; i < s->ops; i++) {
 		const struct ns_op *o = s->history[i].what;
 
@@ -372,4 +375,11 @@ const char *ns_check(struct sim *s)
 	default:
 		return NULL;
 	}
+}
+
+const char *ns_check(struct sim *s)
+{
+	struct work *w = s->work;
+
+	return ns_linearizable(s, s->members[sim_leader(s)].state, &w->ops[SIM_OPS], &w->tree);
 }

@@ -77,7 +77,7 @@ void sim_run_until_bad(const struct sim_options *opt, const char *what)
 	const char *bad = NULL;
 	unsigned int n = 0;
 
-	while (!bad && n < 400)
+	while (!bad && n < 1000)
 		bad = sim_run_one(opt, seed + n++);
 	print_message("%s: after %u runs: %s\n", what, n, bad ? bad : "not found");
 	assert_non_null(bad);

@@ -69,7 +69,7 @@ static void partition(struct sim *s)
 		part = 1u << (lone - 1);
 		/* one that does not see how long it is alone */
 		s->members[lone].stopped = s->isolate || sim_pick(s, 2);
-		sim_event(s, 500 + sim_pick(s, 1500),
+		sim_event(s, 500 + s->apart + sim_pick(s, 1500),
 			  (struct sim_event) { .kind = SIM_RESUME, .to = lone });
 	}
 	for (unsigned int a = 1; a <= SIM_MEMBERS; a++)
@@ -79,13 +79,14 @@ static void partition(struct sim *s)
 			s->cut[a][b] = one_way ? out && !in : out != in;
 		}
 	s->partitions++;
-	sim_event(s, 200 + sim_pick(s, 2000), (struct sim_event) { .kind = SIM_HEAL });
+	sim_event(s, 200 + s->apart + sim_pick(s, 2000), (struct sim_event) { .kind = SIM_HEAL });
 }
 
 static void transfer(struct sim *s)
 {
 	unsigned int id = sim_leader(s);
 
+	s->at = id;
 	if (id && !datafs_member_transfer(s->members[id].m, sim_pick(s, 2) ? 0 : some_member(s)))
 		s->transfers++;
 }
@@ -156,6 +157,7 @@ static void change(struct sim *s)
 	if (!leader || s->changing || !choose_change(s, leader))
 		return;
 	s->changing = true;
+	s->at = leader;
 	if (datafs_member_change(s->members[leader].m, &s->change))
 		s->changing = false;
 }
@@ -191,6 +193,6 @@ void sim_trouble(struct sim *s)
 	default:
 		change(s);
 	}
-	sim_event(s, 30 + sim_pick(s, s->isolate ? 3000 : 500),
+	sim_event(s, 30 + sim_pick(s, s->pace),
 		  (struct sim_event) { .kind = SIM_TROUBLE });
 }

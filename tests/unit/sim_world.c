@@ -152,6 +152,7 @@ void sim_member_start(struct sim *s, unsigned int id)
 		.now = now_of, .ctx = &places[id],
 	};
 
+	s->at = id;
 	places[id] = (struct place) { s, id };
 	m->life++;
 	m->paused = m->stopped = false;
@@ -168,6 +169,9 @@ void sim_member_crash(struct sim *s, unsigned int id)
 
 	if (!old)
 		return;
+	s->at = id;
+	if (s->machine->crashing)
+		s->machine->crashing(s, id);
 	/* who waits is not told: the machine is gone */
 	m->m = NULL;
 	m->life++;
@@ -218,6 +222,7 @@ static void member_event(struct sim *s, struct sim_event *e)
 {
 	struct sim_member *m = &s->members[e->to];
 
+	s->at = e->to;
 	switch (e->kind) {
 	case SIM_MESSAGE:
 		datafs_member_receive(m->m, e->from, e->buf, e->len);
@@ -232,9 +237,14 @@ static void member_event(struct sim *s, struct sim_event *e)
 		if (e->a == m->life)
 			sim_disk_complete(m->disk);
 		break;
+	case SIM_AT_MEMBER:
+		s->machine->event(s, e);
+		break;
 	default:
 		sim_client_event(s, e);
 	}
+	if (s->machine->ran)
+		s->machine->ran(s, e->to);
 }
 
 static void do_event(struct sim *s, struct sim_event *e)
@@ -245,6 +255,9 @@ static void do_event(struct sim *s, struct sim_event *e)
 	case SIM_ANSWER:
 	case SIM_CLIENT:
 		sim_client_event(s, e);
+		break;
+	case SIM_AT_CLIENT:
+		s->machine->event(s, e);
 		break;
 	case SIM_CRASH:
 		sim_crash(s, e->to);
@@ -297,7 +310,10 @@ static void step(struct sim *s)
 	if (who) {
 		/* a timer is late, never early; and it must get on */
 		s->now = at > s->now ? at : s->now + 1;
+		s->at = who;
 		datafs_member_tick(s->members[who].m);
+		if (s->machine->ran)
+			s->machine->ran(s, who);
 		return;
 	}
 	e = take_event(s);
@@ -326,6 +342,8 @@ static void begin(struct sim *s, const struct sim_options *opt)
 	s->first_members = opt->members;
 	s->n_clients = opt->clients ? opt->clients : 4;
 	s->threshold = opt->threshold;
+	s->apart = opt->apart;
+	s->pace = opt->pace ? opt->pace : opt->isolate ? 3000 : 500;
 	s->changes = opt->changes;
 	s->isolate = opt->isolate;
 	s->drop = sim_pick(s, 80);

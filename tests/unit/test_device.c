@@ -69,6 +69,17 @@ int ioctl(int fd, unsigned long request, ...)
 			};
 		return 0;
 	}
+	if (request == DATAFS_IOC_COUNTS) {
+		struct datafs_counts *c = arg;
+
+		snprintf(told + at, sizeof(told) - at, "counts %u:", c->mount_id);
+		for (int i = 0; i < DATAFS_COUNT_NR; i++) {
+			at = strlen(told);
+			snprintf(told + at, sizeof(told) - at, " %llu",
+				 (unsigned long long)c->count[i]);
+		}
+		return 0;
+	}
 	errno = ENOTTY;
 	return -1;
 }
@@ -108,7 +119,8 @@ static void test_hello_last(void **state)
 	assert_int_equal(datafs_device_features(dev), 0);
 	assert_int_equal(datafs_device_hello(dev, "x", session, 5), 0);
 	assert_int_equal(datafs_device_features(dev),
-			 DATAFS_FEATURE_LEASE | DATAFS_FEATURE_LISTING);
+			 DATAFS_FEATURE_LEASE | DATAFS_FEATURE_LISTING |
+			 DATAFS_FEATURE_COUNTS);
 	assert_string_equal(told, "hello x 5, backing 2 = 50, backing 1 = 51, no backing 0, ");
 	*told = 0;
 	assert_int_equal(datafs_device_backing_add(dev, 52, 3), 0);
@@ -176,7 +188,7 @@ static void test_other_version(void **state)
 	hello_error = EPROTONOSUPPORT;
 	assert_int_equal(datafs_device_hello(dev, "x", session, 5),
 			 -EPROTONOSUPPORT);
-	assert_logged("instance x: the module speaks protocol 9.3, this datafsd 1.3");
+	assert_logged("instance x: the module speaks protocol 9.3, this datafsd 1.4");
 }
 
 static void test_backing_refused(void **state)
@@ -199,6 +211,27 @@ static void test_no_device(void **state)
 	assert_logged("/nonexistent: it does not exist; load the module");
 }
 
+static void test_counts(void **state)
+{
+	struct datafs_under_stats st = { .price = 1.5 };
+
+	(void)state;
+	for (int m = 0; m < DATAFS_UNDER_M_NR; m++) {
+		st.by[m].requests = m + 1;
+		st.by[m].retries = 10;
+		st.by[m].errors = 100;
+		st.by[m].down = 1000;
+		st.by[m].up = 10000;
+	}
+	assert_int_equal(datafs_device_counts(dev, 3, &st), 0);
+	assert_string_equal(told, "counts 3: 1 2 3 4 5 6 7 70 700 7000 70000 1500000");
+	/* What has no place there is the most. */
+	*told = 0;
+	st.price = 1e300;
+	assert_int_equal(datafs_device_counts(dev, 3, &st), 0);
+	assert_non_null(strstr(told, " 1000000000000000000"));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -206,6 +239,7 @@ int main(void)
 		T(test_hello_last), T(test_refused), T(test_other_version),
 		T(test_backing_refused), T(test_no_device),
 		T(test_other_session), T(test_slab_anew), T(test_held),
+		T(test_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,10 +105,10 @@ static void was_told(void *arg)
 }
 
 static const struct datafs_socket_command commands[] = {
-	{ "stats", answer_stats, NULL },
-	{ "status", answer_status, NULL },
-	{ "tell", answer_tell, was_told },
-	{ NULL, NULL, NULL }
+	{ .word = "stats", .answer = answer_stats },
+	{ .word = "status", .answer = answer_status, .slow = true },
+	{ .word = "tell", .answer = answer_tell, .sent = was_told },
+	{ .word = NULL }
 };
 
 static void *run(void *arg)

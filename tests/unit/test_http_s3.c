@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/util.h"
 #include "tmpdir.h"
 #include "under/s3_internal.h"
@@ -301,6 +302,52 @@ static void reads(void **state)
 	assert_non_null(strstr(http_asked(1), "\r\nRange: bytes=0-1\r\n"));
 }
 
+static int add_bytes(void *arg, uint64_t at, const void *p, size_t n)
+{
+	char *buf = arg;
+
+	assert_true(at + n <= 3);
+	memcpy(buf + at, p, n);
+	return *(const char *)p == '!' ? -ECANCELED : 0;
+}
+
+/* As they come: none of another state; after a break only what is missing is asked for. */
+static void streams(void **state)
+{
+	const struct http_say say[] = {
+		SAY(RANGE("t", "3")),
+		SAY(RANGE("other", "3")), SAY(FAILED), SAY("HTTP/1.1 416 No" EMPTY),
+		{ "HTTP/1.1 206 Part\r\nETag: \"t\"\r\n" DATE "Content-Range: bytes 0-1/3\r\nContent-Length: 2\r\n\r\nx", 0, THEN_RESET },
+		SAY("HTTP/1.1 206 Part\r\nETag: \"t\"\r\n" DATE "Content-Range: bytes 1-1/3\r\nContent-Length: 1\r\n\r\ny"),
+		{ "HTTP/1.1 206 Part\r\nETag: \"t\"\r\n" DATE "Content-Range: bytes 0-1/3\r\nContent-Length: 2\r\n\r\nx", 0, THEN_RESET },
+		SAY("HTTP/1.1 206 Part\r\nETag: \"u\"\r\n" DATE "Content-Range: bytes 1-1/3\r\nContent-Length: 1\r\n\r\ny"),
+		SAY("HTTP/1.1 206 Part\r\nETag: \"t\"\r\n" DATE "Content-Range: bytes 0-1/3\r\nContent-Length: 2\r\n\r\n!!"),
+	};
+	static const struct {
+		int err;
+		const char *buf;
+	} want[] = {
+		{ 0, "ab" }, { -ESTALE, "" }, { -ESTALE, "" }, { -ESTALE, "" }, { 0, "xy" },
+		{ -ESTALE, "x" }, { -ECANCELED, "!!" },
+	};
+	struct datafs_fingerprint fp = fp_of("t");
+	char buf[8];
+
+	(void)state;
+	begin(NULL, say, N(say));
+	for (size_t i = 0; i < N(want); i++) {
+		memset(buf, 0, sizeof(buf));
+		assert_int_equal(datafs_under_stream(u, "f", &fp, 0, 2, add_bytes, buf),
+				 want[i].err);
+		assert_string_equal(buf, want[i].buf);
+	}
+	datafs_under_close(u);
+	u = NULL;
+	assert_int_equal(http_served(), 1 + N(say));
+	assert_non_null(strstr(http_asked(5), "\r\nRange: bytes=0-1\r\n"));
+	assert_non_null(strstr(http_asked(6), "\r\nRange: bytes=1-1\r\n"));
+}
+
 static int add_name(void *arg, const char *name, const struct datafs_under_stat *st)
 {
 	(void)st;
@@ -412,6 +459,45 @@ static void other_keys(void **state)
 	free(expired);
 }
 
+/* Of what a server says, that which it was sent in confidence is not in the log. */
+static void secrets(void **state)
+{
+	static const char *const echo[] = {
+		"no such Signature=0123456789abcdef", "no such token: 0123456789ABCDEFGHI",
+		"a word and 0123456789ABCDEF", "no secret",
+	};
+	struct datafs_under_stat st;
+	struct http_say say[2 * N(echo)];
+	char *text[N(echo)], *body, log[512];
+	FILE *f;
+
+	(void)state;
+	f = fopen(keys, "a");
+	fprintf(f, "aws_session_token=0123456789ABCDEFGHIJKLMNOP\n");
+	fclose(f);
+	for (size_t i = 0; i < N(echo); i++) {
+		assert_true(asprintf(&body, "<Error><Code>Said</Code><Message>%s</Message></Error>",
+				     echo[i]) > 0);
+		text[i] = xml_answer("400 Bad Request", body);
+		free(body);
+		say[2 * i] = (struct http_say){ .text = "HTTP/1.1 404 Not Found" EMPTY };
+		say[2 * i + 1] = (struct http_say){ .text = text[i] };
+	}
+	begin(NULL, say, N(say));
+	for (size_t i = 0; i < N(echo); i++) {
+		assert_int_equal(datafs_under_stat(u, "f", &st), -EIO);
+		datafs_log_last_error(log, sizeof(log));
+		assert_non_null(strstr(log, "Said: "));
+		assert_non_null(strstr(log, i < 3 ? "(has a secret in it)" : "no secret"));
+		assert_null(strstr(log, "0123456789"));
+	}
+	datafs_under_close(u);
+	u = NULL;
+	assert_int_equal(http_served(), 1 + N(say));
+	for (size_t i = 0; i < N(echo); i++)
+		free(text[i]);
+}
+
 /* Who pays, with what token; and who is nobody. */
 static void headers(void **state)
 {
@@ -476,10 +562,12 @@ int main(void)
 		T(lost),
 		T(lost_uploads),
 		T(reads),
+		T(streams),
 		T(listings),
 		T(rmdirs),
 		T(other_keys),
 		T(headers),
+		T(secrets),
 		T(sources),
 	};
 	int ret = cmocka_run_group_tests_name("http_s3", tests, NULL, NULL);

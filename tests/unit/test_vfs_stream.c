@@ -20,6 +20,8 @@
 #define GIB (1ull << 30)
 #define PAGE (64 * KIB)
 #define NPAGES (GIB / PAGE)
+#define PART (8 * MIB)
+#define PARTS 4
 
 static struct datafs_streams *s;
 static unsigned char cached[NPAGES];
@@ -53,27 +55,32 @@ static void fetch(uint64_t from, uint64_t to)
 static uint64_t ask(uint64_t ino, uint64_t size, uint64_t off, uint64_t len,
 		    bool prefetch, bool ahead)
 {
-	struct datafs_read r = { { ino, 1 }, size, off, len, prefetch };
-	uint64_t must, end, from, to;
+	struct datafs_read r = {
+		{ ino, 1 }, size, off, len, prefetch, .part = PART, .parts = PARTS,
+	};
+	struct datafs_plan p = datafs_streams_plan(s, &r);
+	uint64_t end;
 
 	asked++;
-	must = datafs_streams_plan(s, &r);
-	assert_true(must % DATAFS_GRANULE == 0 && must <= DATAFS_ANSWER_MAX);
-	if (!must) {
+	assert_true(p.must % DATAFS_GRANULE == 0 && p.must <= DATAFS_ANSWER_MAX);
+	/* Parts, as wholes, and not too many of them. */
+	assert_true(p.now % PART == 0 || p.now == datafs_round_up(size, 4096) || p.now == off);
+	assert_true(p.now == off || p.now >= off + p.must);
+	assert_true(p.from >= p.to || p.from % PART == 0);
+	assert_true(p.to <= DATAFS_MAX(p.now, off / PART * PART + PARTS * PART));
+	if (!p.must) {
 		assert_true(prefetch);
 		if (!cached[off / PAGE])
 			return off;
 	}
-	fetch(off, off + must);
+	fetch(off, DATAFS_MAX(off + p.must, p.now));
+	if (ahead && p.from < p.to)
+		fetch(p.from, p.to);
 	for (end = off; end < size && end - off < DATAFS_ANSWER_MAX &&
 			cached[end / PAGE];)
 		end = (end / PAGE + 1) * PAGE;
 	end = DATAFS_MIN(end, datafs_round_up(size, DATAFS_GRANULE));
-	if (datafs_streams_answered(s, &r, end, &from, &to)) {
-		assert_true(from >= end && to > from);
-		if (ahead)
-			fetch(from, to);
-	}
+	datafs_streams_answered(s, &r, end, ahead ? p.to : 0);
 	return end;
 }
 

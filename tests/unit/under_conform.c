@@ -84,6 +84,32 @@ struct datafs_under_stat looked(const char *name)
 	return st;
 }
 
+struct stream {
+	const uint8_t *want;
+	size_t at;
+};
+
+static int streamed(void *arg, uint64_t at, const void *p, size_t n)
+{
+	struct stream *s = arg;
+
+	assert_int_equal(at, s->at);
+	assert_memory_equal(p, s->want + at, n);
+	s->at += n;
+	return 0;
+}
+
+/* The same bytes as they come, of a store that can. */
+static void streams(const char *name, const struct datafs_fingerprint *fp, const uint8_t *want,
+		    size_t off, size_t n)
+{
+	struct stream s = { want, off };
+	int err = n ? datafs_under_stream(cu, at(name), fp, off, n, streamed, &s) : -EOPNOTSUPP;
+
+	assert_true(!err || err == -EOPNOTSUPP);
+	assert_int_equal(s.at, err ? off : off + n);
+}
+
 void holds_in(const char *name, const struct datafs_fingerprint *fp, size_t len, uint32_t seed)
 {
 	uint8_t *want = malloc(len + 1), *got = aligned_alloc(4096, (len + 8191) / 4096 * 4096);
@@ -97,6 +123,7 @@ void holds_in(const char *name, const struct datafs_fingerprint *fp, size_t len,
 		memset(got, 0xa5, n);
 		assert_int_equal(datafs_under_read(cu, at(name), fp, off, got, n + 1), n);
 		assert_memory_equal(got, want + (n ? off : 0), n);
+		streams(name, fp, want, off, n);
 	}
 	if (len > 20000) {
 		assert_int_equal(datafs_under_read(cu, at(name), fp, 4097, got, 9001), 9001);

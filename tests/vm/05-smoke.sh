@@ -93,7 +93,7 @@ load
 check "there are slab caches to look at" test -e /sys/kernel/slab/datafs_inode/objects
 base=$(objects)
 count_is "no objects before the first mount" "$base" -eq 0
-is "the version of the protocol" "$(datafs version | awk '$1 == "abi" { print $2 }')" = 1.3
+is "the version of the protocol" "$(datafs version | awk '$1 == "abi" { print $2 }')" = 1.4
 check "the module is loaded" eval 'datafs version | grep -Eq "^module +loaded\$"'
 check "mount" mnt "$SRC" "$MNT" || finish
 check "it is one" mounted "$MNT"

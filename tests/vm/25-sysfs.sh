@@ -28,6 +28,7 @@ present()
 	find /sys/fs/datafs -type f | sed -E \
 		-e 's#^(/sys/fs/datafs)/[0-9]+/#\1/<mount>/#' \
 		-e 's#(<mount>/stats)/.*#\1/<counter>#' \
+		-e 's#(<mount>/store)/.*#\1/<count>#' \
 		-e 's#(<mount>/re[a-z_]*)/[a-z_]+$#\1/<opcode>#' | sort -u
 }
 
@@ -123,6 +124,27 @@ echo 3 > "$DIR/drop_caches"
 is "extents dropped" "$(counter stats/extents)" -eq 0
 check "read once more" cmp "$SRC/big" "$MNT/big"
 count_is "they were asked for" "$(counter requests/extent)" -gt "$asked"
+
+# --- what the source was asked
+# store_is: sysfs has what the daemon says of it
+store_is()
+{
+	local k v
+
+	while read -r k v; do
+		[ "$(counter "store/$k")" = "$v" ] || return 1
+	done < <(datafs stats "$MNT" | sed -n '/^store_price/d; s/^store_//p')
+}
+check "sysfs knows what the source was asked" until_true 30 store_is
+count_is "that was something" "$(counter store/requests_get)" -gt 0
+count_is "with its bytes, each once" "$(counter store/bytes)" -eq "$(stat_of store_bytes)"
+count_is "without a price it cost nothing" "$(counter store/price_millionths)" -eq 0
+count_is "it has all there is" "$(find "$DIR/store" -type f | wc -l)" -eq 12
+got=$(counter store/requests_get)
+check "something more" eval 'gen "$SRC/more" 1m 9 && cat "$MNT/more" > /dev/null'
+more=$(stat_of store_requests_get)
+count_is "is asked for" "$more" -gt "$got"
+check "and told" until_true 30 eval '[ "$(counter store/requests_get)" -eq "$more" ]'
 
 # --- tracepoints, and the live tables
 tracefs=/sys/kernel/tracing

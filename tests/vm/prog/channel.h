@@ -56,7 +56,8 @@ static inline struct datafs_hello hello_of(const char *name)
 }
 
 /* Of all bits that hello_of() says, those that the module has. */
-#define FEATURES	(DATAFS_FEATURE_TAKEOVER | DATAFS_FEATURE_LEASE | DATAFS_FEATURE_LISTING)
+#define FEATURES	(DATAFS_FEATURE_TAKEOVER | DATAFS_FEATURE_LEASE | DATAFS_FEATURE_LISTING | \
+			 DATAFS_FEATURE_COUNTS)
 
 static inline int hello(int fd, const char *name)
 {

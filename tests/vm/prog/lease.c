@@ -83,12 +83,18 @@ static const char *in_sysfs(void)
 static void refusals(int fd)
 {
 	struct datafs_lease_end l = { .mount_id = mount_id, .reserved = 1 };
+	struct datafs_counts counts = { .mount_id = mount_id + 1000 };
 
 	FAILS(ioctl(fd, DATAFS_IOC_LEASE, &l), EINVAL);
 	l.reserved = 0;
 	l.mount_id += 1000;
 	FAILS(ioctl(fd, DATAFS_IOC_LEASE, &l), ENOENT);
 	FAILS(ioctl(fd, DATAFS_IOC_LEASE, NULL), EFAULT);
+	counts.reserved = 1;
+	FAILS(ioctl(fd, DATAFS_IOC_COUNTS, &counts), EINVAL);
+	counts.reserved = 0;
+	FAILS(ioctl(fd, DATAFS_IOC_COUNTS, &counts), ENOENT);
+	FAILS(ioctl(fd, DATAFS_IOC_COUNTS, NULL), EFAULT);
 	ok(look(fd) == 0, "they have changed nothing");
 }
 
