@@ -48,7 +48,7 @@ test_src := $(sort $(wildcard tests/unit/test_*.c))
 test_bin := $(patsubst tests/unit/%.c,$(B)/tests/%,$(test_src))
 units := $(notdir $(wildcard systemd/*.service))
 cluster_prog := $(patsubst tests/cluster/prog/%.c,$(B)/tests/cluster/%,$(wildcard tests/cluster/prog/*.c)) \
-	$(B)/tests/cluster/metad-next
+	$(B)/tests/cluster/metad-next $(B)/tests/cluster/wallclock.so
 under_prog := $(patsubst tests/under/prog/%.c,$(B)/tests/under/%,$(wildcard tests/under/prog/*.c))
 bench_prog := $(patsubst tests/bench/prog/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/prog/*.c))
 vm_prog := $(patsubst tests/vm/prog/%.c,$(B)/tests/vm/%,$(wildcard tests/vm/prog/*.c))
@@ -190,6 +190,10 @@ $(B)/tests/cluster/metad-next: $(next_obj) $(daemon_lib)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 		$(filter %.a,$^) $(LIBS)
+
+$(B)/tests/cluster/%.so: tests/cluster/preload/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(DATAFS_CFLAGS) $(CPPFLAGS) $(CFLAGS) -shared -fPIC $(LDFLAGS) -o $@ $<
 
 $(B)/tests/cluster/%: $(B)/obj/tests/cluster/prog/%.o $(daemon_lib)
 	@mkdir -p $(@D)
