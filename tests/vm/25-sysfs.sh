@@ -12,7 +12,7 @@ PAGE=$DATAFS_TOP/Documentation/ABI/testing/sysfs-fs-datafs
 
 make_tree()
 {
-	mkdir -p "$SRC/a" && gen "$SRC/big" 9m 1 &&
+	mkdir -p "$SRC/a" && gen "$SRC/big" 9m 1 && gen "$SRC/more" 1m 9 &&
 	cp /usr/include/linux/can/*.h "$SRC/a"
 }
 
@@ -141,7 +141,7 @@ count_is "with its bytes, each once" "$(counter store/bytes)" -eq "$(stat_of sto
 count_is "without a price it cost nothing" "$(counter store/price_millionths)" -eq 0
 count_is "it has all there is" "$(find "$DIR/store" -type f | wc -l)" -eq 12
 got=$(counter store/requests_get)
-check "something more" eval 'gen "$SRC/more" 1m 9 && cat "$MNT/more" > /dev/null'
+check "something more" cmp "$SRC/more" "$MNT/more"
 more=$(stat_of store_requests_get)
 count_is "is asked for" "$more" -gt "$got"
 check "and told" until_true 30 eval '[ "$(counter store/requests_get)" -eq "$more" ]'
