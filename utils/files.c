@@ -141,7 +141,7 @@ static int entry(struct datafs_files *f, const FTSENT *e, dev_t dev, void **inod
 
 static int walk(struct datafs_files *f, const char *path, const volatile int *stop)
 {
-	char *paths[] = { (char *)path, NULL };
+	char *paths[2] = { (char *)path, NULL };
 	void *inodes = NULL;
 	struct stat st;
 	FTSENT *e;

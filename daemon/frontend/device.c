@@ -128,14 +128,11 @@ int datafs_device_lease(struct datafs_device *dev, uint32_t mount, uint64_t unti
 	return ioctl(dev->fd, DATAFS_IOC_LEASE, &lease) ? -errno : 0;
 }
 
-_Static_assert((int)DATAFS_UNDER_M_STAT == DATAFS_COUNT_STAT &&
-	       (int)DATAFS_UNDER_M_LIST == DATAFS_COUNT_LIST &&
-	       (int)DATAFS_UNDER_M_GET == DATAFS_COUNT_GET &&
-	       (int)DATAFS_UNDER_M_PUT == DATAFS_COUNT_PUT &&
-	       (int)DATAFS_UNDER_M_COPY == DATAFS_COUNT_COPY &&
-	       (int)DATAFS_UNDER_M_DELETE == DATAFS_COUNT_DELETE &&
-	       (int)DATAFS_UNDER_M_OTHER == DATAFS_COUNT_OTHER &&
-	       (int)DATAFS_UNDER_M_NR == DATAFS_COUNT_RETRIES,
+#define SAME(name)	((int)DATAFS_UNDER_M_##name - (int)DATAFS_COUNT_##name == 0)
+
+_Static_assert(SAME(STAT) && SAME(LIST) && SAME(GET) && SAME(PUT) && SAME(COPY) &&
+	       SAME(DELETE) && SAME(OTHER) &&
+	       (int)DATAFS_UNDER_M_NR - (int)DATAFS_COUNT_RETRIES == 0,
 	       "methods are counted as the module names them");
 
 int datafs_device_counts(struct datafs_device *dev, uint32_t mount,

@@ -396,16 +396,17 @@ static int take_some(void *arg, uint64_t at, const void *p, size_t n)
 	return f->take(f->arg, at, p, n);
 }
 
-/* Into @buf, or given to @f->take. */
+/* What @of says: into @buf, or given to its take. */
 static ssize_t get(struct datafs_under *u, const char *key, uint64_t off, void *buf, uint64_t len,
-		   struct fetch *f)
+		   const struct fetch *of)
 {
 	struct http *s = http_of(u);
-	const struct datafs_fingerprint *fp = f->fp;
+	const struct datafs_fingerprint *fp = of->fp;
+	struct fetch f = *of;
 	struct curl_slist *headers;
 	struct datafs_http_request r = {
 		.method = "GET", .want = wanted, .ranged = true, .off = off, .into = buf,
-		.take = buf ? NULL : take_some, .admit = admit, .arg = f, .follow = HOPS,
+		.take = buf ? NULL : take_some, .admit = admit, .arg = &f, .follow = HOPS,
 	};
 	uint64_t size = fp->v[0];
 	int err, again = 0;
@@ -419,7 +420,7 @@ static ssize_t get(struct datafs_under *u, const char *key, uint64_t off, void *
 	headers = condition(fp);
 	r.url = url;
 	r.headers = headers;
-	f->r = &r;
+	f.r = &r;
 	r.len = r.room = DATAFS_MIN(len, size - off);
 	err = fetch(s, key, &r);
 	/* A date does not say what happened while the bytes came, nor nonsense what it is of. */

@@ -196,11 +196,12 @@ static int take_some(void *arg, uint64_t at, const void *p, size_t n)
 	return a->take(a->take_arg, at, p, n);
 }
 
-/* Into @buf, or given to @arg->take. */
+/* What @of says: into @buf, or given to its take. */
 static ssize_t get(struct s3 *s, const char *key, uint64_t off, void *buf, uint64_t len,
-		   struct read_arg *arg)
+		   const struct read_arg *of)
 {
-	uint64_t size = arg->fp->v[0];
+	struct read_arg arg = *of;
+	uint64_t size = of->fp->v[0];
 	struct s3_req r;
 	ssize_t ret;
 
@@ -211,8 +212,8 @@ static ssize_t get(struct s3 *s, const char *key, uint64_t off, void *buf, uint6
 	ret = datafs_s3_begin(s, &r, DATAFS_UNDER_M_GET, "GET", key, false);
 	if (ret)
 		goto out;
-	arg->s = s;
-	arg->r = &r;
+	arg.s = s;
+	arg.r = &r;
 	r.http.ranged = true;
 	r.http.off = off;
 	r.http.len = r.http.room = len;
@@ -220,8 +221,8 @@ static ssize_t get(struct s3 *s, const char *key, uint64_t off, void *buf, uint6
 	r.http.take = buf ? NULL : take_some;
 	r.http.want = datafs_s3_want;
 	r.http.admit = admit;
-	r.http.arg = arg;
-	if_match(&r, arg->fp);
+	r.http.arg = &arg;
+	if_match(&r, of->fp);
 	ret = datafs_s3_call(s, &r);
 	if (!ret)
 		ret = r.a.got;

@@ -67,7 +67,7 @@ static bool step_gained(const struct datafs_ramp *r, uint64_t rate)
 static void round_end(struct datafs_ramp *r, int64_t now, uint64_t refused)
 {
 	int64_t ns = DATAFS_MAX(now - r->since, 1);
-	uint64_t rate = (unsigned __int128)r->bytes * DATAFS_SEC / ns;
+	uint64_t rate = (uint64_t)((double)r->bytes * DATAFS_SEC / (double)ns);
 
 	if (!r->ended) {
 		/* nothing was fetched, nothing is learned */

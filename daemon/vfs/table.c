@@ -162,7 +162,7 @@ static int add_inner(struct vfs_table *t)
 	return 0;
 }
 
-int vfs_table_build(struct vfs_mount *mnt, Metad__Answer *const *pieces, size_t n,
+int vfs_table_build(struct vfs_mount *mnt, struct Metad__Answer *const *pieces, size_t n,
 		    struct vfs_table *old, struct vfs_table **res)
 {
 	struct vfs_table *t = calloc(1, sizeof(*t));

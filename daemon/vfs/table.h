@@ -57,7 +57,7 @@ struct vfs_table_use {
  * From pieces of a listing, which are all of one version. What is in @old (or NULL) and
  * has not changed is the same branch. -ENOMEM, or an error of the embedded namespace.
  */
-int vfs_table_build(struct vfs_mount *mnt, Metad__Answer *const *pieces, size_t n,
+int vfs_table_build(struct vfs_mount *mnt, struct Metad__Answer *const *pieces, size_t n,
 		    struct vfs_table *old, struct vfs_table **res);
 void vfs_table_free(struct vfs_table *t);
 /* The path from the quorum's root on, to be freed; NULL: no memory. */
@@ -75,7 +75,7 @@ struct trie_node *vfs_table_cover(struct trie_node *n);
  */
 int vfs_table_get(struct vfs_mount *mnt, struct vfs_table_use *use);
 /* Its listing, of one version: @n pieces, the caller's to free. */
-int vfs_table_read(struct datafs_quorum *q, Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX],
+int vfs_table_read(struct datafs_quorum *q, struct Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX],
 		   size_t *n);
 /* The last one, of whatever time, or NULL. */
 struct vfs_table *vfs_table_last(struct vfs_mount *mnt);

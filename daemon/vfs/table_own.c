@@ -99,7 +99,7 @@ static void put_text(FILE *f, ProtobufCBinaryData t)
 
 int datafs_vfs_table_list(struct datafs_vfs *v, FILE *f)
 {
-	Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX];
+	struct Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX];
 	struct datafs_quorum *q;
 	size_t n;
 	int ret = vfs_own_quorum(v, &q);

@@ -44,7 +44,7 @@ struct reading {
 	struct vfs_mount *mnt;
 	struct datafs_quorum *q;
 	uint64_t epoch;
-	Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX];
+	struct Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX];
 	size_t pieces;
 	struct heard *heard;
 	size_t n_heard, room;
@@ -203,7 +203,7 @@ static bool all_kept(struct reading *r)
 	return r->epoch == r->mnt->table_epoch;
 }
 
-int vfs_table_read(struct datafs_quorum *q, Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX],
+int vfs_table_read(struct datafs_quorum *q, struct Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX],
 		   size_t *n)
 {
 	struct reading *r = calloc(1, sizeof(*r));

@@ -129,6 +129,7 @@ struct lease_client {
 
 	/* its user, a thread; see lease_switch() */
 	pthread_t thread;
+	void *(*user)(void *arg);
 	bool runs, over;
 	sem_t go, back;
 	uint64_t session, request;

@@ -205,19 +205,11 @@ static void wait_for(sem_t *sem)
 		assert(errno == EINTR);
 }
 
-struct begin {
-	struct lease_client *c;
-	void *(*fn)(void *arg);
-};
-
 static void *user_main(void *arg)
 {
-	struct begin b = *(struct begin *)arg;
-
-	free(arg);
-	self = b.c;
+	self = arg;
 	wait_for(&self->go);
-	b.fn(self);
+	self->user(self);
 	self->over = true;
 	__real_sem_post(&self->back);
 	return NULL;
@@ -225,14 +217,15 @@ static void *user_main(void *arg)
 
 void lease_user_start(struct lease_client *c, void *(*fn)(void *arg))
 {
-	struct begin *b = malloc(sizeof(*b));
+	int err;
 
-	assert(b);
-	*b = (struct begin) { c, fn };
 	sem_init(&c->go, 0, 0);
 	sem_init(&c->back, 0, 0);
 	c->runs = true;
-	assert(!pthread_create(&c->thread, NULL, user_main, b));
+	c->user = fn;
+	err = pthread_create(&c->thread, NULL, user_main, c);
+	assert(!err);
+	(void)err;
 }
 
 void lease_user_run(struct lease_client *c)
