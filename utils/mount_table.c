@@ -19,6 +19,7 @@
 #include "mount_table.h"
 #include "report.h"
 #include "under/under_opts.h"
+#include "vfs/options.h"
 
 #define SESSION_AHEAD	(1ull << 40)	/* as mounts choose theirs */
 #define SESSION_TRIES	10
@@ -243,8 +244,7 @@ static ProtobufCBinaryData text(const char *s)
 	return (ProtobufCBinaryData) { strlen(s), (uint8_t *)s };
 }
 
-
-static bool option_ok(struct datafs_under_opts *opts, char *option)
+static bool option_ok(struct datafs_options *opts, char *option)
 {
 	char *value = strchr(option, '=');
 	const char *want = NULL;
@@ -252,7 +252,7 @@ static bool option_ok(struct datafs_under_opts *opts, char *option)
 
 	if (value)
 		*value++ = '\0';
-	err = datafs_under_opts_set(opts, option, value, &want);
+	err = datafs_options_set(opts, option, value, &want);
 	if (err == -EINVAL)
 		warnx("option %s: it takes %s", option, want);
 	else if (err)
@@ -261,11 +261,11 @@ static bool option_ok(struct datafs_under_opts *opts, char *option)
 	return !err;
 }
 
-/* As text, and as what it says to an under-store. What is wrong may be a password: not shown. */
+/* As text, and as what it says to who mounts it. What is wrong may be a password: not shown. */
 static bool options_ok(const char *options)
 {
 	const char *reason = datafs_mount_options_wrong(options, strlen(options));
-	struct datafs_under_opts opts = datafs_under_opts_default;
+	struct datafs_options opts;
 	char *copy, *option, *next;
 	bool ok = true;
 
@@ -276,10 +276,11 @@ static bool options_ok(const char *options)
 	copy = next = strdup(options);
 	if (!copy)
 		return false;
+	datafs_options_init(&opts);
 	while (ok && *options && (option = strsep(&next, ",")))
 		ok = option_ok(&opts, option);
 	free(copy);
-	datafs_under_opts_free(&opts);
+	datafs_options_free(&opts);
 	return ok;
 }
 

@@ -83,6 +83,7 @@ check "... and the quorum itself" refuses 'is not /DIR' mounts add /x node1:/x
 check "an option that no store has is refused" refuses 'none of that name' \
 	mounts add /x /srv/x -o colour=red
 check "... a value that it does not take" refuses 'it takes SIZE' mounts add /x /srv/x -o part_size=1
+check "... of one that is not the store's own" refuses 'it takes SECONDS' mounts add /x /srv/x -o sync_interval=soon
 check "a password in the source is refused" refuses 'it has a password' \
 	mounts add /x 's3://key:secret@bucket'
 check "... and not shown" eval '! grep -q secret "$D/out"'
