@@ -252,6 +252,7 @@ check "unmount" umnt "$MNT"
 dmesg -c >> /tmp/dmesg
 tap hello
 dmesg | tee -a /tmp/dmesg > /tmp/dmesg.hello
+minor=$(awk '$2 == "DATAFS_ABI_MINOR" { print $3 }' "$DATAFS_TOP/proto/datafs_abi.h")
 is "the kernel's log names both versions, in one line" \
-	"$(grep -c 'datafs: .*version 2\.3 .*module 1\.3' /tmp/dmesg.hello)" -eq 1
+	"$(grep -c "datafs: .*version 2\.$minor .*module 1\.$minor" /tmp/dmesg.hello)" -eq 1
 finish
