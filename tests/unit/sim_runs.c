@@ -82,3 +82,17 @@ void sim_run_until_bad(const struct sim_options *opt, const char *what)
 	print_message("%s: after %u runs: %s\n", what, n, bad ? bad : "not found");
 	assert_non_null(bad);
 }
+
+void sim_seed_decides(const struct sim_options *opt)
+{
+	uint64_t seed = sim_first_seed(), order, now;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_null(sim_run_one(opt, seed + i));
+		order = sim.order;
+		now = sim.now;
+		assert_null(sim_run_one(opt, seed + i));
+		assert_int_equal(sim.order, order);
+		assert_int_equal(sim.now, now);
+	}
+}

@@ -22,7 +22,9 @@ unsigned int sim_seeds(unsigned int n);
 const char *sim_run_one(const struct sim_options *opt, uint64_t seed);
 /* All of them must be well. */
 void sim_run_many(const struct sim_options *opt, unsigned int n, struct sim_sums *sum);
-/* With a planted fault, which one of 400 runs must find. */
+/* With a planted fault, which one of 1000 runs must find. */
 void sim_run_until_bad(const struct sim_options *opt, const char *what);
+/* The same seed is the same run. */
+void sim_seed_decides(const struct sim_options *opt);
 
 #endif
