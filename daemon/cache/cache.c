@@ -196,6 +196,7 @@ int datafs_cache_open(const struct datafs_cache_config *cfg,
 	c->next_cookie = datafs_cache_now() | 1;
 	TAILQ_INIT(&c->free);
 	TAILQ_INIT(&c->first);
+	TAILQ_INIT(&c->used);
 	TAILQ_INIT(&c->erasing);
 	TAILQ_INIT(&c->revocations);
 	TAILQ_INIT(&c->flights);

@@ -57,13 +57,13 @@ enum datafs_slot_state {
 
 struct datafs_slot {
 	LIST_HEAD(datafs_slot_chunks, datafs_chunk) chunks; /* hashed or not */
-	TAILQ_ENTRY(datafs_slot) link;	/* in cache.free, .first or .erasing */
+	TAILQ_ENTRY(datafs_slot) link;	/* in cache.free, .used, .first or .erasing */
 	uint32_t pins;
 	uint32_t revokes;	/* cookies that are not answered yet */
 	uint16_t filled;	/* granules given to chunks, from the start */
 	uint16_t dropped;	/* of these, those of dropped chunks */
 	uint8_t state;		/* enum datafs_slot_state */
-	bool touched;		/* CLOCK's bit: wanted since the hand passed */
+	bool touched;		/* wanted since it was put at the end of cache.used */
 	bool first;		/* in cache.first */
 	bool retired;		/* the device failed here: becomes BAD */
 };
@@ -183,8 +183,13 @@ struct datafs_cache {
 	uint64_t complained_ns;		/* about a full cache, last */
 	uint64_t write_complained_ns;	/* about a slab that is not written */
 	struct datafs_slot *open;	/* the slot in state OPEN */
-	struct datafs_slot_queue free, first, erasing;
-	uint32_t hand;			/* CLOCK's */
+	struct datafs_slot_queue free, erasing;
+	/*
+	 * All in state USED: those that are to go first, and the others, for second
+	 * chance. What comes is put at its end, so nothing goes before all that was
+	 * there when it came was passed.
+	 */
+	struct datafs_slot_queue first, used;
 	TAILQ_HEAD(datafs_revocations, datafs_revocation) revocations;
 	TAILQ_HEAD(datafs_flights, datafs_flight) flights; /* not done */
 	TAILQ_HEAD(datafs_leavings, datafs_leaving) leaving;

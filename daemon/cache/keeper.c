@@ -131,7 +131,7 @@ static bool needs_room(struct datafs_cache *c)
 /* Dropped contents and retired slots go first, then second chance. */
 static struct datafs_slot *victim(struct datafs_cache *c)
 {
-	uint32_t n = c->max_slabs * SLAB_SLOTS;
+	uint32_t n = c->state_count[DATAFS_SLOT_USED];
 	/* No room comes of a victim that an index in the way names. */
 	bool room = needs_room(c) && !datafs_index_in_the_way(c);
 	struct datafs_slot *s;
@@ -140,13 +140,13 @@ static struct datafs_slot *victim(struct datafs_cache *c)
 		if (!s->pins && (room || s->retired))
 			return s;
 	for (uint32_t i = 0; room && i < 2 * n; i++) {
-		s = &c->slots[c->hand];
-		c->hand = (c->hand + 1) % n;
-		if (s->state != DATAFS_SLOT_USED || s->pins)
-			continue;
-		if (!s->touched)
+		s = TAILQ_FIRST(&c->used);
+		if (!s || (!s->pins && !s->touched))
 			return s;
-		s->touched = false;
+		if (!s->pins)
+			s->touched = false;
+		TAILQ_REMOVE(&c->used, s, link);
+		TAILQ_INSERT_TAIL(&c->used, s, link);
 	}
 	return NULL;
 }

@@ -34,10 +34,9 @@ void datafs_slot_move(struct datafs_cache *c, struct datafs_slot *s,
 		c->open = NULL;
 	if (s->state == DATAFS_SLOT_ERASING)
 		TAILQ_REMOVE(&c->erasing, s, link);
-	if (s->first) {
-		TAILQ_REMOVE(&c->first, s, link);
-		s->first = false;
-	}
+	if (s->state == DATAFS_SLOT_USED)
+		TAILQ_REMOVE(s->first ? &c->first : &c->used, s, link);
+	s->first = false;
 	c->state_count[s->state]--;
 	c->state_count[to]++;
 	s->state = to;
@@ -52,6 +51,7 @@ void datafs_slot_move(struct datafs_cache *c, struct datafs_slot *s,
 		c->open = s;
 		break;
 	case DATAFS_SLOT_USED:
+		TAILQ_INSERT_TAIL(&c->used, s, link);
 		if (s->retired)
 			datafs_slot_first(c, s);
 		break;
@@ -72,6 +72,7 @@ void datafs_slot_first(struct datafs_cache *c, struct datafs_slot *s)
 	if (s->first || s->state != DATAFS_SLOT_USED)
 		return;
 	s->first = true;
+	TAILQ_REMOVE(&c->used, s, link);
 	TAILQ_INSERT_TAIL(&c->first, s, link);
 	pthread_cond_signal(&c->kick);
 }

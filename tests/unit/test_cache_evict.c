@@ -129,6 +129,30 @@ static void victims(void **state)
 	}
 }
 
+/* Nothing goes before what was there when it came, wherever in the slabs it lies. */
+static void newest_goes_last(void **state)
+{
+	struct datafs_cache_key early = { 4, 1 };
+	struct datafs_cache_left left;
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	fill_up(1, 29, 0);
+	/* Its place is used again before older ones come free, but after the empty ones. */
+	assert_int_equal(datafs_cache_evict(w.c, &early, &left), 0);
+	while (datafs_cache_leaving(w.c, &early) || stats().free_slots < 4)
+		sleep_ms(1);
+	fill_up(40, 4, 0);
+	for (uint64_t ino = 50; ino < 60; ino++) {
+		while (stats().free_slots < LOW_WATER)
+			sleep_ms(1);
+		fill_up(ino, 1, 0);
+		for (uint64_t new = 40; new < 44; new++)
+			assert_true(datafs_cache_has(w.c, &(struct datafs_cache_key){ new, 1 },
+						     0, 64 * KIB));
+	}
+}
+
 static void revocation_is_repeated(void **state)
 {
 	(void)state;
@@ -184,6 +208,7 @@ int main(void)
 		CACHE_TEST(packing),
 		CACHE_TEST(eviction_waits_for_the_kernel),
 		CACHE_TEST(victims),
+		CACHE_TEST(newest_goes_last),
 		CACHE_TEST(revocation_is_repeated),
 		CACHE_TEST(stopped),
 	};
