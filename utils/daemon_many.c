@@ -4,10 +4,46 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 
 #include "daemon_client.h"
 
 #define TICK_MS	250
+
+/*
+ * Whoever interrupts comes before or after a request or an answer, never into it: what
+ * was asked for and answered is known then.
+ */
+static void hold_interrupts(sigset_t *old)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, old);
+}
+
+static int ask(const struct datafs_many *m, const char *request)
+{
+	sigset_t old;
+	int fd;
+
+	hold_interrupts(&old);
+	fd = datafs_daemon_send(m->instance, request, m->seconds);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return fd;
+}
+
+static int receive(const struct datafs_many *m, int fd, void *item)
+{
+	sigset_t old;
+	int err;
+
+	hold_interrupts(&old);
+	err = datafs_daemon_receive(fd, m->line, item);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
 
 /* Waits for answers, and takes those that are there. A signal ends the wait early. */
 static void take_some(struct datafs_many *m)
@@ -29,7 +65,7 @@ static void take_some(struct datafs_many *m)
 			continue;
 		item = m->flying[i].item;
 		m->flying[i] = m->flying[--m->n];
-		err = datafs_daemon_receive(p[i].fd, m->line, item);
+		err = receive(m, p[i].fd, item);
 		m->done(m->arg, item, err);
 	}
 	if (m->tick)
@@ -42,7 +78,7 @@ void datafs_many_ask(struct datafs_many *m, const char *request, void *item)
 
 	while (m->n == DATAFS_MANY)
 		take_some(m);
-	fd = datafs_daemon_send(m->instance, request, m->seconds);
+	fd = ask(m, request);
 	if (fd < 0) {
 		m->done(m->arg, item, fd);
 		return;

@@ -155,6 +155,7 @@ kill -INT $pid
 wait $pid
 is "interrupted" $? -eq 130
 check "it says so" grep -q 'goes on from there' /tmp/errors
+count_is "which is no failure" "$(told failed)" -eq 0
 part=$(told fetched)
 count_is "it has a part" "$part" -gt 0
 count_is "and not all" "$part" -lt "$G"
