@@ -32,6 +32,8 @@ struct under_conform {
 	uint32_t modes;		/* bits that a file can have; 0: all 12 */
 	long grain;		/* of times, in nanoseconds; 0: 1 */
 	uint32_t many;		/* entries of a listing: more than fit in an answer */
+	/* An object is not there at times while it is replaced. Swift's answer is so. */
+	bool gaps;
 	bool late_parts;	/* it takes parts of uploads that are complete: none are sent */
 	const char *only;	/* the name of a check, or NULL: all */
 };

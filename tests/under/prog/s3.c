@@ -108,7 +108,7 @@ static void conforms_read_only(void **state)
 
 static void conforms(void **state)
 {
-	struct under_conform c = { .part = 5 << 20, .many = 120, .late_parts = true };
+	struct under_conform c = { .part = 5 << 20, .many = 120, .late_parts = true, .gaps = true };
 
 	(void)state;
 	open_bucket("conform-rw");
