@@ -94,6 +94,24 @@ void datafs_text_free(struct datafs_text *t)
 	memset(t, 0, sizeof(*t));
 }
 
+bool datafs_text_is_utf8(const char *s)
+{
+	while (*s) {
+		unsigned char c = *s++;
+		int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 :
+			   c >= 0xf0 && c < 0xf5 ? 3 : -1;
+		unsigned char next = *s;
+
+		if (more < 0 || (c == 0xe0 && next < 0xa0) || (c == 0xed && next > 0x9f) ||
+		    (c == 0xf0 && next < 0x90) || (c == 0xf4 && next > 0x8f))
+			return false;
+		for (; more; more--, s++)
+			if ((*s & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
+}
+
 static int hex_of(char c)
 {
 	if (c >= '0' && c <= '9')

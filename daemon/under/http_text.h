@@ -22,6 +22,8 @@ void datafs_text_printf(struct datafs_text *t, const char *fmt, ...)
 /* With all but letters, digits and "-_.~" as %XX; with @slash '/' stays too. */
 void datafs_text_percent(struct datafs_text *t, const char *s, bool slash);
 void datafs_text_free(struct datafs_text *t);
+/* As RFC 3629 has it: no surrogates, nothing longer than it need be, nothing beyond U+10FFFF. */
+bool datafs_text_is_utf8(const char *s);
 
 /* %XX back, in place; the length. -EINVAL: half of one, or a NUL. @plus: '+' is a space. */
 long datafs_http_unescape(char *s, bool plus);

@@ -50,8 +50,9 @@ static int take_source(struct s3 *s, const char *source)
 	s->prefix = strndup(prefix, len);
 	if (!s->bucket || !s->prefix)
 		return -ENOMEM;
-	if (!datafs_under_key_ok(s->prefix) || len + 1 >= DATAFS_S3_KEY_MAX)
-		return refuse(source, "the prefix has parts that are empty, \".\" or \"..\", or is too long");
+	if (!datafs_under_key_ok(s->prefix) || len + 1 >= DATAFS_S3_KEY_MAX ||
+	    !datafs_text_is_utf8(s->prefix))
+		return refuse(source, "the prefix has parts that are empty, \".\" or \"..\", or is too long, or no UTF-8");
 	if (asprintf(&s->name, "s3://%s%s%s", s->bucket, len ? "/" : "", s->prefix) < 0)
 		return -ENOMEM;
 	if (!len)

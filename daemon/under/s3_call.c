@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "datafs_abi.h"
 #include "http_judge.h"
 #include "s3_internal.h"
 
@@ -17,34 +18,43 @@
 
 /* ---- keys ---- */
 
-/* Keys are UTF-8; what is not would be refused by some stores, and changed by others. */
-static bool is_utf8(const char *s)
+/*
+ * Keys are UTF-8; what is not would be refused by some stores, and changed by others. A part that is
+ * too long for a name is one here too: what is made is shown.
+ */
+static int check_key(struct s3 *s, const char *key, size_t more)
 {
-	while (*s) {
-		unsigned char c = *s++;
-		int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 :
-			   c >= 0xf0 && c < 0xf5 ? 3 : -1;
-		unsigned char next = *s;
+	if (strlen(s->prefix) + strlen(key) + more > DATAFS_S3_KEY_MAX)
+		return -ENAMETOOLONG;
+	if (!datafs_text_is_utf8(key))
+		return -EILSEQ;
+	while (*key) {
+		size_t n = strcspn(key, "/");
 
-		if (more < 0 || (c == 0xe0 && next < 0xa0) || (c == 0xed && next > 0x9f) ||
-		    (c == 0xf0 && next < 0x90) || (c == 0xf4 && next > 0x8f))
-			return false;
-		for (; more; more--, s++)
-			if ((*s & 0xc0) != 0x80)
-				return false;
+		if (n > DATAFS_NAME_MAX)
+			return -ENAMETOOLONG;
+		key += n + !!key[n];
 	}
-	return true;
+	return 0;
 }
 
 static int make_key(struct s3 *s, const char *key, bool slash, char **res)
 {
-	size_t len = strlen(s->prefix) + strlen(key) + slash;
+	int err = check_key(s, key, slash);
 
-	if (len > DATAFS_S3_KEY_MAX)
-		return -ENAMETOOLONG;
-	if (!is_utf8(key))
-		return -EILSEQ;
-	return asprintf(res, "%s%s%s", s->prefix, key, slash ? "/" : "") < 0 ? -ENOMEM : 0;
+	if (!err && asprintf(res, "%s%s%s", s->prefix, key, slash ? "/" : "") < 0)
+		err = -ENOMEM;
+	return err;
+}
+
+int datafs_s3_prefix(struct s3 *s, const char *key, char **res)
+{
+	int err = check_key(s, key, 0);
+
+	if (!err && asprintf(res, "%s%s%s", s->prefix, key, *key ? "/" : "") < 0)
+		err = -ENOMEM;
+	/* There cannot be such a key: so there is nothing below it. */
+	return err == -EILSEQ ? -ENOENT : err;
 }
 
 int datafs_s3_begin(struct s3 *s, struct s3_req *r, enum datafs_under_method m,

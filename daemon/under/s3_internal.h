@@ -55,10 +55,15 @@ struct s3_req {
 
 /*
  * @key: of the store, or NULL for the bucket; @slash: of a directory. -ENAMETOOLONG, -EILSEQ:
- * there cannot be such a key. To be ended even then.
+ * there cannot be such a key, or it could not be shown. To be ended even then.
  */
 int datafs_s3_begin(struct s3 *s, struct s3_req *r, enum datafs_under_method m,
 		    const char *method, const char *key, bool slash);
+/*
+ * @res: what all keys below @key begin with, the caller's to free. -ENOENT, -ENAMETOOLONG: there
+ * cannot be such a key, and @res is as it was.
+ */
+int datafs_s3_prefix(struct s3 *s, const char *key, char **res);
 /* In the order of their names; @value NULL: the name alone. */
 void datafs_s3_param(struct s3_req *r, const char *name, const char *value);
 void datafs_s3_header(struct s3_req *r, const char *fmt, ...)
@@ -89,7 +94,10 @@ struct s3_object {
 
 /* HEAD of an object. -ENOENT: it is none, or there is no bucket. */
 int datafs_s3_head(struct s3 *s, const char *key, struct s3_object *o);
-/* The first page of the keys that begin with @key and '/', with at most @max of them. */
+/*
+ * The first page of the keys that begin with @key and '/', with at most @max of them. -ENOENT,
+ * -ENAMETOOLONG: there cannot be any.
+ */
 int datafs_s3_below(struct s3 *s, const char *key, uint32_t max, struct datafs_s3_page *page);
 
 int datafs_s3_stat(struct datafs_under *u, const char *key, struct datafs_under_stat *st);

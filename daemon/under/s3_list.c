@@ -246,6 +246,8 @@ static int list_pages(struct listing *l, datafs_under_list_fn fn, void *arg)
 		if (ret)
 			break;
 		l->hidden += page.unreadable;
+		if (page.unreadable && !*l->hidden_key)
+			snprintf(l->hidden_key, sizeof(l->hidden_key), "%s... (no UTF-8)", l->dir);
 		l->any = l->any || page.unreadable;
 		l->idle++;
 		ret = give_page(l, &page, after, fn, arg);
@@ -274,8 +276,9 @@ int datafs_s3_list(struct datafs_under *u, const char *key, struct datafs_under_
 
 	if (strnlen(place->token, sizeof(place->token)) > DATAFS_NAME_MAX + 1)
 		return -EINVAL;
-	if (asprintf(&l.dir, "%s%s%s", l.s->prefix, key, *key ? "/" : "") < 0)
-		return -ENOMEM;
+	ret = datafs_s3_prefix(l.s, key, &l.dir);
+	if (ret)
+		return ret;
 	l.dir_len = strlen(l.dir);
 	come_back(&l, place->token);
 	ret = list_pages(&l, fn, arg);

@@ -105,10 +105,10 @@ int datafs_s3_head(struct s3 *s, const char *key, struct s3_object *o)
 int datafs_s3_below(struct s3 *s, const char *key, uint32_t max, struct datafs_s3_page *page)
 {
 	char *prefix;
-	int err;
+	int err = datafs_s3_prefix(s, key, &prefix);
 
-	if (asprintf(&prefix, "%s%s%s", s->prefix, key, *key ? "/" : "") < 0)
-		return -ENOMEM;
+	if (err)
+		return err;
 	err = datafs_s3_page(s, prefix, NULL, NULL, false, max, page);
 	free(prefix);
 	return err;
@@ -210,6 +210,9 @@ static ssize_t get(struct s3 *s, const char *key, uint64_t off, void *buf, uint6
 		return 0;
 	len = DATAFS_MIN(len, size - off);
 	ret = datafs_s3_begin(s, &r, DATAFS_UNDER_M_GET, "GET", key, false);
+	/* There cannot be such a key. */
+	if (ret == -EILSEQ)
+		ret = -ESTALE;
 	if (ret)
 		goto out;
 	arg.s = s;
@@ -227,7 +230,7 @@ static ssize_t get(struct s3 *s, const char *key, uint64_t off, void *buf, uint6
 	if (!ret)
 		ret = r.a.got;
 	/* Gone, or not as long any more. */
-	else if (ret == -ENOENT || ret == -ERANGE || ret == -EILSEQ)
+	else if (ret == -ENOENT || ret == -ERANGE)
 		ret = -ESTALE;
 out:
 	datafs_s3_end(&r);

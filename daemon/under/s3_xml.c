@@ -276,8 +276,11 @@ static void list_settle(struct datafs_s3_page *p, bool encoded)
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->n; i++) {
-		if (encoded && datafs_http_unescape(p->entry[i].key, true) < 0) {
-			free(p->entry[i].key);
+		char *key = p->entry[i].key;
+
+		/* What is not encoded is UTF-8 as all of the answer is. */
+		if (encoded && (datafs_http_unescape(key, true) < 0 || !datafs_text_is_utf8(key))) {
+			free(key);
 			p->unreadable++;
 		} else {
 			p->entry[n++] = p->entry[i];

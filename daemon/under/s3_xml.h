@@ -22,7 +22,7 @@ struct datafs_s3_entry {
 struct datafs_s3_page {
 	struct datafs_s3_entry *entry;	/* in the order of their keys, each once */
 	size_t n, room;
-	uint32_t unreadable;	/* keys that cannot be decoded, or have a NUL */
+	uint32_t unreadable;	/* keys that cannot be decoded, are no UTF-8, or have a NUL */
 	bool truncated;		/* ... and goes on with @next */
 	char *next;
 };

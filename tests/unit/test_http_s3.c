@@ -431,6 +431,44 @@ static void rmdirs(void **state)
 		free((void *)say[i].text);
 }
 
+/* Of keys that there cannot be the server is not asked. */
+static void no_keys(void **state)
+{
+	char too_long[1026], part[259];
+	const struct {
+		const char *key;
+		int there, read, made;
+	} c[] = {
+		{ too_long, -ENAMETOOLONG, -ENAMETOOLONG, -ENAMETOOLONG },
+		{ part, -ENAMETOOLONG, -ENAMETOOLONG, -ENAMETOOLONG },
+		{ "d/\xff", -ENOENT, -ESTALE, -EILSEQ }, { "\xff/f", -ENOENT, -ESTALE, -EILSEQ },
+	};
+	const struct http_say nothing = { .text = "" };
+	struct datafs_fingerprint fp = fp_of("x");
+	struct datafs_under_stat st;
+	char names[64] = "", byte;
+
+	(void)state;
+	for (int i = 0; i < 1025; i++)
+		too_long[i] = i % 200 == 199 ? '/' : 'k';
+	too_long[1025] = 0;
+	snprintf(part, sizeof(part), "d/%0256d", 0);
+	begin(FAILED, &nothing, 0);
+	for (size_t i = 0; i < N(c); i++) {
+		const char *key = c[i].key;
+
+		assert_int_equal(datafs_under_stat(u, key, &st), c[i].there);
+		assert_int_equal(datafs_under_list(u, key, NULL, add_name, names), c[i].there);
+		assert_int_equal(datafs_under_rmdir(u, key), c[i].there);
+		assert_int_equal(datafs_under_read(u, key, &fp, 0, &byte, 1), c[i].read);
+		assert_int_equal(datafs_under_put(u, key, "x", 1, NULL, NULL, NULL), c[i].made);
+		assert_int_equal(datafs_under_mkdir(u, key, NULL), c[i].made);
+		assert_int_equal(datafs_under_remove(u, key, NULL), c[i].made);
+	}
+	assert_string_equal(names, "");
+	assert_int_equal(http_served(), 2);
+}
+
 /* ---- who asks ---- */
 
 static void other_keys(void **state)
@@ -536,6 +574,7 @@ static void sources(void **state)
 {
 	static const char *const bad[] = {
 		"s3://", "s3://ab", "s3:///x", "s3://bucket/a//b", "s3://bucket/../x", "s3://b@d/x",
+		"s3://bucket/a\xff",
 	};
 	static char ends[][32] = { "ftp://x", "https://", "http://user:pw@host", "http://h/p", "h" };
 	struct datafs_under *o = NULL;
@@ -565,6 +604,7 @@ int main(void)
 		T(streams),
 		T(listings),
 		T(rmdirs),
+		T(no_keys),
 		T(other_keys),
 		T(headers),
 		T(secrets),

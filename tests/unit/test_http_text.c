@@ -171,11 +171,31 @@ static void tags(void **state)
 		assert_int_equal(datafs_http_etag(bad[i], &tag, &len), -EINVAL);
 }
 
+static void utf8(void **state)
+{
+	static const char *const good[] = {
+		"", "a", "\x01\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
+		"\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\xc3\xbcz",
+	};
+	static const char *const bad[] = {
+		"\x80", "\xbf", "\xc0\xaf", "\xc1\xbf", "\xc2", "\xc2z", "\xe0\x9f\xbf", "\xe2\x82",
+		"\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x9f\x90", "\xf4\x90\x80\x80",
+		"\xf5\x80\x80\x80", "\xfe", "\xff", "a\xff", "\xc3\xbc\xbc",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(good); i++)
+		assert_true(datafs_text_is_utf8(good[i]));
+	for (size_t i = 0; i < N(bad); i++)
+		assert_false(datafs_text_is_utf8(bad[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts),
 		cmocka_unit_test(percent),
+		cmocka_unit_test(utf8),
 		cmocka_unit_test(unescape),
 		cmocka_unit_test(dates),
 		cmocka_unit_test(ranges),
