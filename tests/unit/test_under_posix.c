@@ -300,6 +300,55 @@ static void conforms_read_only(void **state)
 	datafs_under_close(c.u);
 }
 
+static int note(void *arg, const char *name, const struct datafs_under_stat *st)
+{
+	(void)st;
+	strcat(strcat(arg, name), " ");
+	return 0;
+}
+
+/* Names are bytes: what is no UTF-8 is one, too. Not longer than the filesystem has them. */
+static void names(void **state)
+{
+	static const char *const no_text[] = { "\xff", "\xc3", "\xed\xa0\x80", "\xc0\xaf", "a\x80z" };
+	static const char *const no_paths[] = {
+		"/", "/a", "a/", "a//b", ".", "..", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b",
+	};
+	char listed[64], below[64], part[257], buf[4];
+	struct datafs_under_stat st;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(no_text) / sizeof(*no_text); i++) {
+		const char *name = no_text[i];
+
+		assert_int_equal(datafs_under_mkdir(u, name, NULL), 0);
+		snprintf(below, sizeof(below), "%s/%s", name, name);
+		assert_int_equal(datafs_under_put(u, below, "text", 4, NULL, NULL, NULL), 0);
+		assert_int_equal(faccessat(dfd, below, F_OK, 0), 0);
+		assert_int_equal(datafs_under_stat(u, below, &st), 0);
+		assert_int_equal(datafs_under_read(u, below, &st.fp, 0, buf, 4), 4);
+		assert_memory_equal(buf, "text", 4);
+		*listed = 0;
+		assert_int_equal(datafs_under_list(u, name, NULL, note, listed), 0);
+		assert_int_equal(strncmp(listed, name, strlen(name)), 0);
+		assert_string_equal(listed + strlen(name), " ");
+		assert_int_equal(datafs_under_remove(u, below, NULL), 0);
+		assert_int_equal(datafs_under_stat(u, below, &st), -ENOENT);
+		assert_int_equal(datafs_under_rmdir(u, name), 0);
+	}
+	memset(part, 'n', 256);
+	part[256] = 0;
+	assert_int_equal(datafs_under_stat(u, part, &st), -ENAMETOOLONG);
+	assert_int_equal(datafs_under_put(u, part, "x", 1, NULL, NULL, NULL), -ENAMETOOLONG);
+	assert_int_equal(datafs_under_mkdir(u, part, NULL), -ENAMETOOLONG);
+	assert_int_equal(mkdirat(dfd, "a", 0755), 0);
+	for (size_t i = 0; i < sizeof(no_paths) / sizeof(*no_paths); i++) {
+		assert_int_equal(datafs_under_stat(u, no_paths[i], &st), -EINVAL);
+		assert_int_equal(datafs_under_put(u, no_paths[i], "x", 1, NULL, NULL, NULL), -EINVAL);
+		assert_int_equal(datafs_under_remove(u, no_paths[i], NULL), -EINVAL);
+	}
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, under_setup, teardown)
@@ -311,6 +360,7 @@ int main(void)
 		T(remembered),
 		T(many_open),
 		T(many_threads),
+		T(names),
 		T(conforms),
 		T(conforms_read_only),
 	};

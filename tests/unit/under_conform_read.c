@@ -228,19 +228,20 @@ static void agreement(const struct under_conform *c)
 static const char *const odd[] = {
 	" ", "a b", "100%", "a%20b", "a+b", "\xc3\xbc\xe2\x82\xac", "a&b=c;d", "#x?y", "'\"<>", "~",
 	"...", "..a", "a:b", "\\", "*", "[x]", "-rf", "$(x)", "@,!", "=",
+	"?", "%2F", "%zz", "a&amp;b", "`^{|}", "\xf0\x9f\x90\xa7", "a\nb", "\t", "\r", "\x01", "\x7f",
 };
 
 #define NODD	(sizeof(odd) / sizeof(odd[0]))
 
 static int find_odd(void *arg, const char *name, const struct datafs_under_stat *st)
 {
-	uint32_t *found = arg;
+	uint64_t *found = arg;
 
 	(void)st;
 	for (size_t i = 0; i < NODD; i++)
 		if (!strcmp(odd[i], name)) {
-			assert_false(*found & 1u << i);
-			*found |= 1u << i;
+			assert_false(*found & 1ull << i);
+			*found |= 1ull << i;
 			return 0;
 		}
 	fail_msg("there is no name \"%s\"", name);
@@ -254,7 +255,7 @@ static bool can_be(const struct under_conform *c, const char *name)
 
 static void names(const struct under_conform *c)
 {
-	uint32_t found = 0, listed = 0;
+	uint64_t found = 0, listed = 0;
 	char below[64], longest[256];
 
 	for (size_t i = 0; i < NODD; i++) {
@@ -263,7 +264,7 @@ static void names(const struct under_conform *c)
 		room(odd[i]);
 		snprintf(below, sizeof(below), "%s/%s", odd[i], odd[i]);
 		grow(c, below, 10 + i, i);
-		listed |= (uint32_t)(*odd[i] != '.' || !c->hides_dots) << i;
+		listed |= (uint64_t)(*odd[i] != '.' || !c->hides_dots) << i;
 	}
 	assert_int_equal(datafs_under_list(cu, at(""), NULL, find_odd, &found), 0);
 	assert_int_equal(found, listed);
@@ -273,6 +274,10 @@ static void names(const struct under_conform *c)
 		assert_int_equal(count(odd[i]), listed >> i & 1);
 		snprintf(below, sizeof(below), "%s/%s", odd[i], odd[i]);
 		holds(below, 10 + i, i);
+		if (c->plant)
+			continue;
+		assert_int_equal(datafs_under_remove(cu, at(below), NULL), 0);
+		absent(below);
 	}
 	memset(longest, 'n', 255);
 	longest[255] = 0;
