@@ -205,6 +205,8 @@ $(B)/tests/under/ask: $(call obj,tests/under/trouble.c)
 $(B)/tests/under/ask: LDFLAGS += -Wl,--wrap=curl_easy_setopt,--wrap=clock_gettime \
 	-Wl,--wrap=pthread_cond_clockwait
 
+$(B)/tests/under/s3 $(B)/tests/under/s3_names: $(call obj,tests/under/bucket.c)
+
 # They check what the unit tests check, of stores that are servers.
 $(B)/tests/under/%: $(B)/obj/tests/under/prog/%.o $(call obj,$(wildcard tests/unit/under_conform*.c)) \
 		$(daemon_lib)

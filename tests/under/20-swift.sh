@@ -3,7 +3,8 @@
 # under: timeout=900
 #
 # The S3 store against OpenStack Swift: what every store promises, what that costs in
-# requests, which keys are shown, who is refused; again through TLS; and no secret in any log.
+# requests, which keys are shown and under which names, who is refused; again through TLS; and
+# no secret in any log.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -51,6 +52,9 @@ no_secrets()
 
 check "a server of S3" swift_start one || exit 1
 cmocka s3 "$(cat "$D/one/url")"
+cmocka s3_names "$(cat "$D/one/url")"
+check "one line says which keys are not shown" \
+	[ "$(grep -c 'list of "n/d/": 1 keys are not shown.* such as "n/d//"' "$D"/s3_names-http.log)" -eq 1 ]
 check "a certificate" certificate && check "one with TLS" swift_start two "$D/cert" "$D/key" &&
 	cmocka s3 "$(cat "$D/two/url")" "$D/cert" conforms
 check "no secrets are told" no_secrets
