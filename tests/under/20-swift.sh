@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# under: timeout=900
+# under: timeout=1500
 #
 # The S3 store against OpenStack Swift: what every store promises, what that costs in
 # requests, which keys are shown and under which names, who is refused; again through TLS; and

@@ -108,7 +108,7 @@ static void lists(const char *key, const char *const *want)
 static void holds(const char *key, const char *text)
 {
 	struct datafs_under_stat st;
-	char buf[64];
+	char buf[128];
 
 	assert_int_equal(datafs_under_stat(u, key, &st), 0);
 	assert_true(S_ISREG(st.mode));
@@ -167,12 +167,12 @@ static const char *const odd[] = {
 	longest,
 };
 
-/* What is to be in odd[i]: no two are the same. */
+/* What is to be in odd[i]: no two have the same size. */
 static const char *text_of(size_t i)
 {
-	static char text[32];
+	static char text[128];
 
-	snprintf(text, sizeof(text), "%zu of odd names", i);
+	snprintf(text, sizeof(text), "%0*zu", (int)i + 1, i);
 	return text;
 }
 
@@ -250,7 +250,7 @@ static void upload(const char *key, const char *text)
 	assert_int_equal(datafs_under_complete(u, key, &up, &part, 1, NULL, NULL, NULL), 0);
 }
 
-/* Keys that are made here are those that were meant: the server says so itself. */
+/* Keys that are made here are those that were meant: the server's listings say so. */
 static void made(void **state)
 {
 	struct datafs_under_cond absent = { .is = DATAFS_UNDER_ABSENT };
@@ -262,18 +262,13 @@ static void made(void **state)
 	for (size_t i = 0; i < N(odd); i++) {
 		const char *key = path("f", odd[i], NULL), *text = text_of(i);
 
-		is_not(key, -ENOENT);
 		assert_int_equal(datafs_under_put(u, key, text, strlen(text), NULL, &absent, &fp), 0);
 		holds(key, text);
 		assert_int_equal(datafs_under_copy(u, key, &fp, path("c", odd[i], NULL), NULL, NULL,
 						   NULL), 0);
-		holds(path("c", odd[i], NULL), text);
-		if (in_xml(odd[i])) {
+		if (in_xml(odd[i]))
 			upload(path("u", odd[i], NULL), text);
-			holds(path("u", odd[i], NULL), text);
-		}
 		assert_int_equal(datafs_under_mkdir(u, path("d", odd[i], NULL), NULL), 0);
-		is_dir(path("d", odd[i], NULL));
 	}
 	for (size_t d = 0; d < N(dirs); d++) {
 		bool dir = *dirs[d] == 'd';
@@ -290,9 +285,7 @@ static void made(void **state)
 	}
 	for (size_t i = 0; i < N(odd); i++) {
 		assert_int_equal(datafs_under_remove(u, path("f", odd[i], NULL), NULL), 0);
-		is_not(path("f", odd[i], NULL), -ENOENT);
 		assert_int_equal(datafs_under_rmdir(u, path("d", odd[i], NULL)), 0);
-		is_not(path("d", odd[i], NULL), -ENOENT);
 	}
 	is_not("f", -ENOENT);
 	is_not("d", -ENOENT);
