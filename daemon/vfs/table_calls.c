@@ -291,10 +291,13 @@ int vfs_table_change(struct vfs_mount *mnt, struct datafs_call *call)
 
 int vfs_table_branch(struct vfs_mount *mnt, uint64_t ino, struct vfs_mount **res)
 {
-	struct vfs_table_use use;
+	/* Whoever is answered so shall not wait for a quorum that is away. */
+	struct vfs_table_use use = { .t = vfs_table_last(mnt) };
 	struct vfs_where w;
-	int ret = where_lately(mnt, ino, &use, &w);
+	int ret = use.t ? 0 : vfs_table_get(mnt, &use);
 
+	if (!ret)
+		ret = vfs_where(mnt, use.t, ino, &w);
 	if (!ret && w.of != VFS_OF_BRANCH)
 		ret = -ESTALE;
 	if (!ret) {

@@ -381,7 +381,13 @@ bool vfs_table_touched(struct vfs_mount *mnt, const struct datafs_grant_object *
 
 void vfs_table_exit(struct vfs_mount *mnt)
 {
-	if (mnt->table)
-		vfs_table_free(mnt->table);
+	struct vfs_table *t;
+
+	/* Whoever counts what mounts have asked of stores may still look. */
+	pthread_mutex_lock(&mnt->table_lock);
+	t = mnt->table;
 	mnt->table = NULL;
+	pthread_mutex_unlock(&mnt->table_lock);
+	if (t)
+		vfs_table_free(t);
 }
