@@ -148,6 +148,8 @@ static int look(struct s3 *s, char *region, size_t room)
 	int err;
 
 	err = datafs_s3_begin(s, &r, DATAFS_UNDER_M_LIST, "GET", NULL, false);
+	/* Some servers fail at a key that their XML cannot have. */
+	datafs_s3_param(&r, "encoding-type", "url");
 	datafs_s3_param(&r, "list-type", "2");
 	datafs_s3_param(&r, "max-keys", "1");
 	datafs_s3_param(&r, "prefix", s->prefix);

@@ -397,6 +397,7 @@ static void listings(void **state)
 	datafs_under_close(u);
 	u = NULL;
 	assert_int_equal(http_served(), 1 + N(say));
+	assert_non_null(strstr(http_asked(0), "GET /bucket/?encoding-type=url&list-type=2&max-keys=1&prefix= "));
 	assert_non_null(strstr(http_asked(2), "GET /bucket/?continuation-token=t&delimiter=%2F&encoding-type=url&list-type=2&max-keys=1000&prefix=d%2F "));
 	assert_non_null(strstr(http_asked(3), "&prefix=d%2F&start-after=d%2Fc%2F "));
 	for (size_t i = 0; i < N(pages); i++)

@@ -28,14 +28,16 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void plant_bytes(const char *key, size_t len, const char *text)
+static void reopen(const char *source)
 {
-	assert_int_equal(bucket_put(u, key, len, text, strlen(text)), 0);
+	datafs_under_close(u);
+	u = NULL;
+	assert_int_equal(datafs_under_open(source, &opts, &u), 0);
 }
 
 static void plant(const char *key, const char *text)
 {
-	plant_bytes(key, strlen(key), text);
+	assert_int_equal(bucket_put(u, key, strlen(key), text, strlen(text)), 0);
 }
 
 /* ---- what is listed ---- */
@@ -217,6 +219,11 @@ static void shown(void **state)
 		has(odd[i], false, strlen(text_of(i)));
 		holds(path("f", odd[i], NULL), text_of(i));
 	}
+	/* Opened at any of them: the first one is a control byte. */
+	reopen("s3://shown/f");
+	list("");
+	assert_int_equal(nlisted, N(odd));
+	reopen("s3://shown");
 	list_singly("d");
 	assert_int_equal(nlisted, N(odd));
 	for (size_t i = 0; i < N(odd); i++)
@@ -493,13 +500,6 @@ static void long_keys(void **state)
 }
 
 /* ---- a mount of a part of a bucket ---- */
-
-static void reopen(const char *source)
-{
-	datafs_under_close(u);
-	u = NULL;
-	assert_int_equal(datafs_under_open(source, &opts, &u), 0);
-}
 
 /* It sees only what is below its prefix, under its own names. */
 static void prefixes(void **state)
