@@ -11,6 +11,7 @@ CACHE_SIZE=192M
 WWW=$DISK/www
 LOG=$DISK/access.log
 S3=$DISK/s3
+ODD=$DISK/odd
 
 make_files()
 {
@@ -201,12 +202,84 @@ credentials()
 	chmod 600 /run/credentials
 }
 
+# Keys of any bytes but NUL. Those that are names are files of $ODD, too; those that are not, are not.
+long=$(printf '%0199d/' 1 2 3 4 5)$(printf '%020d' 6)
+odd_names=(" " "a b " "100%" "%41" "%2F" "a+b" "?" "a?b=c&d;e" "#x" "~" "'\"\`" "\\" "<x>" "*" "[x]" "-rf"
+	"..." "..a" $'new\nline' $'\t' $'\r' $'\x01' $'\x7f' "ü€" $'u\xcc\x88' $'\xf0\x9f\x90\xa7'
+	both both-and both.and n/f sub/"a b"/"%41" "$long")
+no_names=(/lead // //x ./x ../x n/. n/.. n/./x n/../x n//x n//f only//x "$(printf '%0256d' 7)"
+	"n/$(printf '%0256d' 8)/x" both/below both/sub/below)
+
+# Objects of these keys, that have the key in them
+odd_objects()
+{
+	local k
+	local -a coded
+
+	mapfile -t coded < <(printf '%s\0' "$@" | python3 -c '
+import sys, urllib.parse
+for key in sys.stdin.buffer.read().split(b"\0")[:-1]:
+    print(urllib.parse.quote(key))')
+	for k in "${coded[@]}"; do
+		printf '%s' "$1" > /run/object
+		curl_s3 "bucket/odd/$k" -g --path-as-is -X PUT --data-binary @/run/object || { echo "$k"; return 1; }
+		shift
+	done
+	[ $# -eq 0 ]
+}
+
+odd_keys()
+{
+	local k
+
+	# One directory is empty, and of one nothing can be shown.
+	mkdir -p "$ODD/marker" "$ODD/only" && curl_s3 bucket/odd/marker/ -X PUT -d '' || return 1
+	for k in "${odd_names[@]}"; do
+		case $k in
+		*/*)	mkdir -p "$ODD/${k%/*}" ;;
+		esac
+		printf '%s' "$k" > "$ODD/$k" || return 1
+	done
+	odd_objects "${odd_names[@]}" && odd_objects "${no_names[@]}"
+}
+
+# Names that are too long, or no UTF-8, or of nothing that is shown
+odd_errors()
+{
+	local name
+
+	stat "$MNT/$(printf '%0256d' 7)" 2>&1 | grep "name too long" || return 1
+	for name in $'\xff' $'n/\xc3' x lead n/x only/x both.and/; do
+		! stat "$MNT/$name" 2> /dev/null || return 1
+	done
+}
+
+odd()
+{
+	check "S3: odd keys" odd_keys || return
+	check "S3: odd keys: mount" mnt s3://bucket/odd "$MNT" "sync_interval=always,$1" || return
+	check "S3: odd keys: names and sizes" same_tree "$ODD" "$MNT"
+	check "S3: odd keys: every byte" same_bytes "$ODD" "$MNT"
+	is "S3: odd keys: so many" "$(find "$MNT" -type f -printf x | wc -c)" -eq ${#odd_names[@]}
+	drop_all
+	check "S3: odd keys: looked at by name" same_bytes "$ODD" "$MNT"
+	check "S3: odd keys: what is none" odd_errors
+	check "S3: of a file and a directory of one name, the file" test -f "$MNT/both"
+	check "S3: nothing is below it" eval '! stat "$MNT/both/below" 2> /tmp/err && grep -q "Not a dir" /tmp/err'
+	check "S3: the file goes" curl_s3 bucket/odd/both -X DELETE
+	is "S3: the directory is there" "$(cat "$MNT/both/sub/below")" = both/sub/below
+	is "S3: and what is in it" "$(names "$MNT/both")" = "below sub "
+	check "S3: the log says what is not shown" grep -q 'list of "odd/n/": .* not shown' /run/datafs/*.log
+	check "S3: odd keys: unmount" umnt "$MNT"
+}
+
 check "an S3 store" swift_up || { sed 's/^/# /' "$S3/log"; finish; }
 check "objects" fill_bucket
 check "credentials" credentials
 opts=endpoint=$URL,path_style,region=us-east-1,credentials=/run/credentials
 shown s3://bucket/top "$S3/requests" 5 "$opts"
 changes s3 s3://bucket/top "$opts" s3_put s3_del
+odd "$opts"
 check "no secret is told" eval '! grep -rlE "testing|[Ss]ignature=" /run/datafs /proc/mounts /tmp/err'
 kill "$swift"
 wait "$swift"
