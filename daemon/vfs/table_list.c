@@ -58,12 +58,12 @@ static int own_entry(const struct listing *l, struct trie_node *child, struct da
 	if (ret)
 		return ret;
 	if (e->attr.ino && S_ISDIR(e->attr.mode)) {
-		atomic_store(&child->ino, e->attr.ino);
+		vfs_table_learn(l->mnt, l->use->epoch, child, e->attr.ino);
 		return 0;
 	}
 	ret = vfs_way_attr(l->mnt, child, &e->attr);
 	if (!ret)
-		atomic_store(&child->ino, e->attr.ino);
+		vfs_table_learn(l->mnt, l->use->epoch, child, e->attr.ino);
 	return ret ? ret : 1;
 }
 
