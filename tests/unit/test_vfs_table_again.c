@@ -127,6 +127,48 @@ static void test_resent(void **state)
 	free(call.out);
 }
 
+/* A name at a time; before the @turn-th, what is mounted at /m comes or goes. */
+static void lists(int turn, bool comes, const char *want)
+{
+	struct datafs_readdir_req q = { .max = 1 };
+	char have[80] = "";
+	uint32_t flags = 0;
+
+	for (int i = 0; i < 20 && !(flags & DATAFS_READDIR_EOF); i++) {
+		const struct datafs_readdir_rep *rep;
+		const struct datafs_dirent *de;
+		struct answer a;
+
+		if (i == turn)
+			assert_int_equal(comes ? table_add("/m", one, "") : table_remove("/m"), 0);
+		a = up_flags(DATAFS_OP_READDIR, 2, TOP, &q, NULL, 0);
+		assert_int_equal(a.err, 0);
+		rep = (const void *)a.out;
+		de = (const void *)(rep + 1);
+		flags = rep->flags;
+		assert_true(rep->count <= 1);
+		if (rep->count) {
+			q.cookie = de->cookie;
+			strncat(have, (const char *)(de + 1), de->namelen);
+		}
+		free(a.out);
+	}
+	assert_string_equal(have, want);
+}
+
+/* A name that is there all the time is listed once, whatever is mounted there meanwhile. */
+static void test_listed_once(void **state)
+{
+	(void)state;
+	assert_int_equal(make(DATAFS_OP_MKDIR, TOP, "a", NULL), 0);
+	assert_int_equal(make(DATAFS_OP_MKDIR, TOP, "m", NULL), 0);
+	assert_int_equal(make(DATAFS_OP_MKDIR, TOP, "z", NULL), 0);
+	for (int turn = 0; turn < 3; turn++) {
+		lists(turn, true, "amz");
+		lists(turn, false, "amz");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +176,7 @@ int main(void)
 		AGAIN_TEST(test_other_options),
 		AGAIN_TEST(test_invalidate_all),
 		AGAIN_TEST(test_resent),
+		AGAIN_TEST(test_listed_once),
 	};
 
 	return cmocka_run_group_tests_name("vfs_table_again", tests, NULL, NULL);
