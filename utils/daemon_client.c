@@ -2,6 +2,7 @@
 /* The client side of a daemon's status socket. */
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 static int connect_to(const char *instance, int seconds)
 {
 	const struct timeval limit = { .tv_sec = seconds };
+	/* Also of the connect(2): nobody hurries to take it if the daemon is stopped. */
+	const struct timeval ask = { .tv_sec = DATAFS_DAEMON_ASK_S };
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd, ret;
 
@@ -26,7 +29,7 @@ static int connect_to(const char *instance, int seconds)
 	if (fd < 0)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &ask, sizeof(ask)) ||
 	    connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
 		ret = -errno;
 		close(fd);
@@ -85,6 +88,7 @@ int datafs_daemon_receive(int fd, datafs_daemon_line_fn fn, void *arg)
 {
 	char *line = NULL, *value;
 	FILE *f = fdopen(fd, "r");
+	bool any = false;
 	size_t size = 0;
 	int ret = 0;
 
@@ -101,11 +105,14 @@ int datafs_daemon_receive(int fd, datafs_daemon_line_fn fn, void *arg)
 			*value = '\0';
 			value += 1 + strspn(value + 1, " ");
 		}
+		any = true;
 		if (*line)
 			fn(arg, line, value ? value : "");
 	}
 	if (ferror(f))
 		ret = errno == EAGAIN ? -ETIMEDOUT : -errno;
+	else if (!any)
+		ret = -ECONNRESET;
 	free(line);
 	fclose(f);
 	return ret;

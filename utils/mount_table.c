@@ -226,10 +226,10 @@ static int ask_own(const struct table_request *t, const char *op)
 	ret = fclose(f) ? -ENOMEM : datafs_daemon_ask(t->instance, line, DATAFS_DAEMON_ASK_S,
 						      own_line, &a);
 	free(line);
-	if (ret)
+	if (ret && ret != -ECONNRESET)
 		warnx("instance %s: %s; name --members of a quorum elsewhere", t->instance,
 		      ret == -ENOENT || ret == -ECONNREFUSED ? "no daemon runs" : strerror(-ret));
-	else if (a.error < 0)
+	else if (ret || a.error < 0)
 		warnx("instance %s: no answer; whether it is done `datafs mount list` tells",
 		      t->instance);
 	else if (a.error)

@@ -299,9 +299,11 @@ void datafs_buffer_put(struct datafs_cache *c, struct datafs_iobuf *b);
 int datafs_write_failed(struct datafs_cache *c, struct datafs_slot *s, int err);
 
 /* flight.c; all under cache.lock */
-/* The flight that will bring granule @g of the chunk, or NULL. */
+/* The flight that will bring the granule at byte @at of the content, or NULL. */
 struct datafs_flight *datafs_flight_of(struct datafs_cache *c,
-				       const struct datafs_chunk *k, uint32_t g);
+				       const struct datafs_cache_key *key, uint64_t at);
+/* Pages of [from, to) that it is still to bring. */
+uint64_t datafs_flight_pages(const struct datafs_flight *f, uint64_t from, uint64_t to);
 void datafs_flight_ref(struct datafs_flight *f);
 /* The last one drops the lock and takes it again. */
 void datafs_flight_unref(struct datafs_cache *c, struct datafs_flight *f);

@@ -64,6 +64,7 @@ static struct missing next_missing(struct datafs_cache *c,
 				   struct datafs_chunk *k, uint32_t pg,
 				   uint32_t first, uint32_t last)
 {
+	const uint64_t start = (uint64_t)k->index * DATAFS_CHUNK_SIZE;
 	struct missing m = { 0 };
 
 	for (uint32_t page = first / pg * pg; page < last; page += pg) {
@@ -85,7 +86,8 @@ static struct missing next_missing(struct datafs_cache *c,
 			if (!datafs_have(k, g)) {
 				f = datafs_fill_of(k, g);
 				if (!f)
-					flight = datafs_flight_of(c, k, g);
+					flight = datafs_flight_of(c, &k->key,
+								  start + (uint64_t)g * DATAFS_GRANULE);
 				if (!f && !flight) {
 					if (!m.count++)
 						m.first = g;

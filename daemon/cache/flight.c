@@ -48,18 +48,22 @@ static uint64_t flight_end(const struct datafs_flight *f)
 }
 
 struct datafs_flight *datafs_flight_of(struct datafs_cache *c,
-				       const struct datafs_chunk *k, uint32_t g)
+				       const struct datafs_cache_key *key, uint64_t at)
 {
-	uint64_t at = (uint64_t)k->index * DATAFS_CHUNK_SIZE +
-		      (uint64_t)g * DATAFS_GRANULE;
 	struct datafs_flight *f;
 
 	TAILQ_FOREACH(f, &c->flights, link)
-		if (f->want.key.ino == k->key.ino &&
-		    f->want.key.content == k->key.content && f->at <= at &&
-		    at < flight_end(f))
+		if (f->want.key.ino == key->ino && f->want.key.content == key->content &&
+		    f->at <= at && at < flight_end(f))
 			return f;
 	return NULL;
+}
+
+uint64_t datafs_flight_pages(const struct datafs_flight *f, uint64_t from, uint64_t to)
+{
+	from = DATAFS_MAX(from, f->at);
+	to = DATAFS_MIN(to, flight_end(f));
+	return from < to ? (to - 1) / f->want.page_size - from / f->want.page_size + 1 : 0;
 }
 
 void datafs_flight_ref(struct datafs_flight *f)

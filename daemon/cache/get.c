@@ -127,6 +127,14 @@ static int chunk_try(struct datafs_cache *c, const struct datafs_cache_want *w,
 
 	if (!w->fetch)
 		return chunk_cached(c, w, pos, res);
+	/* Room is taken by what comes, when it comes. */
+	if (!datafs_chunk_find(c, &w->key, index)) {
+		*flight = datafs_flight_of(c, &w->key, pos);
+		if (*flight) {
+			datafs_flight_ref(*flight);
+			return -EAGAIN;
+		}
+	}
 	for (int place = 1;; place++) {
 		err = datafs_chunk_obtain(c, w, index, wait, &k);
 		if (err)
@@ -148,16 +156,20 @@ static int chunk_try(struct datafs_cache *c, const struct datafs_cache_want *w,
 }
 
 /*
- * A chunk of the range with what must be there; on success it is pinned. Who
+ * A chunk of the range with what must be there; on success it is pinned. *@missed
+ * grows by the pages that a flight had to bring, which has counted them. Who
  * holds pins (not @wait) does not wait for a flight either, which may itself wait
  * for room.
  */
 static int chunk_ready(struct datafs_cache *c,
 		       const struct datafs_cache_want *w, uint64_t pos,
-		       uint64_t end, bool wait, struct datafs_chunk **res)
+		       uint64_t end, bool wait, uint64_t *missed,
+		       struct datafs_chunk **res)
 {
 	uint64_t stop = pos / DATAFS_CHUNK_SIZE * DATAFS_CHUNK_SIZE +
 			DATAFS_CHUNK_SIZE;
+
+	stop = min_u64(stop, end);
 	struct datafs_flight *flight;
 	int err;
 
@@ -170,7 +182,8 @@ static int chunk_ready(struct datafs_cache *c,
 			datafs_flight_unref(c, flight);
 			return err;
 		}
-		err = datafs_flight_wait(c, flight, min_u64(stop, end));
+		*missed += datafs_flight_pages(flight, pos, stop);
+		err = datafs_flight_wait(c, flight, stop);
 		if (err)
 			return err;
 	}
@@ -224,7 +237,7 @@ int datafs_cache_get(struct datafs_cache *c,
 		     const struct datafs_cache_want *w,
 		     struct datafs_cache_answer *a)
 {
-	uint64_t pos = w->off, end, limit, misses;
+	uint64_t pos = w->off, end, limit, misses, missed = 0;
 	int err = 0;
 
 	memset(a, 0, sizeof(*a));
@@ -250,7 +263,7 @@ int datafs_cache_get(struct datafs_cache *c,
 		bool hand;
 
 		if (pos < end) {
-			err = chunk_ready(c, w, pos, end, !a->count, &k);
+			err = chunk_ready(c, w, pos, end, !a->count, &missed, &k);
 			if (err)
 				break;
 		} else {
@@ -277,7 +290,7 @@ int datafs_cache_get(struct datafs_cache *c,
 	}
 	if (pos > w->off)
 		count_pages(c, w, w->off, min_u64(pos, end),
-			    c->stats.misses - misses);
+			    c->stats.misses - misses + missed);
 	pthread_mutex_unlock(&c->lock);
 
 	if (pos > w->off && (!w->mount_id || a->count))

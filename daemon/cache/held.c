@@ -2,6 +2,8 @@
 /* What of a content is there, for who wants to know. */
 #include "cache_internal.h"
 
+#include "base/util.h"
+
 /* Chunks that are looked for in one go, so that nobody waits for the walk. */
 #define LOOKS_MAX	1024
 
@@ -50,25 +52,37 @@ static bool find_run(struct datafs_cache *c, const struct datafs_chunk *k, uint6
 	return n;
 }
 
+/* Where the first one from @i on is; @last: there is none. A file may be mostly holes. */
+static uint64_t next_chunk(const struct datafs_content *t, uint64_t i, uint64_t last)
+{
+	const struct datafs_chunk *k;
+
+	LIST_FOREACH(k, &t->chunks, in_content)
+		if (k->index >= i && k->index < last)
+			last = k->index;
+	return last;
+}
+
 bool datafs_cache_next(struct datafs_cache *c, const struct datafs_cache_key *key,
 		       uint64_t off, uint64_t end, struct datafs_extent *run)
 {
-	const uint64_t last = (end + DATAFS_CHUNK_SIZE - 1) / DATAFS_CHUNK_SIZE;
+	const uint64_t last = DATAFS_MIN((end + DATAFS_CHUNK_SIZE - 1) / DATAFS_CHUNK_SIZE,
+					 UINT32_MAX);
 	uint64_t i = off / DATAFS_CHUNK_SIZE;
+	const struct datafs_content *t;
 	const struct datafs_chunk *k;
-	bool any, found = false;
+	bool found = false;
 
-	while (!found && i < last && i < UINT32_MAX) {
+	while (!found && i < last) {
 		pthread_mutex_lock(&c->lock);
-		any = datafs_content_find(c, key);
-		for (int n = 0; any && !found && n < LOOKS_MAX && i < last && i < UINT32_MAX;
-		     n++, i++) {
+		t = datafs_content_find(c, key);
+		for (int n = 0; t && !found && n < LOOKS_MAX && i < last; n++, i++) {
 			k = datafs_chunk_find(c, key, i);
 			found = k && find_run(c, k, off, run);
 		}
+		if (!found)
+			i = t ? next_chunk(t, i, last) : last;
 		pthread_mutex_unlock(&c->lock);
-		if (!any)
-			return false;
 	}
 	return found && run->off < end;
 }

@@ -3,6 +3,7 @@
 #include "frontend.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Runs in one answer. */
@@ -30,6 +31,9 @@ static int answer_where(struct datafs_vfs *v, const struct question *q, FILE *f)
 	struct datafs_extent runs[RUNS_MAX];
 	int n = datafs_vfs_where(v, q->mount, q->ino, q->off, runs, RUNS_MAX);
 
+	/* No answer is empty. */
+	if (n >= 0)
+		fprintf(f, "runs %d\n", n);
 	for (int i = 0; i < n; i++)
 		fprintf(f, "run %llu %llu %u %llu\n", (unsigned long long)runs[i].off,
 			(unsigned long long)runs[i].len, runs[i].backing_id - 1,
@@ -71,10 +75,19 @@ static const struct {
 
 static bool parse(const char *args, struct question *q, int numbers)
 {
-	char end;
+	unsigned long long number[4] = { 0 };
+	char *end;
 
-	return sscanf(args, "%u %llu %llu %llu%c", &q->mount, &q->ino, &q->off, &q->len,
-		      &end) == numbers;
+	for (int i = 0; i < numbers; i++) {
+		args += strspn(args, " ");
+		errno = 0;
+		number[i] = strtoull(args, &end, 10);
+		if (*args < '0' || *args > '9' || errno)
+			return false;
+		args = end;
+	}
+	*q = (struct question){ number[0], number[1], number[2], number[3] };
+	return !*args && number[0] <= UINT32_MAX;
 }
 
 void datafs_files_load(struct datafs_vfs *v, const char *args, FILE *f)

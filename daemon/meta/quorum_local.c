@@ -181,6 +181,13 @@ static int enter(struct local *l, struct waiter *w)
 	return w->err;
 }
 
+/* Below the level of mounts there is none that it could be about. */
+static bool is_about_one(const Metad__Command *c)
+{
+	return c->op_case == METAD__COMMAND__OP_MOUNT_SET ||
+	       c->op_case == METAD__COMMAND__OP_MOUNT_REMOVE;
+}
+
 /*
  * What needs a higher feature level than that of old raises it to the newest, since all
  * members know that. A namespace that needs none can be used by an older daemon.
@@ -192,7 +199,8 @@ static int raise_level(struct local *l, const Metad__Command *cmd)
 	struct waiter w = { .cmd = &c };
 	int err;
 
-	if (!metad_is_operators(cmd) || datafs_metad_level(l->m) >= DATAFS_METAD_LEVEL)
+	if (!metad_is_operators(cmd) || is_about_one(cmd) ||
+	    datafs_metad_level(l->m) >= DATAFS_METAD_LEVEL)
 		return 0;
 	feature.has_level = true;
 	feature.level = DATAFS_METAD_LEVEL;

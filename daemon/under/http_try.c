@@ -170,7 +170,9 @@ static int send_often(struct datafs_http *h, enum datafs_under_method m,
 		wait = wait_of(h, a, n);
 		if (wait < 0 || !budget_take(h))
 			return err;
-		leave_out(r, a->got);
+		/* Of an answer that is all of it, nothing but all of it can come again. */
+		if (a->status == 206)
+			leave_out(r, a->got);
 		datafs_http_answer_free(a);
 		err = nap(h, wait);
 		if (err)

@@ -105,7 +105,8 @@ static void part_run(struct datafs_job *job)
 {
 	struct part *part = (struct part *)job;
 	struct vfs_mount *mnt = part->src.mnt;
-	bool give_up = atomic_load(&mnt->v->stopping) || atomic_load(&mnt->gone);
+	bool give_up = atomic_load(&mnt->v->stopping) || atomic_load(&mnt->gone) ||
+		       (mnt->over && atomic_load(&mnt->over->gone));
 
 	datafs_cache_fly(mnt->v->cache, part->flight, give_up);
 }
@@ -212,8 +213,10 @@ int vfs_have(struct vfs_mount *mnt, const struct datafs_meta_inode *in, uint64_t
 		return ret;
 	while (!ret && from < to) {
 		uint64_t end = datafs_round_up(from + 1, DATAFS_CHUNK_SIZE);
+		uint64_t ahead = (datafs_ramp_limit(&mnt->ramp) + 1) * mnt->part;
 
-		vfs_fetch_parts(&src, &want, datafs_round_down(from, want.page_size), to, false);
+		vfs_fetch_parts(&src, &want, datafs_round_down(from, want.page_size),
+				from + DATAFS_MIN(to - from, ahead), false);
 		/* Whoever waits for one chunk shall not wait for all of them. */
 		end = DATAFS_MIN(end, to);
 		want.off = from;

@@ -44,8 +44,12 @@ int datafs_vfs_invalidate(struct datafs_vfs *v, uint32_t mount, uint64_t ino)
 	if (!mnt)
 		return -ENOENT;
 	ret = mnt->tree->look_again(mnt, ino);
-	if (!ret)
-		ret = v->invalidate(v->arg, &item, sizeof(item));
+	/* Of all of it the kernel is told in any case: what it asks for is looked at. */
+	if (!ret || !ino) {
+		int err = v->invalidate(v->arg, &item, sizeof(item));
+
+		ret = ret ? ret : err;
+	}
 	if (ret)
 		datafs_log(LOG_ERR, "mount %u: %s: inode %llu not invalidated: %s; try again when the source is reachable",
 			   mount, mnt->source, (unsigned long long)ino,

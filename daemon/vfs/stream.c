@@ -9,6 +9,9 @@
 
 #define STREAM_BUCKETS	1024	/* inodes remembered */
 #define STREAMS_EACH	8	/* readers of one of them */
+/* Files that are read in order at one time, and requests after which one is not any more. */
+#define AHEAD_MAX	16
+#define AHEAD_LATELY	(2 * AHEAD_MAX)
 
 #define SMALL_FILE	(256u << 10)	/* fetched as a whole */
 #define BIG_REQUEST	(128u << 10)	/* at the beginning: wants much */
@@ -39,6 +42,7 @@ struct stream {
 
 struct bucket {
 	struct datafs_cache_key key;
+	uint64_t ahead;		/* s->clock when it was last read in order */
 	struct stream streams[STREAMS_EACH];
 };
 
@@ -46,6 +50,7 @@ struct datafs_streams {
 	pthread_mutex_t lock;	/* protects all below */
 	uint64_t clock;
 	struct bucket buckets[STREAM_BUCKETS];
+	struct bucket *ahead[AHEAD_MAX];	/* read in order, the last one first */
 };
 
 struct datafs_streams *datafs_streams_new(void)
@@ -122,15 +127,35 @@ static void stream_step(struct stream *st, uint32_t most)
 		st->parts = DATAFS_MIN(DATAFS_MAX(st->parts, 1u) * 2, most);
 }
 
+/*
+ * How many parts may be ahead of a reader of @b's file. What is fetched ahead of the
+ * readers of all files shares what one alone may have: else pieces that nobody has read
+ * yet would drive each other out. Readers of one file are mostly at one place.
+ */
+static uint32_t share(struct datafs_streams *s, struct bucket *b, uint32_t parts)
+{
+	uint32_t i = 0, n = 1;
+
+	while (i < AHEAD_MAX - 1 && s->ahead[i] != b)
+		i++;
+	memmove(s->ahead + 1, s->ahead, i * sizeof(s->ahead[0]));
+	s->ahead[0] = b;
+	b->ahead = s->clock;
+	while (n < AHEAD_MAX && s->ahead[n] &&
+	       s->ahead[n]->ahead + AHEAD_LATELY > s->clock)
+		n++;
+	return DATAFS_MAX(parts / n, 1u);
+}
+
 /* The part that @off is in, as a whole, and those behind it. */
-static void plan_parts(const struct stream *st, const struct datafs_read *r,
+static void plan_parts(const struct stream *st, const struct datafs_read *r, uint32_t most,
 		       uint64_t end, uint64_t eof, struct datafs_plan *p)
 {
 	uint64_t part = datafs_round_up(r->off + 1, r->part);
-	uint64_t most = r->prefetch ? DATAFS_ANSWER_MAX : ANSWER_WAITED;
-	uint32_t parts = DATAFS_MIN(st->parts, r->parts);
+	uint64_t room = r->prefetch ? DATAFS_ANSWER_MAX : ANSWER_WAITED;
+	uint32_t parts = DATAFS_MIN(st->parts, most);
 
-	p->must = DATAFS_MAX(end, DATAFS_MIN(part, r->off + most)) - r->off;
+	p->must = DATAFS_MAX(end, DATAFS_MIN(part, r->off + room)) - r->off;
 	p->now = datafs_round_up(r->off + p->must, r->part);
 	if (st->state == STREAM_SEQUENTIAL) {
 		p->from = DATAFS_MAX(p->now, st->ahead_end);
@@ -159,7 +184,7 @@ struct datafs_plan datafs_streams_plan(struct datafs_streams *s,
 		if (st->req_off != r->off)
 			stream_step(st, r->parts);
 		if (st->state == STREAM_SEQUENTIAL)
-			plan_parts(st, r, end, eof, &p);
+			plan_parts(st, r, share(s, b, r->parts), end, eof, &p);
 	} else if (!r->off) {
 		st = stream_new(b);
 		st->state = STREAM_START;
@@ -173,7 +198,7 @@ struct datafs_plan datafs_streams_plan(struct datafs_streams *s,
 		if (eof <= SMALL_FILE)
 			p.must = eof;
 		else if (r->len >= BIG_REQUEST)
-			plan_parts(st, r, end, eof, &p);
+			plan_parts(st, r, r->parts, end, eof, &p);
 	}
 	if (st) {
 		st->used = ++s->clock;

@@ -106,7 +106,7 @@ static struct vfs_mount *branch_of(struct vfs_mount *mnt, struct vfs_table *old,
 	}
 	b = vfs_branch_new(mnt, path, row);
 	/* Of other options other things may be so, however long that is to be kept. */
-	if (b && was)
+	if (b && old)
 		atomic_store(&b->not_before, datafs_now());
 	/* A predecessor has opened it: what is there now must be the same. */
 	if (b && !old && mnt->adopted && b->known && !b->broken) {

@@ -49,6 +49,7 @@ struct vfs_table {
 struct vfs_table_use {
 	struct vfs_table *t;
 	bool believed;		/* what it says may be kept by the kernel until it is recalled */
+	uint64_t epoch;		/* mnt->table_epoch before; 0: not known */
 };
 
 /* ---- table.c ---- */
@@ -77,6 +78,11 @@ int vfs_table_get(struct vfs_mount *mnt, struct vfs_table_use *use);
 /* Its listing, of one version: @n pieces, the caller's to free. */
 int vfs_table_read(struct datafs_quorum *q, struct Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX],
 		   size_t *n);
+/*
+ * Which inode an inner node is, by an answer that was asked for in @epoch. A later one is not
+ * undone by an answer that comes late.
+ */
+void vfs_table_learn(struct vfs_mount *mnt, uint64_t epoch, struct trie_node *n, uint64_t ino);
 /* The last one, of whatever time, or NULL. */
 struct vfs_table *vfs_table_last(struct vfs_mount *mnt);
 void vfs_table_put(struct vfs_mount *mnt, struct vfs_table *t);

@@ -114,7 +114,7 @@ static int lookup(struct vfs_mount *mnt, const struct vfs_table_use *use,
 	if (!ret && child && (!e->attr.ino || !S_ISDIR(e->attr.mode)))
 		ret = vfs_way_attr(mnt, child, &e->attr);
 	if (!ret && child)
-		atomic_store(&child->ino, e->attr.ino);
+		vfs_table_learn(mnt, use->epoch, child, e->attr.ino);
 	if (!use->believed)
 		e->valid_ms = 0;
 	return ret;
@@ -266,9 +266,10 @@ static bool is_plain(const struct vfs_mount *mnt, const struct datafs_req *req)
 }
 
 /*
- * What comes again may be done, and has the same answer as then, whatever is mounted now.
  * What the table says is looked at before the change, not with it: a mount that is added
- * meanwhile hides what was changed, as any change from before.
+ * meanwhile hides what was changed, as any change from before. What comes again is looked at
+ * like that, too, since nobody knows whether it was ever begun; so one that is done and
+ * hidden since then is told to have failed.
  */
 int vfs_table_change(struct vfs_mount *mnt, struct datafs_call *call)
 {
@@ -278,7 +279,7 @@ int vfs_table_change(struct vfs_mount *mnt, struct datafs_call *call)
 
 	if (call->req->opcode == DATAFS_OP_RELEASE)
 		return call->req->ino & DATAFS_META_BRANCH ? 0 : vfs_quorum_change(mnt, call);
-	if (!is_plain(mnt, call->req) && !(call->req->flags & DATAFS_REQ_RESEND)) {
+	if (!is_plain(mnt, call->req)) {
 		ret = where_now(mnt, call->req->ino, &use, &w);
 		if (!ret)
 			ret = may_change(mnt, &use, &w, call);
@@ -291,10 +292,13 @@ int vfs_table_change(struct vfs_mount *mnt, struct datafs_call *call)
 
 int vfs_table_branch(struct vfs_mount *mnt, uint64_t ino, struct vfs_mount **res)
 {
-	struct vfs_table_use use;
+	/* Whoever is answered so shall not wait for a quorum that is away. */
+	struct vfs_table_use use = { .t = vfs_table_last(mnt) };
 	struct vfs_where w;
-	int ret = where_lately(mnt, ino, &use, &w);
+	int ret = use.t ? 0 : vfs_table_get(mnt, &use);
 
+	if (!ret)
+		ret = vfs_where(mnt, use.t, ino, &w);
 	if (!ret && w.of != VFS_OF_BRANCH)
 		ret = -ESTALE;
 	if (!ret) {
@@ -305,12 +309,13 @@ int vfs_table_branch(struct vfs_mount *mnt, uint64_t ino, struct vfs_mount **res
 	return ret;
 }
 
-/* All of it; what was never looked at needs no second look. */
+/* All of it, when its store is there; what was never looked at needs no second look. */
 static int look_again_at(struct vfs_mount *branch)
 {
-	int ret = vfs_branch_root(branch) ? vfs_branch_have(branch) : 0;
+	uint64_t root = vfs_branch_root(branch);
 
-	return !ret && vfs_branch_root(branch) ? vfs_look_again(branch, 0) : ret;
+	atomic_store(&branch->not_before, datafs_now());
+	return root ? datafs_meta_doubt(branch->v->meta, root) : 0;
 }
 
 int vfs_table_look_again(struct vfs_mount *mnt, uint64_t ino)

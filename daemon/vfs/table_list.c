@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Listings of directories in which something is mounted, or on the way to it. What is
- * there below comes first, but for names that are the table's; those come after it, in
- * the order of their inode numbers, which are their cookies: above all others, since they
- * have DATAFS_META_BRANCH, and each of its name for as long as that is mounted.
+ * there below comes first; a name of it that is the table's is shown as that, in its place,
+ * so that it is listed once whether what is mounted there comes or goes meanwhile. Names
+ * that only the table has come after it, in the order of their inode numbers, which are
+ * their cookies: above all others, since they have DATAFS_META_BRANCH, and each of its name
+ * for as long as that is mounted.
  */
 #include "table.h"
 
@@ -28,6 +30,7 @@ struct listing {
 struct own {
 	const struct trie_node *child;
 	struct datafs_entry e;
+	bool below;		/* the name is there without the table, too */
 };
 
 static int own_cmp(const void *a, const void *b)
@@ -38,10 +41,14 @@ static int own_cmp(const void *a, const void *b)
 }
 
 /* 1: it is the table's; 0: it is there without that; or an error. */
-static int own_entry(const struct listing *l, struct trie_node *child, struct datafs_entry *e)
+static int own_entry(const struct listing *l, struct trie_node *child, struct own *own)
 {
+	struct datafs_entry *e = &own->e;
 	int ret;
 
+	/* An error is met again, and told, by who lists what is there. */
+	ret = vfs_where_lookup(l->mnt, l->w, child->name, e);
+	own->below = !ret && e->attr.ino;
 	if (child->mount) {
 		ret = vfs_mounted_entry(l->mnt, l->use, child, e);
 		if (!ret)
@@ -54,16 +61,15 @@ static int own_entry(const struct listing *l, struct trie_node *child, struct da
 		e->attr.valid_ms = 0;
 		return ret ? ret : 1;
 	}
-	ret = vfs_where_lookup(l->mnt, l->w, child->name, e);
 	if (ret)
 		return ret;
 	if (e->attr.ino && S_ISDIR(e->attr.mode)) {
-		atomic_store(&child->ino, e->attr.ino);
+		vfs_table_learn(l->mnt, l->use->epoch, child, e->attr.ino);
 		return 0;
 	}
 	ret = vfs_way_attr(l->mnt, child, &e->attr);
 	if (!ret)
-		atomic_store(&child->ino, e->attr.ino);
+		vfs_table_learn(l->mnt, l->use->epoch, child, e->attr.ino);
 	return ret ? ret : 1;
 }
 
@@ -76,7 +82,7 @@ static int own_entries(const struct listing *l, struct own **res, size_t *n)
 	*n = 0;
 	for (size_t i = 0; ret >= 0 && i < l->node->children; i++) {
 		own[*n].child = l->node->child[i];
-		ret = own_entry(l, l->node->child[i], &own[*n].e);
+		ret = own_entry(l, l->node->child[i], &own[*n]);
 		if (ret == 1)
 			++*n;
 	}
@@ -89,12 +95,23 @@ static int own_entries(const struct listing *l, struct own **res, size_t *n)
 	return 0;
 }
 
-static bool is_own(const struct own *own, size_t n, const char *name, size_t len)
+static const struct own *own_of(const struct own *own, size_t n, const char *name, size_t len)
 {
 	for (size_t i = 0; i < n; i++)
 		if (own[i].child->len == len && !memcmp(own[i].child->name, name, len))
-			return true;
-	return false;
+			return &own[i];
+	return NULL;
+}
+
+static void show(const struct listing *l, const struct own *own, struct datafs_dirent *de)
+{
+	struct datafs_readdir_rep *rep = l->call->out;
+
+	de->valid_ms = l->use->believed ? own->e.valid_ms : 0;
+	de->attr = own->e.attr;
+	/* Else it may go without a word. */
+	if (de->valid_ms != DATAFS_FOREVER)
+		rep->flags &= ~DATAFS_READDIR_KEEP;
 }
 
 static size_t dirent_len(size_t namelen)
@@ -102,19 +119,25 @@ static size_t dirent_len(size_t namelen)
 	return sizeof(struct datafs_dirent) + datafs_round_up(namelen, 8);
 }
 
-/* Takes the table's names out of what is there below, which begins after *@cookie. */
-static void leave_out(struct listing *l, const struct own *own, size_t n, uint64_t *cookie)
+/*
+ * Shows the table's names in what is there below, which begins after *@cookie, as what they
+ * are. One that came only just now is left out: it is shown at the end.
+ */
+static void cover(struct listing *l, const struct own *own, size_t n, uint64_t *cookie)
 {
 	struct datafs_readdir_rep *rep = l->call->out;
 	char *from = (char *)(rep + 1), *to = from;
 	uint32_t left = rep->count;
 
 	for (; left; left--) {
-		const struct datafs_dirent *de = (void *)from;
+		struct datafs_dirent *de = (void *)from;
+		const struct own *o = own_of(own, n, (const char *)(de + 1), de->namelen);
 		size_t len = dirent_len(de->namelen);
 
 		*cookie = de->cookie;
-		if (is_own(own, n, (const char *)(de + 1), de->namelen)) {
+		if (o && o->below)
+			show(l, o, de);
+		if (o && !o->below) {
 			rep->count--;
 		} else {
 			memmove(to, from, len);
@@ -160,19 +183,15 @@ static bool add_own(struct listing *l, const struct own *own, size_t n)
 		size_t len = dirent_len(own[i].child->len);
 		struct datafs_dirent *de = (void *)((char *)rep + l->call->out_len);
 
-		if (own[i].e.attr.ino <= l->after)
+		if (own[i].below || own[i].e.attr.ino <= l->after)
 			continue;
 		if (l->call->out_len + len > (rep->count ? l->max : DATAFS_REPLY_MAX))
 			return false;
 		memset(de, 0, len);
 		de->cookie = own[i].e.attr.ino;
-		de->valid_ms = l->use->believed ? own[i].e.valid_ms : 0;
 		de->namelen = (uint16_t)own[i].child->len;
-		de->attr = own[i].e.attr;
 		memcpy(de + 1, own[i].child->name, own[i].child->len);
-		/* Else it may go without a word. */
-		if (de->valid_ms != DATAFS_FOREVER)
-			rep->flags &= ~DATAFS_READDIR_KEEP;
+		show(l, &own[i], de);
 		l->call->out_len += len;
 		rep->count++;
 	}
@@ -212,7 +231,7 @@ static int list(struct listing *l)
 		if (ret)
 			break;
 		count = rep->count;
-		leave_out(l, own, n, &cookie);
+		cover(l, own, n, &cookie);
 	} while (count && !rep->count && !(rep->flags & DATAFS_READDIR_EOF));
 	if (!ret && rep->flags & DATAFS_READDIR_EOF && !add_own(l, own, n))
 		rep->flags &= ~DATAFS_READDIR_EOF;

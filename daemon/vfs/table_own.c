@@ -75,6 +75,9 @@ int datafs_vfs_table_change(struct datafs_vfs *v, const struct datafs_table_chan
 	if (ret)
 		return ret;
 	ret = change(q, t);
+	/* Nobody has ever added one. */
+	if (ret == -EOPNOTSUPP && t->op != DATAFS_TABLE_ADD)
+		ret = -ENOENT;
 	/* Also if it is not known whether it is done. */
 	vfs_tell_doubt(v, q);
 	if (!ret)

@@ -158,6 +158,14 @@ static int ask_dir(struct reading *r, uint64_t dir, const struct trie_node *n, u
 	return ret;
 }
 
+void vfs_table_learn(struct vfs_mount *mnt, uint64_t epoch, struct trie_node *n, uint64_t ino)
+{
+	pthread_mutex_lock(&mnt->table_lock);
+	if (epoch == mnt->table_epoch || !atomic_load(&n->ino))
+		atomic_store(&n->ino, ino);
+	pthread_mutex_unlock(&mnt->table_lock);
+}
+
 /*
  * Which directories those on the way are. In a branch that follows from an inode's key
  * there, so nothing is asked; only one that was told without being there is looked for.
@@ -189,7 +197,7 @@ static int resolve(struct reading *r, struct vfs_table *t)
 			}
 		}
 		if (!ret)
-			atomic_store(&n->ino, ino);
+			vfs_table_learn(mnt, r->epoch, n, ino);
 	}
 	return ret;
 }
@@ -299,6 +307,7 @@ static int read_table(struct vfs_mount *mnt, struct vfs_table_use *use)
 	if (!ret) {
 		pthread_mutex_lock(&mnt->table_lock);
 		use->believed = all_kept(r);
+		use->epoch = r->epoch;
 		if (use->believed)
 			use->t->valid = r->epoch;
 		pthread_mutex_unlock(&mnt->table_lock);
@@ -318,6 +327,7 @@ int vfs_table_get(struct vfs_mount *mnt, struct vfs_table_use *use)
 
 	pthread_mutex_lock(&mnt->table_lock);
 	use->t = mnt->table;
+	use->epoch = mnt->table_epoch;
 	use->believed = q && use->t && use->t->valid == mnt->table_epoch;
 	if (use->believed)
 		use->t->refs++;
@@ -381,7 +391,13 @@ bool vfs_table_touched(struct vfs_mount *mnt, const struct datafs_grant_object *
 
 void vfs_table_exit(struct vfs_mount *mnt)
 {
-	if (mnt->table)
-		vfs_table_free(mnt->table);
+	struct vfs_table *t;
+
+	/* Whoever counts what mounts have asked of stores may still look. */
+	pthread_mutex_lock(&mnt->table_lock);
+	t = mnt->table;
 	mnt->table = NULL;
+	pthread_mutex_unlock(&mnt->table_lock);
+	if (t)
+		vfs_table_free(t);
 }

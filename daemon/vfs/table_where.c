@@ -223,8 +223,8 @@ int vfs_mounted_entry(struct vfs_mount *mnt, const struct vfs_table_use *use,
 }
 
 /* The way down from @top, which is there, to @n; what is missing is only on the way. */
-static int walk(struct vfs_mount *mnt, struct vfs_where w, const struct trie_node *top,
-		struct trie_node *n, struct datafs_entry *e)
+static int walk(struct vfs_mount *mnt, const struct vfs_table_use *use, struct vfs_where w,
+		const struct trie_node *top, struct trie_node *n, struct datafs_entry *e)
 {
 	struct trie_node *at;
 	int ret;
@@ -240,7 +240,7 @@ static int walk(struct vfs_mount *mnt, struct vfs_where w, const struct trie_nod
 			ret = vfs_way_attr(mnt, at, &e->attr);
 			if (ret)
 				return ret;
-			atomic_store(&at->ino, e->attr.ino);
+			vfs_table_learn(mnt, use->epoch, at, e->attr.ino);
 		}
 		w.ino = e->attr.ino;
 		top = at;
@@ -268,7 +268,7 @@ int vfs_node_entry(struct vfs_mount *mnt, const struct vfs_table_use *use, struc
 		ret = attr_of(mnt, mnt->root, vfs_quorum_getattr, &e->attr);
 	}
 	if (!ret)
-		ret = walk(mnt, w, top, n, e);
+		ret = walk(mnt, use, w, top, n, e);
 	if (!ret && !use->believed)
 		e->valid_ms = 0;
 	return ret;

@@ -49,8 +49,11 @@ void vfs_quorum_start(struct datafs_vfs *v)
 	vfs_sessions_clean(v);
 	for (mnt = v->mounts; q && mnt; mnt = mnt->next)
 		n += atomic_load(&mnt->quorum) == q;
-	/* It may have died between a change and telling the other mounts. */
-	if (n > 1)
+	/*
+	 * It may have died between a change and telling the kernel: of one that another
+	 * mount made, or of the table, that `datafs mount` did.
+	 */
+	if (n)
 		vfs_tell_doubt(v, q);
 }
 

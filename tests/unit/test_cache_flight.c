@@ -263,6 +263,35 @@ static void pieces(void **state)
 	assert_int_equal(st.released, 2);
 }
 
+/*
+ * Who waits for small ones to come takes no room for them meanwhile. A page that had to be
+ * waited for was not there.
+ */
+static void waiters_take_no_room(void **state)
+{
+	struct store st[16];
+	struct runner r[16][2];
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	for (int i = 0; i < 16; i++) {
+		st[i] = store(20 + i, MIB);
+		r[i][0] = (struct runner){ .st = &st[i], .f = claim(&st[i], 0, MIB) };
+		for (int n = 0; n < 2; n++) {
+			r[i][1] = (struct runner){ .st = &st[i], .len = MIB };
+			run(&r[i][1]);
+			assert_int_equal(r[i][1].err, 0);
+			assert_int_equal(stats().hits, (i + n) * 16);
+		}
+		run(&r[i][0]);
+		assert_int_equal(st[i].requests, 1);
+	}
+	assert_int_equal(stats().misses, 16 * 16);
+	while (stats().slots < 32)
+		sleep_ms(1);
+	assert_int_equal(stats().slots - stats().free_slots, 4);
+}
+
 /* More than the cache: it makes room for what comes, and no thread stands still. */
 static void larger_than_the_cache(void **state)
 {
@@ -287,6 +316,7 @@ int main(void)
 		CACHE_TEST(again),
 		CACHE_TEST(waiters_run_it),
 		CACHE_TEST(pieces),
+		CACHE_TEST(waiters_take_no_room),
 		CACHE_TEST(larger_than_the_cache),
 	};
 

@@ -79,7 +79,7 @@ static void test_load(void **state)
 	ino = e.attr.ino;
 	assert_non_null(strstr(file("cached", ino, ""), "size 9437284\n"));
 	assert_non_null(strstr(text, "cached 0\n"));
-	assert_string_equal(file("where", ino, " 0"), "");
+	assert_string_equal(file("where", ino, " 0"), "runs 0\n");
 
 	/* A part, then all: only what is missing is fetched, a chunk with a request. */
 	assert_string_equal(load(ino, 64 * KIB, 64 * KIB), "loaded 65536\nfetched 65536\n");

@@ -226,6 +226,15 @@ static void test_trouble(void **state)
 	assert_int_equal(range_server.gets, 3 + 2);
 	assert_int_equal(range_server.bytes, 24 * MIB);
 	server_down();
+	/* Where no range can be asked for, all of it is. */
+	server_up(6 * MIB, "");
+	range_server.whole = true;
+	range_server.break_nth = 1;
+	read_on(0);
+	wait_idle();
+	assert_int_equal(range_server.gets, 2);
+	assert_int_equal(range_server.bytes, 9 * MIB);
+	server_down();
 }
 
 /* A date says afterwards only whether the bytes were right: a request for each chunk. */

@@ -166,12 +166,51 @@ static void test_readers(void **state)
 		assert_true(pos[i] - i * 100 * MIB >= 64 * MIB);
 }
 
+/* What is fetched ahead of many readers is no more than what each must have at once. */
+static void test_share(void **state)
+{
+	enum { FILES = 8 };
+	uint64_t pos[FILES] = { 0 }, ahead[FILES] = { 0 };
+
+	(void)state;
+	for (int step = 0; step < 200; step++) {
+		int i = step % FILES;
+		struct datafs_read r = {
+			{ 100 + i, 1 }, GIB, pos[i], 128 * KIB, false,
+			.part = PART, .parts = FILES,
+		};
+		struct datafs_plan p = datafs_streams_plan(s, &r);
+		uint64_t sum = 0;
+
+		pos[i] += p.must;
+		ahead[i] = DATAFS_MAX(ahead[i], DATAFS_MAX(p.now, p.to));
+		datafs_streams_answered(s, &r, pos[i], ahead[i]);
+		for (int n = 0; n < FILES; n++)
+			sum += ahead[n] - pos[n];
+		if (step >= 4 * FILES)
+			assert_true(sum <= 2 * FILES * PART);
+	}
+	/* The others are done: he has it all. */
+	for (int step = 0; step < 100; step++) {
+		struct datafs_read r = {
+			{ 100, 1 }, GIB, pos[0], 128 * KIB, false, .part = PART, .parts = FILES,
+		};
+		struct datafs_plan p = datafs_streams_plan(s, &r);
+
+		pos[0] += p.must;
+		ahead[0] = DATAFS_MAX(ahead[0], DATAFS_MAX(p.now, p.to));
+		datafs_streams_answered(s, &r, pos[0], ahead[0]);
+		if (step >= 50 && pos[0] + 64 * MIB < GIB)
+			assert_true(ahead[0] - pos[0] >= (FILES - 2) * PART);
+	}
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_sequential), T(test_random), T(test_sizes),
-		T(test_readers),
+		T(test_readers), T(test_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,11 +94,19 @@ static bool answer_get(int fd, uint64_t from, uint64_t to, unsigned int nth)
 
 	if (nth <= s->refuse_first)
 		return send_all(fd, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", 40);
-	snprintf(head, sizeof(head),
-		 "HTTP/1.1 206 Partial Content\r\nContent-Length: %" PRIu64 "\r\n"
-		 "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n%s%s\r\n\r\n",
-		 to - from, from, to - 1, s->size, s->dated ? "Last-Modified: " : "ETag: \"one\"",
-		 s->dated ? s->dated : "");
+	if (s->whole) {
+		from = 0;
+		to = s->size;
+		snprintf(head, sizeof(head),
+			 "HTTP/1.1 200 OK\r\nContent-Length: %" PRIu64 "\r\nETag: \"one\"\r\n\r\n", to);
+	} else {
+		snprintf(head, sizeof(head),
+			 "HTTP/1.1 206 Partial Content\r\nContent-Length: %" PRIu64 "\r\n"
+			 "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n%s%s\r\n\r\n",
+			 to - from, from, to - 1, s->size,
+			 s->dated ? "Last-Modified: " : "ETag: \"one\"",
+			 s->dated ? s->dated : "");
+	}
 	if (!send_all(fd, head, strlen(head)))
 		return false;
 	if (nth == s->break_nth) {

@@ -13,6 +13,7 @@
 extern struct range_server {
 	uint64_t size;		/* of the file */
 	const char *dated;	/* it has this date instead of an ETag; or NULL */
+	bool whole;		/* it answers to no ranges: all of it, always */
 	unsigned int break_nth;	/* this GET ends in the middle; 0: none */
 	unsigned int refuse_first;	/* so many GETs are answered 503 */
 	/* GETs wait until so many are there, or were; 0: they do not */
