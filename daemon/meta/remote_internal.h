@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * remote.c: its life, and the members. remote_call.c: a call's. remote_more.c: what other
- * threads have done meanwhile. remote_lease.c: a session's lease. remote_recall.c: what it is
- * to forget. remote_told.c: which answers may be kept. All of it is of the network thread,
- * but what says otherwise.
+ * threads have done meanwhile. remote_lease.c: a session's lease. remote_listen.c: whether
+ * somebody else leads by now. remote_recall.c: what it is to forget. remote_told.c: which
+ * answers may be kept. All of it is of the network thread, but what says otherwise.
  */
 #ifndef DATAFS_META_REMOTE_INTERNAL_H
 #define DATAFS_META_REMOTE_INTERNAL_H
@@ -116,6 +116,12 @@ struct datafs_lease {
 	int64_t sent;			/* the call */
 	uint32_t ms;			/* as the leader said */
 	struct datafs_deadline again, end;
+	/* HELD: */
+	struct datafs_deadline listen;
+	int64_t heard;			/* of the target, when it was looked last */
+	unsigned int quiet;		/* how often it was looked since then */
+	struct datafs_call probe;
+	struct remote_target *probed;	/* who is asked by it */
 	TAILQ_HEAD(, remote_recall) recalls;
 	struct remote_told told;
 	struct datafs_task forgets;
@@ -171,6 +177,13 @@ void remote_leases_down(struct datafs_remote *r, struct datafs_conn *conn);
 /* @leader has answered as one: leases of another are lost. */
 void remote_leases_moved(struct datafs_remote *r, const struct remote_target *leader);
 void remote_leases_stop(struct datafs_remote *r);
+/* It is held, and no longer: its user is to forget all, and another one is asked for. */
+void remote_lease_lose(struct datafs_lease *l);
+
+/* remote_listen.c: from when it is held, until it is not. */
+void remote_listen_open(struct datafs_lease *l);
+void remote_listen_begin(struct datafs_lease *l);
+void remote_listen_end(struct datafs_lease *l);
 
 /* remote_recall.c */
 void remote_recall(struct datafs_remote *r, struct datafs_conn *conn, uint64_t call,

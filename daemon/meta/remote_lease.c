@@ -4,7 +4,7 @@
  * renewed it was sent, less a margin for clocks that do not go alike; by a clock that goes on
  * while the machine is suspended. It is lost when it has ended, with its connection, when
  * the leader does not know it, and when another leads. Then its user forgets all, and only
- * then says the client that it is fresh.
+ * then says the client that it is fresh. Until all have, a new leader lets nothing change.
  */
 #include "meta/remote_internal.h"
 
@@ -32,10 +32,11 @@ static void be_quiet(struct datafs_lease *l)
 	datafs_call_cancel(&l->call);
 	datafs_deadline_clear(l->r->deadlines, &l->again);
 	datafs_deadline_clear(l->r->deadlines, &l->end);
+	remote_listen_end(l);
 	remote_told_lease(&l->told, 0, 0);
 }
 
-static void lose(struct datafs_lease *l)
+void remote_lease_lose(struct datafs_lease *l)
 {
 	l->state = LEASE_FORGETS;
 	l->target = NULL;
@@ -51,7 +52,7 @@ static void on_again(struct datafs_deadline *d)
 
 static void on_end(struct datafs_deadline *d)
 {
-	lose((void *)((char *)d - offsetof(struct datafs_lease, end)));
+	remote_lease_lose((void *)((char *)d - offsetof(struct datafs_lease, end)));
 }
 
 static uint32_t share(const struct datafs_lease *l)
@@ -80,13 +81,15 @@ static void held(struct datafs_lease *l)
 	left = (until - datafs_now()) / DATAFS_MSEC;
 	if (left <= 0) {
 		if (l->state == LEASE_HELD)
-			lose(l);
+			remote_lease_lose(l);
 		else
 			later(l, AGAIN_MS);
 		return;
 	}
-	if (l->state == LEASE_ASKS)
+	if (l->state == LEASE_ASKS) {
 		l->number++;
+		remote_listen_begin(l);
+	}
 	l->state = LEASE_HELD;
 	/* what keeps for its user knows the end before there is anything to be kept */
 	if (!user_holds(l, until))
@@ -103,7 +106,7 @@ static void refused(struct datafs_lease *l, const Metad__Reply *reply)
 	if (reply->error == EREMOTE)
 		remote_hint(l->r, l->target, reply);
 	if (l->state == LEASE_HELD && reply->error == EREMOTE)
-		lose(l);
+		remote_lease_lose(l);
 	else
 		later(l, reply->error == EREMOTE || reply->error == EIO ||
 				 reply->error == EAGAIN ? AGAIN_MS : FRESH_MS);
@@ -129,7 +132,7 @@ static void settle(struct datafs_lease *l, const Metad__Reply *reply)
 	if (!leased->error)
 		held(l);
 	else if (leased->error == ENOENT && l->state == LEASE_HELD)
-		lose(l);
+		remote_lease_lose(l);
 	else if (l->state == LEASE_ASKS && leased->term != l->term)
 		lease_ask_in(l, leased->term);
 	else if (leased->error == EAGAIN)
@@ -203,6 +206,7 @@ void remote_lease_open(struct datafs_lease *l)
 {
 	l->again.fn = on_again;
 	l->end.fn = on_end;
+	remote_listen_open(l);
 	l->state = LEASE_ASKS;
 	lease_send(l);
 }
@@ -241,7 +245,7 @@ void remote_leases_moved(struct datafs_remote *r, const struct remote_target *le
 
 	TAILQ_FOREACH(l, &r->leases, link)
 		if (l->state == LEASE_HELD && l->target != leader)
-			lose(l);
+			remote_lease_lose(l);
 }
 
 void remote_leases_down(struct datafs_remote *r, struct datafs_conn *conn)
@@ -251,7 +255,7 @@ void remote_leases_down(struct datafs_remote *r, struct datafs_conn *conn)
 	TAILQ_FOREACH(l, &r->leases, link) {
 		remote_recalls_down(l, conn);
 		if (l->state == LEASE_HELD && !l->target->conn)
-			lose(l);
+			remote_lease_lose(l);
 	}
 }
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "server_client.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 
 #include "base/util.h"
+#include "metad/server_internal.h"
 
 static struct client a, b;
 
@@ -49,6 +51,12 @@ static int setup_long(void **state)
 static int setup_waits(void **state)
 {
 	return setup_with(state, 5000, DATAFS_SERVER_SESSION);
+}
+
+/* It ends before the messenger takes a connection for dead. */
+static int setup_hangs(void **state)
+{
+	return setup_with(state, 15000, DATAFS_SERVER_SESSION);
 }
 
 static int setup_cut_off(void **state)
@@ -412,6 +420,50 @@ static void test_new_leader_hears_all(void **state)
 	assert_int_equal(a.recalls, 1);
 }
 
+/* What the network thread of a leader does, which hangs. */
+struct hang {
+	struct datafs_task task;
+	sem_t is, go;
+};
+
+static void do_hang(struct datafs_task *task)
+{
+	struct hang *h = (struct hang *)task;
+
+	sem_post(&h->is);
+	sem_wait(&h->go);
+}
+
+/* Its connections stay, and A asks for nothing; but its lease is not waited for. */
+static void test_leader_hangs(void **state)
+{
+	uint64_t f = client_must(&b, (struct req){ OP(CREATE), 1, "f", .mode = 0644 });
+	struct hang h = { .task.fn = do_hang };
+	struct changing c;
+	int64_t until;
+
+	(void)state;
+	believe_attr(&a, f);
+	sem_init(&h.is, 0, 0);
+	sem_init(&h.go, 0, 0);
+	until = datafs_quorum_until(a.q);
+	datafs_loop_post(nodes[leader()].s->loop, &h.task);
+	sem_wait(&h.is);
+	begin_change(&c, f);
+	pthread_join(c.thread, NULL);
+	assert_int_equal(a.losses, 1);
+	assert_int_equal(a.recalls, 0);
+	assert_true(c.ended < until);
+	client_held(&a);
+	believe_attr(&a, f);
+	sem_post(&h.go);
+	chmod_of(&b, f, 0640);
+	assert_int_equal(a.recalls, 1);
+	assert_int_equal(a.losses, 1);
+	sem_destroy(&h.is);
+	sem_destroy(&h.go);
+}
+
 /* Whom no majority listens to does not prolong anything, also before it knows it. */
 static void test_cut_off(void **state)
 {
@@ -473,6 +525,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_leader_waits, setup_waits, teardown),
 		cmocka_unit_test_setup_teardown(test_new_leader_hears_all, setup_long, teardown),
+		cmocka_unit_test_setup_teardown(test_leader_hangs, setup_hangs, teardown),
 		cmocka_unit_test_setup_teardown(test_cut_off, setup_cut_off, teardown),
 		cmocka_unit_test_setup_teardown(test_long_gone, setup_short, teardown),
 	};
