@@ -243,7 +243,8 @@ static int http_stat(struct datafs_under *u, const char *key, struct datafs_unde
 	free(url);
 	if (err != 1)
 		return err;
-	datafs_log(LOG_ERR, "%s: \"%s\": more than %d redirects", s->base, key, HOPS);
+	datafs_under_log(s->u.opts, LOG_ERR, "%s: \"%s\": more than %d redirects", s->base, key,
+			 HOPS);
 	return -ELOOP;
 }
 
@@ -305,8 +306,8 @@ static int http_list(struct datafs_under *u, const char *key, struct datafs_unde
 	datafs_http_answer_free(&a);
 	free(url);
 	if (!err && l.skipped)
-		datafs_log(LOG_DEBUG, "%s: \"%s\": %zu names that cannot be shown are left out",
-			   s->base, key, l.skipped);
+		datafs_under_log(s->u.opts, LOG_DEBUG, "%s: \"%s\": %zu names that cannot be shown are left out",
+				 s->base, key, l.skipped);
 	if (!err)
 		err = give(s, &l, place, fn, arg);
 	datafs_http_list_free(&l);
@@ -469,21 +470,21 @@ static const struct {
 	{ CURLUPART_FRAGMENT, "has a fragment ('#'); leave it out" },
 };
 
-static int parse_source(CURLU *url, const char *source, char **base)
+static int parse_source(struct http *s, CURLU *url, const char *source)
 {
 	struct datafs_text t = { 0 };
 	char *part;
 
 	if (curl_url_set(url, CURLUPART_URL, source, 0)) {
-		datafs_log(LOG_ERR, "source %.*s...: not a URL; http://HOST[:PORT]/DIR is one",
-			   (int)strcspn(source, ":"), source);
+		datafs_under_log(s->u.opts, LOG_ERR, "source %.*s...: not a URL; http://HOST[:PORT]/DIR is one",
+				 (int)strcspn(source, ":"), source);
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		if (!curl_url_get(url, refused[i].part, &part, 0)) {
 			curl_free(part);
-			datafs_log(LOG_ERR, "source %.*s://...: %s", (int)strcspn(source, ":"),
-				   source, refused[i].why);
+			datafs_under_log(s->u.opts, LOG_ERR, "source %.*s://...: %s",
+					 (int)strcspn(source, ":"), source, refused[i].why);
 			return -EINVAL;
 		}
 	if (curl_url_get(url, CURLUPART_URL, &part, 0))
@@ -492,7 +493,7 @@ static int parse_source(CURLU *url, const char *source, char **base)
 	if (!t.failed && t.s[t.len - 1] != '/')
 		datafs_text_puts(&t, "/");
 	curl_free(part);
-	*base = t.s;
+	s->base = t.s;
 	return t.failed ? -ENOMEM : 0;
 }
 
@@ -512,7 +513,7 @@ static int http_open(struct datafs_under *u, const char *source)
 
 	u->caps = DATAFS_UNDER_DIRS | DATAFS_UNDER_SORTED;
 	if (url)
-		err = parse_source(url, source, &s->base);
+		err = parse_source(s, url, source);
 	curl_url_cleanup(url);
 	if (!err)
 		err = datafs_http_open(u, s->base, &s->http);

@@ -123,14 +123,14 @@ int datafs_http_log(struct datafs_http *h, const struct datafs_http_request *r,
 	if (leave_out(h, &before))
 		return err;
 	if (before)
-		datafs_log(LOG_ERR, "%s: %" PRIu64 " more lines like the next one were left out",
-			   h->name, before);
+		datafs_under_log(h->u->opts, LOG_ERR, "%s: %" PRIu64 " more lines like the next one were left out",
+				 h->name, before);
 	if (a->status)
 		snprintf(status, sizeof(status), ", status %u", a->status);
 	detail = detail && *detail ? detail : a->why;
-	datafs_log(LOG_ERR, "%s: %s of \"%s\": %s%s%s%s%s%s", h->name, r->method,
-		   clean(name, sizeof(name), key), strerror(-err), status,
-		   *a->id ? ", request " : "", clean(id, sizeof(id), a->id),
-		   *detail ? ": " : "", clean(more, sizeof(more), detail));
+	datafs_under_log(h->u->opts, LOG_ERR, "%s: %s of \"%s\": %s%s%s%s%s%s", h->name, r->method,
+			 clean(name, sizeof(name), key), strerror(-err), status,
+			 *a->id ? ", request " : "", clean(id, sizeof(id), a->id),
+			 *detail ? ": " : "", clean(more, sizeof(more), detail));
 	return err;
 }

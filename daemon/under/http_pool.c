@@ -51,14 +51,15 @@ static double clock_chance(void)
 const struct datafs_http_clock datafs_http_clock = { clock_now, clock_sleep, clock_chance };
 
 /* Who cannot be trusted with a file that is not there would trust nobody, and say so late. */
-static int check_ca(const char *name, const char *file)
+static int check_ca(const struct datafs_under_opts *o, const char *name)
 {
+	const char *file = o->ca_file;
 	int err;
 
 	if (!file || !access(file, R_OK))
 		return 0;
 	err = -errno;
-	datafs_log(LOG_ERR, "%s: ca_file %s: %s", name, file, strerror(-err));
+	datafs_under_log(o, LOG_ERR, "%s: ca_file %s: %s", name, file, strerror(-err));
 	return -EINVAL;
 }
 
@@ -70,7 +71,7 @@ int datafs_http_open(struct datafs_under *u, const char *name, struct datafs_htt
 	pthread_once(&once, start);
 	if (started != CURLE_OK)
 		return -ENOMEM;
-	err = check_ca(name, u->opts->ca_file);
+	err = check_ca(u->opts, name);
 	if (err)
 		return err;
 	h = calloc(1, sizeof(*h));

@@ -252,22 +252,22 @@ static int open_root(struct posix *p, const char *path)
 	int err;
 
 	if (*path != '/') {
-		datafs_log(LOG_ERR, "source %s: not an absolute path", path);
+		datafs_under_log(p->u.opts, LOG_ERR, "source %s: not an absolute path", path);
 		return -EINVAL;
 	}
 	p->root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->root_fd < 0 || statx(p->root_fd, "", DATAFS_POSIX_LOOK,
 				    DATAFS_POSIX_STAT, &x)) {
 		err = -errno;
-		datafs_log(LOG_ERR, "source %s: %s", path, strerror(-err));
+		datafs_under_log(p->u.opts, LOG_ERR, "source %s: %s", path, strerror(-err));
 		return err;
 	}
 	p->root_dev = dev_of(&x);
 	err = refuse_datafs(p->root_fd);
 	if (err)
-		datafs_log(LOG_ERR, "source %s: %s", path, err == -ELOOP ?
-			   "is on datafs itself; name the tree it shows" :
-			   strerror(-err));
+		datafs_under_log(p->u.opts, LOG_ERR, "source %s: %s", path, err == -ELOOP ?
+				 "is on datafs itself; name the tree it shows" :
+				 strerror(-err));
 	return err;
 }
 

@@ -13,12 +13,12 @@
 
 #define DEFAULT_REGION	"us-east-1"
 
-static int refuse(const char *source, const char *why)
+static int refuse(const struct s3 *s, const char *source, const char *why)
 {
 	char shown[DATAFS_UNDER_SOURCE_SHOWN];
 
-	datafs_log(LOG_ERR, "source %s: %s",
-		   datafs_under_source_shown(source, shown, sizeof(shown)), why);
+	datafs_under_log(s->u.opts, LOG_ERR, "source %s: %s",
+			 datafs_under_source_shown(source, shown, sizeof(shown)), why);
 	return -EINVAL;
 }
 
@@ -43,7 +43,7 @@ static int take_source(struct s3 *s, const char *source)
 	size_t len = strlen(prefix);
 
 	if (!is_bucket(at, end - at))
-		return refuse(source, "no bucket; a source is s3://BUCKET[/PREFIX]");
+		return refuse(s, source, "no bucket; a source is s3://BUCKET[/PREFIX]");
 	if (len && prefix[len - 1] == '/')
 		len--;
 	s->bucket = strndup(at, end - at);
@@ -52,7 +52,7 @@ static int take_source(struct s3 *s, const char *source)
 		return -ENOMEM;
 	if (!datafs_under_key_ok(s->prefix) || len + 1 >= DATAFS_S3_KEY_MAX ||
 	    !datafs_text_is_utf8(s->prefix))
-		return refuse(source, "the prefix has parts that are empty, \".\" or \"..\", or is too long, or no UTF-8");
+		return refuse(s, source, "the prefix has parts that are empty, \".\" or \"..\", or is too long, or no UTF-8");
 	if (asprintf(&s->name, "s3://%s%s%s", s->bucket, len ? "/" : "", s->prefix) < 0)
 		return -ENOMEM;
 	if (!len)
@@ -112,7 +112,7 @@ static int take_endpoint(struct s3 *s, const char *source)
 	host = strstr(endpoint, "://");
 	if ((strncasecmp(endpoint, "http://", 7) && strncasecmp(endpoint, "https://", 8)) ||
 	    !host[3] || strpbrk(host + 3, "/@?#\\"))
-		return refuse(source, "option endpoint: wanted is http[s]://HOST[:PORT]; keys are in a file");
+		return refuse(s, source, "option endpoint: wanted is http[s]://HOST[:PORT]; keys are in a file");
 	return set_base(s, endpoint);
 }
 
@@ -120,9 +120,9 @@ static int take_region(struct s3 *s, const char *source, const char *region)
 {
 	for (const char *c = region; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("-_", *c))
-			return refuse(source, "the region is no name of letters, digits and '-'");
+			return refuse(s, source, "the region is no name of letters, digits and '-'");
 	if (!*region || strlen(region) >= sizeof(s->region))
-		return refuse(source, "the region is too long, or empty");
+		return refuse(s, source, "the region is too long, or empty");
 	strcpy(s->region, region);
 	snprintf(s->sigv4, sizeof(s->sigv4), "aws:amz:%s:s3", region);
 	return 0;
@@ -173,8 +173,8 @@ static int find_bucket(struct s3 *s, const char *source)
 
 	if (!err || !*region || s->u.opts->region || !strcmp(region, s->region))
 		return err;
-	datafs_log(LOG_INFO, "%s: the bucket is in region %s; say so with option region", s->name,
-		   region);
+	datafs_under_log(s->u.opts, LOG_INFO, "%s: the bucket is in region %s; say so with option region", s->name,
+			 region);
 	err = take_region(s, source, region);
 	if (!err)
 		err = take_endpoint(s, source);
@@ -207,7 +207,7 @@ static int s3_open(struct datafs_under *u, const char *source)
 	if (!err)
 		err = take_endpoint(s, source);
 	if (!err && u->opts->anonymous && (u->opts->credentials || u->opts->profile))
-		err = refuse(source, "options anonymous and credentials or profile: one or the other");
+		err = refuse(s, source, "options anonymous and credentials or profile: one or the other");
 	if (!err && !u->opts->anonymous)
 		err = datafs_s3_cred_open(u->opts, s->name, &s->cred);
 	if (!err)

@@ -14,12 +14,14 @@
 
 #include "base/log.h"
 #include "http_text.h"
+#include "under_ops.h"
 
 /* Keys that are about to expire are looked for again so often, in seconds. */
 #define EARLY_SEC	60
 #define AGAIN_SEC	5
 
 struct datafs_s3_cred {
+	const struct datafs_under_opts *opts;
 	const char *name;
 	char *path, *profile;		/* path NULL: of the environment, which stays */
 	pthread_mutex_t lock;		/* of the rest */
@@ -139,7 +141,7 @@ int datafs_s3_cred_parse(const char *text, size_t len, const char *profile,
 
 static int refuse(const struct datafs_s3_cred *c, const char *why)
 {
-	datafs_log(LOG_ERR, "%s: credentials in %s: %s", c->name, c->path, why);
+	datafs_under_log(c->opts, LOG_ERR, "%s: credentials in %s: %s", c->name, c->path, why);
 	return -EACCES;
 }
 
@@ -211,8 +213,9 @@ static const char *env(const char *name)
 }
 
 /* Sets c->path. */
-static int find_file(struct datafs_s3_cred *c, const struct datafs_under_opts *o)
+static int find_file(struct datafs_s3_cred *c)
 {
+	const struct datafs_under_opts *o = c->opts;
 	const char *home = env("HOME") ?: "/root", *path = o->credentials;
 
 	if (!path)
@@ -226,8 +229,8 @@ static int find_file(struct datafs_s3_cred *c, const struct datafs_under_opts *o
 		return -ENOMEM;
 	if (path || !access(c->path, F_OK))
 		return 0;
-	datafs_log(LOG_ERR, "%s: no keys, neither in the environment nor in %s; name a file with option credentials, or set anonymous",
-		   c->name, c->path);
+	datafs_under_log(c->opts, LOG_ERR, "%s: no keys, neither in the environment nor in %s; name a file with option credentials, or set anonymous",
+			 c->name, c->path);
 	return -EACCES;
 }
 
@@ -240,8 +243,8 @@ static int take_env(struct datafs_s3_cred *c, const char *id, const char *secret
 	    !copy_to(k->secret, sizeof(k->secret), (struct span){ secret, strlen(secret) }) &&
 	    !copy_to(k->token, sizeof(k->token), (struct span){ token, strlen(token) }))
 		return 0;
-	datafs_log(LOG_ERR, "%s: the keys in the environment are none (AWS_ACCESS_KEY_ID and those beside it)",
-		   c->name);
+	datafs_under_log(c->opts, LOG_ERR, "%s: the keys in the environment are none (AWS_ACCESS_KEY_ID and those beside it)",
+			 c->name);
 	return -EINVAL;
 }
 
@@ -254,12 +257,13 @@ int datafs_s3_cred_open(const struct datafs_under_opts *o, const char *name,
 
 	if (!c)
 		return -ENOMEM;
+	c->opts = o;
 	c->name = name;
 	pthread_mutex_init(&c->lock, NULL);
 	if (!o->credentials && !o->profile && id && secret) {
 		err = take_env(c, id, secret);
 	} else {
-		err = find_file(c, o);
+		err = find_file(c);
 		if (!err)
 			err = load(c, &c->keys);
 		c->read_at = time(NULL);

@@ -26,7 +26,7 @@ struct datafs_s3_keys {
 
 struct datafs_s3_cred;
 
-/* @name is of log lines, and stays the caller's. -EACCES, -EINVAL and others after a line. */
+/* @o, and @name of log lines, stay the caller's. -EACCES, -EINVAL and others after a line. */
 int datafs_s3_cred_open(const struct datafs_under_opts *o, const char *name,
 			struct datafs_s3_cred **res);
 void datafs_s3_cred_close(struct datafs_s3_cred *c);	/* NULL is fine */

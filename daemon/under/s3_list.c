@@ -181,8 +181,8 @@ static int give(struct listing *l, const struct datafs_s3_entry *e, datafs_under
 
 static int refuse(const struct listing *l, const char *why)
 {
-	datafs_log(LOG_ERR, "%s: list of \"%s\": %s; this store cannot be used", l->s->name,
-		   l->dir, why);
+	datafs_under_log(l->s->u.opts, LOG_ERR, "%s: list of \"%s\": %s; this store cannot be used", l->s->name,
+			 l->dir, why);
 	return -EPROTO;
 }
 
@@ -286,8 +286,8 @@ int datafs_s3_list(struct datafs_under *u, const char *key, struct datafs_under_
 	if (!ret && begins && !l.any && *key)
 		ret = -ENOENT;
 	if (l.hidden)
-		datafs_log(LOG_WARNING, "%s: list of \"%s\": %u keys are not shown, as they cannot be names beside the others; such as \"%s\"",
-			   l.s->name, l.dir, l.hidden, l.hidden_key);
+		datafs_under_log(l.s->u.opts, LOG_WARNING, "%s: list of \"%s\": %u keys are not shown, as they cannot be names beside the others; such as \"%s\"",
+				 l.s->name, l.dir, l.hidden, l.hidden_key);
 	free(l.last);
 	free(l.dir);
 	return ret;

@@ -134,11 +134,11 @@ void datafs_s3_probe(struct s3 *s)
 		return;
 	}
 	if (trouble)
-		datafs_log(LOG_WARNING, "%s: whether the store minds conditions of writes is not known (%s); until it is mounted again they are looked at just before",
-			   s->name, strerror(-err));
+		datafs_under_log(s->u.opts, LOG_WARNING, "%s: whether the store minds conditions of writes is not known (%s); until it is mounted again they are looked at just before",
+				 s->name, strerror(-err));
 	else
-		datafs_log(LOG_INFO, "%s: the store minds no conditions of writes (%s); they are looked at just before",
-			   s->name, err ? strerror(-err) : "it ignores them");
+		datafs_under_log(s->u.opts, LOG_INFO, "%s: the store minds no conditions of writes (%s); they are looked at just before",
+				 s->name, err ? strerror(-err) : "it ignores them");
 	if (made)
 		datafs_s3_remove(&s->u, key, &(struct datafs_under_cond){ .is = DATAFS_UNDER_ANY });
 }

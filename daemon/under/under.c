@@ -28,18 +28,19 @@ static const struct {
 #define NTABLE	(sizeof(under_table) / sizeof(under_table[0]))
 
 /* What follows the scheme may be secret, if it was meant for another program. */
-static void log_unknown(const char *source, size_t len)
+static void log_unknown(const struct datafs_under_opts *opts, const char *source, size_t len)
 {
 	char known[128] = "";
 	size_t n = 0;
 
 	for (size_t i = 0; i < NTABLE && n < sizeof(known); i++)
 		n += snprintf(known + n, sizeof(known) - n, ", %s://", under_table[i].scheme);
-	datafs_log(LOG_ERR, "source %.*s://...: no such kind of store; known are absolute paths%s",
-		   (int)DATAFS_MIN(len, 32), source, known);
+	datafs_under_log(opts, LOG_ERR, "source %.*s://...: no such kind of store; known are absolute paths%s",
+			 (int)DATAFS_MIN(len, 32), source, known);
 }
 
-static const struct datafs_under_ops *find(const char *source)
+static const struct datafs_under_ops *find(const struct datafs_under_opts *opts,
+					   const char *source)
 {
 	const char *end = strstr(source, "://");
 	size_t len = end ? (size_t)(end - source) : 0;
@@ -50,7 +51,7 @@ static const struct datafs_under_ops *find(const char *source)
 		if (strlen(under_table[i].scheme) == len &&
 		    !memcmp(under_table[i].scheme, source, len))
 			return under_table[i].ops;
-	log_unknown(source, len);
+	log_unknown(opts, source, len);
 	return NULL;
 }
 
@@ -66,25 +67,26 @@ static void release(struct datafs_under *u)
 int datafs_under_open(const char *source, const struct datafs_under_opts *opts,
 		      struct datafs_under **res)
 {
-	const struct datafs_under_ops *ops = find(source);
+	const struct datafs_under_ops *ops;
 	char shown[DATAFS_UNDER_SOURCE_SHOWN];
 	struct datafs_under *u;
 	const char *alien;
 	int err;
 
+	opts = opts ? opts : &datafs_under_opts_default;
+	ops = find(opts, source);
 	if (!ops)
 		return -EPROTONOSUPPORT;
 	datafs_under_source_shown(source, shown, sizeof(shown));
 	if (datafs_under_source_secret(source)) {
-		datafs_log(LOG_ERR, "source %s: has a user or a key in it, which all who see the mount would read; leave it out",
-			   shown);
+		datafs_under_log(opts, LOG_ERR, "source %s: has a user or a key in it, which all who see the mount would read; leave it out",
+				 shown);
 		return -EINVAL;
 	}
-	opts = opts ? opts : &datafs_under_opts_default;
 	alien = datafs_under_opts_alien(opts, ops->options | DATAFS_UNDER_FOR_ALL);
 	if (alien) {
-		datafs_log(LOG_ERR, "source %s: option %s is not for this kind of store; leave it out",
-			   shown, alien);
+		datafs_under_log(opts, LOG_ERR, "source %s: option %s is not for this kind of store; leave it out",
+				 shown, alien);
 		return -EINVAL;
 	}
 	u = calloc(1, ops->size);

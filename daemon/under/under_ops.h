@@ -102,6 +102,13 @@ void datafs_under_enter(struct datafs_under *u, enum datafs_under_method m, uint
 ssize_t datafs_under_leave(struct datafs_under *u, enum datafs_under_method m, ssize_t ret,
 			   uint64_t up);
 
+/*
+ * datafs_log(), with the mount of @o first: two mounts may have one source. All lines of
+ * stores come this way.
+ */
+void datafs_under_log(const struct datafs_under_opts *o, int level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* The table's stores. */
 extern const struct datafs_under_ops datafs_under_posix, datafs_under_s3,
 	datafs_under_http, datafs_under_webhdfs;

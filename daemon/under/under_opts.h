@@ -14,6 +14,7 @@
 #define DATAFS_UNDER_FOR_WEBHDFS	(1u << 3)
 
 struct datafs_under_opts {
+	const char *mount;		/* no option: what log lines begin with, or NULL; the caller's */
 	bool read_only;
 	uint64_t part_size;		/* of an upload, and of a fetch at the most; bytes */
 	uint32_t concurrency;		/* requests at one time */

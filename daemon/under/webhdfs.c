@@ -56,16 +56,16 @@ int datafs_webhdfs_look(struct webhdfs *s, const char *key, struct datafs_under_
 	if (!err) {
 		err = datafs_webhdfs_status(a.text, a.text_len, &l);
 		if (err && err != -ENOMEM)
-			datafs_log(LOG_ERR, "%s: status of \"%s\": not an answer of WebHDFS",
-				   s->base, key);
+			datafs_under_log(s->u.opts, LOG_ERR, "%s: status of \"%s\": not an answer of WebHDFS",
+					 s->base, key);
 	}
 	if (!err) {
 		seen = now_of(&a);
 		datafs_webhdfs_attributes(s, l.v, &seen, &o, st);
 		if (!has_state(l.v)) {
 			err = -EOPNOTSUPP;
-			datafs_log(LOG_ERR, "%s: \"%s\": the server tells no fileId: states cannot be told apart; ask a namenode",
-				   s->base, key);
+			datafs_under_log(s->u.opts, LOG_ERR, "%s: \"%s\": the server tells no fileId: states cannot be told apart; ask a namenode",
+					 s->base, key);
 		}
 		datafs_webhdfs_statuses_free(&l);
 	}
@@ -118,10 +118,11 @@ static int ask_list(struct webhdfs *s, const char *key, const struct datafs_unde
 		*seen = now_of(&a);
 		err = datafs_webhdfs_list(a.text, a.text_len, l);
 		if (err && err != -ENOMEM)
-			datafs_log(LOG_ERR, "%s: listing of \"%s\": not an answer of WebHDFS",
-				   s->base, key);
+			datafs_under_log(s->u.opts, LOG_ERR, "%s: listing of \"%s\": not an answer of WebHDFS",
+					 s->base, key);
 	} else if (c.quiet && err != -ENOENT && err != -ENOTDIR) {
-		datafs_log(LOG_ERR, "%s: listing of \"%s\": %s", s->base, key, strerror(-err));
+		datafs_under_log(s->u.opts, LOG_ERR, "%s: listing of \"%s\": %s", s->base, key,
+				 strerror(-err));
 	}
 	datafs_http_answer_free(&a);
 	datafs_text_free(&op);
@@ -218,8 +219,9 @@ static ssize_t webhdfs_read(struct datafs_under *u, const char *key,
 /* ---- the store ---- */
 
 /* The line of a file that only its owner can read. @room is to be wiped after errors too. */
-static int read_line(const char *path, char room[TOKEN_ROOM])
+static int read_line(const struct datafs_under_opts *o, char room[TOKEN_ROOM])
 {
+	const char *path = o->token_file;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = fd < 0 ? -errno : 0;
 	struct stat st;
 	ssize_t n = 0;
@@ -228,8 +230,8 @@ static int read_line(const char *path, char room[TOKEN_ROOM])
 		err = -errno;
 	if (!err && (!S_ISREG(st.st_mode) || st.st_mode & 077 ||
 		     (st.st_uid && st.st_uid != geteuid()))) {
-		datafs_log(LOG_ERR, "token_file %s: must be a file that nobody but its owner, root, can read; chmod 600",
-			   path);
+		datafs_under_log(o, LOG_ERR, "token_file %s: must be a file that nobody but its owner, root, can read; chmod 600",
+				 path);
 		close(fd);
 		return -EPERM;
 	}
@@ -240,7 +242,7 @@ static int read_line(const char *path, char room[TOKEN_ROOM])
 	if (fd >= 0)
 		close(fd);
 	if (err) {
-		datafs_log(LOG_ERR, "token_file %s: %s", path, strerror(-err));
+		datafs_under_log(o, LOG_ERR, "token_file %s: %s", path, strerror(-err));
 		return err;
 	}
 	if (n < TOKEN_ROOM) {
@@ -248,17 +250,17 @@ static int read_line(const char *path, char room[TOKEN_ROOM])
 		room[strcspn(room, "\r\n")] = 0;
 	}
 	if (n == TOKEN_ROOM || !*room) {
-		datafs_log(LOG_ERR, "token_file %s: is %s; it must have a token in its first line, as the namenode gave it",
-			   path, *room ? "too long" : "empty");
+		datafs_under_log(o, LOG_ERR, "token_file %s: is %s; it must have a token in its first line, as the namenode gave it",
+				 path, *room ? "too long" : "empty");
 		return -EINVAL;
 	}
 	return 0;
 }
 
-static int read_secret(const char *path, struct datafs_text *t)
+static int read_secret(const struct datafs_under_opts *o, struct datafs_text *t)
 {
 	char room[TOKEN_ROOM];
-	int err = read_line(path, room);
+	int err = read_line(o, room);
 
 	if (!err) {
 		datafs_text_puts(t, "&delegation=");
@@ -274,7 +276,7 @@ static int identify(struct webhdfs *s, const struct datafs_under_opts *o)
 	int err = 0;
 
 	if (o->token_file) {
-		err = read_secret(o->token_file, &t);
+		err = read_secret(o, &t);
 	} else if (o->user) {
 		datafs_text_puts(&t, "&user.name=");
 		datafs_text_percent(&t, o->user, false);
@@ -285,9 +287,10 @@ static int identify(struct webhdfs *s, const struct datafs_under_opts *o)
 	return t.failed ? -ENOMEM : err;
 }
 
-static int refuse(const char *source, const char *why)
+static int refuse(const struct webhdfs *s, const char *source, const char *why)
 {
-	datafs_log(LOG_ERR, "source %.*s://...: %s", (int)strcspn(source, ":"), source, why);
+	datafs_under_log(s->u.opts, LOG_ERR, "source %.*s://...: %s",
+			 (int)strcspn(source, ":"), source, why);
 	return -EINVAL;
 }
 
@@ -301,7 +304,7 @@ static int locate(struct webhdfs *s, const char *source)
 	size_t len;
 
 	if (dir == host || strcspn(host, "@?#% \t") < (size_t)(dir - host))
-		return refuse(source, "not webhdfs://HOST[:PORT]/DIR; a user is told with the option hdfs_user");
+		return refuse(s, source, "not webhdfs://HOST[:PORT]/DIR; a user is told with the option hdfs_user");
 	while (*dir == '/')
 		dir++;
 	len = strlen(dir);
@@ -322,7 +325,7 @@ static int locate(struct webhdfs *s, const char *source)
 		if (path && !datafs_under_key_ok(path)) {
 			free(path);
 			datafs_text_free(&t);
-			return refuse(source, "its directory has an empty part, \".\" or \"..\"");
+			return refuse(s, source, "its directory has an empty part, \".\" or \"..\"");
 		}
 		free(path);
 	}

@@ -117,8 +117,8 @@ static int learn_renames(struct webhdfs *s)
 
 static int not_replaced(struct webhdfs *s, const char *key)
 {
-	datafs_log(LOG_ERR, "%s: \"%s\" is not replaced: the server renames to what is not there only; is it a namenode?",
-		   s->base, key);
+	datafs_under_log(s->u.opts, LOG_ERR, "%s: \"%s\" is not replaced: the server renames to what is not there only; is it a namenode?",
+			 s->base, key);
 	return -EOPNOTSUPP;
 }
 
@@ -200,8 +200,8 @@ int datafs_webhdfs_whole(struct webhdfs *s, const char *key, const struct datafs
 {
 	if (st->size == size)
 		return 0;
-	datafs_log(LOG_ERR, "%s: \"%s\": of %" PRIu64 " bytes that were written %" PRIu64 " are there; it is not used",
-		   s->base, key, size, st->size);
+	datafs_under_log(s->u.opts, LOG_ERR, "%s: \"%s\": of %" PRIu64 " bytes that were written %" PRIu64 " are there; it is not used",
+			 s->base, key, size, st->size);
 	return -EIO;
 }
 

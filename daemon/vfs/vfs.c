@@ -29,6 +29,7 @@ void vfs_mount_free(struct vfs_mount *mnt)
 	pthread_mutex_destroy(&mnt->lease_lock);
 	free(mnt->root_name);
 	free(mnt->path);
+	free(mnt->log_name);
 	datafs_ramp_destroy(&mnt->ramp);
 	free(mnt->members);
 	free(mnt->source);
@@ -158,6 +159,12 @@ int vfs_mount_parse(struct vfs_mount *mnt)
 	ret = datafs_options_parse(mnt->source, mnt->options_text, &mnt->options);
 	if (ret)
 		return ret;
+	if (asprintf(&mnt->log_name, "mount %u%s%s", mnt->id, mnt->over ? ": " : "",
+		     mnt->over ? mnt->path : "") < 0) {
+		mnt->log_name = NULL;
+		return -ENOMEM;
+	}
+	mnt->options.under.mount = mnt->log_name;
 	vfs_fetch_init(mnt);
 	if (mnt->tree != &vfs_tree_quorum)
 		return 0;

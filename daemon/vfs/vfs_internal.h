@@ -58,6 +58,7 @@ struct vfs_mount {
 	unsigned int refs;	/* v->lock; the table's and each call's */
 	struct datafs_vfs *v;
 	char *source, *options_text;
+	char *log_name;		/* of log lines of its store: the number, and a branch's path */
 	struct datafs_options options;
 	uint64_t part;		/* what who reads in order is fetched by; of whole pages */
 	struct datafs_ramp ramp;	/* how many of them at a time */

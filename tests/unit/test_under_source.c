@@ -8,8 +8,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "under/under.h"
 
 static const struct {
@@ -57,11 +59,40 @@ static void refused(void **state)
 	assert_null(u);
 }
 
+/* Whatever a store says of itself, it says of which mount, and no secret with it. */
+static void named(void **state)
+{
+	static const struct {
+		const char *source, *says;
+	} bad[] = {
+		{ "ftp://host/", "source ftp://...: no such kind of store" },
+		{ "relative", "source relative: not an absolute path" },
+		{ "http://u:pw@host/", "source http://...@host/: has a user or a key in it" },
+		{ "http://host/?pw", "source http://...: has a query" },
+		{ "s3://x", "source s3://x: no bucket" },
+		{ "webhdfs://", "source webhdfs://...: not webhdfs://HOST" },
+	};
+	struct datafs_under_opts o = datafs_under_opts_default;
+	char line[512], want[256];
+	struct datafs_under *u;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(bad) / sizeof(bad[0]); i++) {
+		o.mount = i % 2 ? "mount 7: /a" : NULL;
+		snprintf(want, sizeof(want), "%s%s", i % 2 ? "mount 7: /a: " : "", bad[i / 2].says);
+		assert_true(datafs_under_open(bad[i / 2].source, &o, &u) < 0);
+		datafs_log_last_error(line, sizeof(line));
+		line[strlen(want)] = 0;
+		assert_string_equal(line, want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shown),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(named),
 	};
 
 	return cmocka_run_group_tests_name("under_source", tests, NULL, NULL);
