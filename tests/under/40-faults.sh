@@ -14,37 +14,9 @@ cases=()
 
 nginx_start()
 {
-	mkdir -p "$D/tmp"
-	cat > "$D/nginx.conf" <<-END
-	daemon off;
-	pid $D/nginx.pid;
-	error_log $D/error.log;
-	worker_processes 1;
-	user $(id -un) $(id -gn);
-	events { worker_connections 256; }
-	http {
-		access_log off;
-		default_type application/octet-stream;
-		client_body_temp_path $D/tmp; proxy_temp_path $D/tmp; fastcgi_temp_path $D/tmp;
-		uwsgi_temp_path $D/tmp; scgi_temp_path $D/tmp;
-		server {
-			listen 127.0.0.1:$1;
-			listen 127.0.0.1:$2 ssl http2;
-			ssl_certificate $D/cert.pem;
-			ssl_certificate_key $D/cert.key;
-			root $D/www;
-			autoindex on;
-		}
-	}
-	END
+	nginx_conf "$1" "$2"
 	server /usr/sbin/nginx -p "$D" -c "$D/nginx.conf" 2> "$D/nginx.err"
 	wait_for 20 listens "$1"
-}
-
-# blob SEED: SIZE bytes
-blob()
-{
-	yes "bytes of $1" | head -c "$SIZE"
 }
 
 crc_of()
@@ -52,90 +24,36 @@ crc_of()
 	"$PROG/ask" "$D" stat "$1" read 0 "$SIZE" | sed -n 's/^read //p'
 }
 
-# keys FILE LINE...: credentials
-keys()
-{
-	(umask 077 && printf '%s\n' '[default]' 'aws_access_key_id = test:tester' \
-		'aws_secret_access_key = testing' "${@:2}" > "$1")
-}
-
-# has DIR NAME: a file of its own for a case
-has()
-{
-	mkdir -p "$D/www/$1"
-	blob one > "$D/www/$1/f"
-	touch -d @1000000000 "$D/www/$1/f"
-}
-
-# replace DIR: words for sh: another state in its place, of the same length and time but a second
-replace()
-{
-	echo "cp $D/other $D/www/$1/g && touch -d @1000000001 $D/www/$1/g && mv $D/www/$1/g $D/www/$1/f"
-}
-
 # fault NAME KIND PLAN LINES SEEN LOG ASK-ARGUMENTS...: begins a case. In the arguments, @ is the
 # proxy's port. SEEN: "FAULT*TIMES ..." in the order of the first; LOG: a pattern, or "", with "N*"
 # before it if there are N such lines.
 fault()
 {
-	local c=$D/case/${#cases[@]} server="http $2" args=()
+	local c=$D/case/${#cases[@]} kind=http port=$2 args=()
 
 	mkdir -p "$c"
-	printf '%s\n' "$3" > "$c/plan"
 	printf '%s\n' "$4" > "$c/want"
 	printf '%s\n' "$5" > "$c/want-seen"
 	printf '%s\n' "$6" > "$c/want-log"
 	cases+=("$1")
-	[ "$2" != tls ] || server="raw $tls"
-	echo "$server" > "$c/server.new" && mv "$c/server.new" "$c/server"
-	wait_port "$c" || return
+	[ "$2" != tls ] || kind=raw port=$tls
+	proxied "$c" "$kind" "$port" "$3" || return
 	args=("${@:7}")
 	args=("${args[@]//@/$(cat "$c/port")}")
 	"$PROG/ask" "${args[@]}" > "$c/out" 2> "$c/err" &
 	echo $! > "$c/id"
 }
 
-# wait_port DIR: quicker than appears()
-wait_port()
-{
-	local n
-
-	for ((n = 0; n < 1000; n++)); do
-		[ ! -e "$1/port" ] || return 0
-		sleep 0.02
-	done
-	return 1
-}
-
 # right DIR: what came out is what should
 right()
 {
-	local seen
-
-	touch "$1/seen"
-	seen=$(awk '!($NF in n) { name[++k] = $NF } { n[$NF]++ }
-		END { for (i = 1; i <= k; i++) print name[i] "*" n[name[i]] }' "$1/seen" | paste -sd ' ')
-	if cmp -s "$1/out" "$1/want" && [ "$seen" = "$(cat "$1/want-seen")" ] && logged "$1"; then
+	if cmp -s "$1/out" "$1/want" && [ "$(seen "$1")" = "$(cat "$1/want-seen")" ] &&
+	   logged "$1/err" "$(cat "$1/want-log")"; then
 		return 0
 	fi
-	echo "# seen: $seen"
+	echo "# seen: $(seen "$1")"
 	sed 's/^/# /' "$1/out" "$1/err"
 	return 1
-}
-
-# logged DIR: one line that has the pattern, or as many as are wanted, or none
-logged()
-{
-	local want lines=1
-
-	want=$(cat "$1/want-log")
-	if [ -z "$want" ]; then
-		[ ! -s "$1/err" ]
-	else
-		[[ ! $want =~ ^([0-9]+)\*(.*) ]] || lines=${BASH_REMATCH[1]} want=${BASH_REMATCH[2]}
-		[ "$(wc -l < "$1/err")" -eq "$lines" ] &&
-			[ "$(grep -cE -- "$want" "$1/err")" -eq "$lines" ]
-	fi
 }
 
 # web NAME PLAN READ SEEN LOG: a look and a read of a file of nginx
@@ -144,7 +62,7 @@ web()
 	local dir=w${#cases[@]}
 
 	has "$dir"
-	fault "nginx: $1" "$plain" "${2//REPLACE/"$(replace "$dir")"}" "stat f $SIZE 1000000000 weak 0644
+	fault "nginx: $1" "$plain" "${2//REPLACE/"$(replace "$D/www/$dir/f")"}" "stat f $SIZE 1000000000 weak 0644
 read $3" "$4" "$5" "http://127.0.0.1:@/$dir" stat f read 0 "$SIZE"
 }
 

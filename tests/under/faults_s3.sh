@@ -4,8 +4,8 @@
 # The part of 40-faults.sh that has Swift behind the proxy.
 
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_REGION
-keys "$D/keys"
-keys "$D/keys-old" 'aws_session_token = sesame-token'
+keys "$D/keys" test:tester testing
+keys "$D/keys-old" test:tester testing 'aws_session_token = sesame-token'
 mkdir "$D/swift" && server "$TOP/tests/under/swift" "$D/swift" 2> "$D/swift/log"
 check "Swift serves" appears "$D/swift/url" 60 || exit 1
 swift=$(sed 's/.*://' "$D/swift/url")
@@ -93,7 +93,7 @@ read EIO" "pass*2 echo*1" 's3://faults: GET of "f": Input/output error, status 4
 		-o "credentials=$D/keys-token" s3://faults stat f read 0 1000
 }
 
-keys "$D/keys-token" 'aws_session_token = sesame-token'
+keys "$D/keys-token" test:tester testing 'aws_session_token = sesame-token'
 told_again Authorization
 told_again x-amz-security-token
 

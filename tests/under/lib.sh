@@ -13,6 +13,7 @@ export no_proxy='*'
 servers=()	# ids of processes
 
 . "$TOP/tests/tap.sh"
+. "$TOP/tests/under/shared.sh"
 
 # server COMMAND...: until the test ends
 server()
@@ -69,18 +70,6 @@ ports()
 listens()
 {
 	(exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null
-}
-
-# tls_make: an authority, $D/ca.pem, and a certificate of it for 127.0.0.1, $D/cert.pem and .key
-tls_make()
-{
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-		-subj /CN=authority -keyout "$D/ca.key" -out "$D/ca.pem" 2> "$D/tls.log" &&
-	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=127.0.0.1 \
-		-keyout "$D/cert.key" -out "$D/cert.csr" 2>> "$D/tls.log" &&
-	echo 'subjectAltName = IP:127.0.0.1' > "$D/cert.ext" &&
-	openssl x509 -req -in "$D/cert.csr" -CA "$D/ca.pem" -CAkey "$D/ca.key" -CAcreateserial \
-		-days 2 -extfile "$D/cert.ext" -out "$D/cert.pem" 2>> "$D/tls.log"
 }
 
 # asks LINES ASK-ARGUMENTS...: that is what the store answers; its log is in $D/err
