@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=1200
+# vm: kernels=6.12 mem=2048 disk=2G timeout=1200 long
 #
 # What goes wrong between the daemon and a store, as programs see it that read a mount:
 # tests/under/fault_proxy before nginx, and before a double of an S3 store, which checks
@@ -287,7 +287,7 @@ no_secrets()
 		/sys/fs/datafs/*/source "$D"/case/n.*/{err,out}
 }
 check "no secret is told" no_secrets
-check "each line says of which mount" eval '! grep -E "^<[0-4]>" "$LOG" | grep -v "datafsd: mount [0-9]*"'
+check "each line says of which mount" eval '! grep -E "^<[0-4]>" "$LOG" | grep -v "datafsd: mount [0-9]"'
 for i in "${!KIND[@]}"; do
 	umount "/mnt/$i"
 done
