@@ -72,7 +72,8 @@ come_and_go()
 # Upcalls of both, so far, by kind
 asked()
 {
-	echo $(datafs stats | awk '/^requests_/ { n[$1] += $2 } END { for (k in n) if (n[k]) print k, n[k] }' | sort)
+	datafs stats | awk '/^requests_/ { n[$1] += $2 } END { for (k in n) if (n[k]) print k, n[k] }' |
+		sort | tr '\n' ' '
 }
 
 look()
