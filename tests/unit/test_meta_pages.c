@@ -4,6 +4,8 @@
 #include "meta_fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -184,12 +186,40 @@ static void test_idle(void **state)
 	assert_int_equal(dropped, 2);
 }
 
+/* The thread that is to wait; 0: it has not come so far. */
+static atomic_int waiter;
+
+static bool is_asleep(int tid)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*d %*s %c", &state), 1);
+	fclose(f);
+	return state == 'S';
+}
+
+static void wait_for_waiter(void)
+{
+	while (!atomic_load(&waiter) || !is_asleep(atomic_load(&waiter)))
+		usleep(1000);
+	/* It may have slept for a lock on its way; not for so long. */
+	usleep(20000);
+	while (!is_asleep(atomic_load(&waiter)))
+		usleep(1000);
+	atomic_store(&waiter, 0);
+}
+
 static void *reads(void *arg)
 {
 	struct seen *s = arg;
 	struct datafs_meta_ticket t;
 	bool eof;
 
+	atomic_store(&waiter, gettid());
 	assert_int_equal(datafs_meta_readdir(m, root, 0, 0, collect, s, &eof, &t), 0);
 	return NULL;
 }
@@ -199,6 +229,7 @@ static void *resumes(void *arg)
 	struct datafs_meta_listing *l;
 	void *state;
 
+	atomic_store(&waiter, gettid());
 	*(int *)arg = datafs_meta_list_resume(m, root, &l, &state);
 	return NULL;
 }
@@ -213,13 +244,13 @@ static void test_waiters(void **state)
 
 	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, reads, &s), 0);
-	usleep(50000);
+	wait_for_waiter();
 	pause_at(l, "ab");
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(s.n, 2);
 	l = resume();
 	assert_int_equal(pthread_create(&thread, NULL, resumes, &ret), 0);
-	usleep(50000);
+	wait_for_waiter();
 	pause_at(l, "c");
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(ret, -EAGAIN);
