@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=1800
+# vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=2400
 #
 # Stores that are reached by HTTP, through a mount: the files of a web server (nginx), and
 # a bucket of an S3 store (Swift). The servers' own logs say how many requests it took.
@@ -168,31 +168,40 @@ curl_s3()
 		"${@:2}" "http://test%3Atester:testing@${URL#http://}/$1" > /dev/null
 }
 
-# Keys as they are; curl encodes none.
-key_of()
+# put_objects PREFIX: stdin has KEY\0FILE\0 for each. By one curl: each start of a program
+# takes a second here.
+put_objects()
 {
-	python3 -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.argv[1]))' "$1"
+	python3 -c '
+import sys, urllib.parse
+words = sys.stdin.buffer.read().split(b"\0")
+for key, path in zip(words[0::2], words[1::2]):
+    print("url = \"%s/%s\"" % (sys.argv[1], urllib.parse.quote(key)))
+    print("request = \"PUT\"\ndata-binary = \"@%s\"" % path.decode())
+    print("aws-sigv4 = \"aws:amz:us-east-1:s3\"")
+    print("header = \"x-amz-content-sha256: UNSIGNED-PAYLOAD\"")
+    print("output = \"/dev/null\"\nfail\ngloboff\npath-as-is\nnext")
+' "http://test%3Atester:testing@${URL#http://}/$1" | sed '$d' > /run/puts
+	curl -sS --fail-early -K /run/puts
 }
 
 s3_put()
 {
-	printf '%s\n' "$2" > /run/object && curl_s3 "bucket/top/$(key_of "$1")" -T /run/object
+	printf '%s\n' "$2" > /run/object && curl_s3 "bucket/top/$1" -T /run/object
 }
 
 s3_del()
 {
-	curl_s3 "bucket/top/$(key_of "$1")" -X DELETE
+	curl_s3 "bucket/top/$1" -X DELETE
 }
 
 fill_bucket()
 {
-	local f
-
 	# A directory without an object in it needs one that says so.
-	curl_s3 bucket/top/empty/ -X PUT -d '' || return 1
-	while read -r f; do
-		curl_s3 "bucket/top/$(key_of "$f")" -T "$WWW/$f" || { echo "$f"; return 1; }
-	done < <(cd "$WWW" && find . -type f -printf '%P\n')
+	{
+		printf 'empty/\0%s/dir/none\0' "$WWW"
+		(cd "$WWW" && find . -type f -printf "%P\\0$WWW/%P\\0")
+	} | put_objects bucket/top
 }
 
 credentials()
@@ -211,36 +220,25 @@ no_names=(/lead // //x ./x ../x n/. n/.. n/./x n/../x n//x n//f only//x "$(print
 	"n/$(printf '%0256d' 8)/x" both/below both/sub/below)
 
 # Objects of these keys, that have the key in them
-odd_objects()
-{
-	local k
-	local -a coded
-
-	mapfile -t coded < <(printf '%s\0' "$@" | python3 -c '
-import sys, urllib.parse
-for key in sys.stdin.buffer.read().split(b"\0")[:-1]:
-    print(urllib.parse.quote(key))')
-	for k in "${coded[@]}"; do
-		printf '%s' "$1" > /run/object
-		curl_s3 "bucket/odd/$k" -g --path-as-is -X PUT --data-binary @/run/object || { echo "$k"; return 1; }
-		shift
-	done
-	[ $# -eq 0 ]
-}
-
 odd_keys()
 {
-	local k
+	local k n=0
 
 	# One directory is empty, and of one nothing can be shown.
-	mkdir -p "$ODD/marker" "$ODD/only" && curl_s3 bucket/odd/marker/ -X PUT -d '' || return 1
+	mkdir -p "$ODD/marker" "$ODD/only" /run/objects && : > /run/objects/none || return 1
 	for k in "${odd_names[@]}"; do
 		case $k in
 		*/*)	mkdir -p "$ODD/${k%/*}" ;;
 		esac
 		printf '%s' "$k" > "$ODD/$k" || return 1
 	done
-	odd_objects "${odd_names[@]}" && odd_objects "${no_names[@]}"
+	printf 'marker/\0/run/objects/none\0' > /run/pairs
+	for k in "${odd_names[@]}" "${no_names[@]}"; do
+		n=$((n + 1))
+		printf '%s' "$k" > "/run/objects/$n" || return 1
+		printf '%s\0/run/objects/%d\0' "$k" "$n"
+	done >> /run/pairs
+	put_objects bucket/odd < /run/pairs
 }
 
 # Names that are too long, or no UTF-8, or of nothing that is shown

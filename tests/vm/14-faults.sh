@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 mem=2048 disk=2G timeout=1200 long
+# vm: kernels=6.12 mem=2048 disk=2G timeout=2400 long
 #
 # What goes wrong between the daemon and a store, as programs see it that read a mount:
 # tests/under/fault_proxy before nginx, and before a double of an S3 store, which checks

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1,debug mem=2048 disk=2G timeout=1800
+# vm: kernels=6.12 long=6.1,debug mem=2048 disk=2G timeout=2400
 #
 # Changes of DataFS's own namespace: each does what it does on another filesystem,
 # costs one upcall, and is done once, whoever dies meanwhile. The argument says how many

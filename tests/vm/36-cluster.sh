@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 mem=2048 disk=2G timeout=1800
+# vm: kernels=6.12 mem=2048 disk=2G timeout=2400
 #
 # A quorum of three members in this guest, and mounts of it: leaders are killed under
 # load and nobody sees an error, the daemon is killed with the mounts in place, all members

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 mem=2048 disk=2G timeout=1500
+# vm: kernels=6.12 mem=2048 disk=2G timeout=2400
 #
 # Daemons are killed, again and again, while programs read, stat, list and map a
 # tree and compare all of it: none of them sees it. KILLS in the environment says

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1,debug mem=1536 disk=2G timeout=900
+# vm: kernels=6.12 long=6.1,debug mem=1536 disk=2G timeout=1800
 #
 # Whoever waits for a daemon can be ended, whatever it waits for: by SIGKILL, by
 # umount -f, by abort; and does not keep the machine from going to sleep. What

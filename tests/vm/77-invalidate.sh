@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1,debug mem=1024 disk=2G timeout=1200
+# vm: kernels=6.12 long=6.1,debug mem=1024 disk=2G timeout=2400
 #
 # What is known for ever is forgotten when somebody says that it has changed: that
 # and nothing else, at once, also for answers that are under way.

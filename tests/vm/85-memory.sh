@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1,debug mem=2048 disk=2G timeout=900
+# vm: kernels=6.12 long=6.1,debug mem=2048 disk=2G timeout=1800
 #
 # More inodes and extents than a memory cgroup may hold, and than a mount's bound
 # allows: many.c. DIRS, FILES and WIDE in the environment say how many.
