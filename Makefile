@@ -127,6 +127,7 @@ $(B)/tests/test_member_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap
 $(B)/tests/test_quorum_local: LDFLAGS += -Wl,--wrap=datafs_env_open,--wrap=datafs_metad_apply
 $(B)/tests/test_vfs_quorum: LDFLAGS += -Wl,--wrap=statvfs
 $(B)/tests/test_util: LDFLAGS += -Wl,--wrap=fsync
+$(B)/tests/test_whole_file: LDFLAGS += -Wl,--wrap=open
 $(B)/tests/test_http_try: LDFLAGS += -Wl,--wrap=curl_easy_setopt
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
