@@ -236,6 +236,8 @@ void vfs_quorum_start(struct datafs_vfs *v);
 
 /* That of the daemon, made once for the instance. Logged. */
 int vfs_own_quorum(struct datafs_vfs *v, struct datafs_quorum **res);
+/* ... if it has been made. Else -ENOENT, without a line. */
+int vfs_own_quorum_there(struct datafs_vfs *v, struct datafs_quorum **res);
 /*
  * The connection to a quorum elsewhere, with these members among those it knows. Key and
  * names are looked for until they are there. -ESHUTDOWN: @mnt (or NULL) is gone, or the

@@ -422,24 +422,45 @@ static void test_away(void **state)
 	assert_int_equal(walk_to("/d/wrong/same", &a), 0);
 }
 
-static void test_table(void **state)
+static void assert_table(const char *want)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
+	assert_int_equal(datafs_vfs_table_list(v, f), 0);
+	fclose(f);
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void test_table(void **state)
+{
 	(void)state;
 	assert_int_equal(table_add("/a b", "/src", "sync_interval=1"), 0);
 	assert_int_equal(table_add("/a b", "/src", ""), -EEXIST);
 	assert_int_equal(table_add("a", "/src", ""), -EINVAL);
 	assert_int_equal(table_remove("/none"), -ENOENT);
 	assert_int_equal(table_set("/a b", ""), 0);
-	assert_int_equal(datafs_vfs_table_list(v, f), 0);
-	fclose(f);
-	assert_string_equal(text, "version 2\nid 1 generation 2 /a\\040b /src -\n");
-	free(text);
+	assert_table("version 2\nid 1 generation 2 /a\\040b /src -\n");
 	/* The sessions of these changes have ended. */
 	assert_int_equal(session_files(), 1);
+}
+
+/* Of a daemon without a namespace: who looks makes none. */
+static void test_no_namespace(void **state)
+{
+	char dir[4300];
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s/namespace", v->dir);
+	assert_table("version 0\n");
+	assert_int_equal(table_remove("/none"), -ENOENT);
+	assert_int_equal(table_set("/none", ""), -ENOENT);
+	assert_int_equal(access(dir, F_OK), -1);
+	assert_int_equal(table_add("/a", "/src", ""), 0);
+	assert_int_equal(access(dir, F_OK), 0);
+	assert_table("version 1\nid 1 generation 1 /a /src -\n");
 }
 
 /* A mount of a directory shows what is mounted below it. */
@@ -600,6 +621,7 @@ int main(void)
 		TABLE_TEST(test_way_moves),
 		TABLE_TEST(test_away),
 		TABLE_TEST(test_table),
+		VFS_TEST(test_no_namespace),
 		TABLE_TEST(test_directory),
 		TABLE_TEST(test_restart),
 		TABLE_TEST(test_threads),
