@@ -76,6 +76,7 @@ struct vfs_mount {
 	pthread_mutex_t joining;	/* held by an upcall that joins, until it has */
 	atomic_bool damaged;		/* what said which session it has */
 	atomic_bool ended;	/* the session has, which was logged */
+	atomic_bool alien;	/* the quorum has answered with what is a branch's; logged */
 	atomic_bool untold;	/* something has changed that could not be told */
 	bool adopted;		/* the kernel may keep what a predecessor has told */
 	bool leased;		/* the session has its lease, or is about to; who joins */
@@ -284,6 +285,11 @@ uint32_t vfs_keep_attr(struct vfs_mount *mnt, const struct datafs_told *told, bo
 		       const Metad__Attr *a);
 
 /* quorum_names.c */
+/*
+ * Is @n, which a quorum answers, an inode or cookie that only branches have? Then the answer
+ * is worth nothing (EIO), and the first one of a mount is logged.
+ */
+bool vfs_quorum_alien(struct vfs_mount *mnt, uint64_t n);
 void vfs_quorum_attr(const Metad__Attr *a, uint32_t valid_ms, struct datafs_attr *attr);
 int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_getattr(struct vfs_mount *mnt, struct datafs_call *call);
