@@ -105,6 +105,7 @@ struct vfs_mount {
 	atomic_llong failed;	/* when it could not be opened; datafs_now() */
 	atomic_llong not_before;	/* older looks answer nothing; datafs_now() */
 	/* protected by v->lock */
+	struct vfs_mount *branches;	/* all that are there, of whichever table; by their next */
 	struct datafs_under_stats closed;	/* of stores it has opened and closed */
 	struct datafs_under_stats told;		/* by datafs_vfs_tell_stats(), if @is_told */
 	bool is_told;
@@ -165,7 +166,9 @@ int vfs_under(struct vfs_mount *mnt, struct datafs_under **res);
 
 /* @u is about to be closed, and the mount goes on. */
 void vfs_stats_closed(struct vfs_mount *mnt, struct datafs_under *u);
-/* The mount is about to be freed, with its under-store. */
+/* A branch was made: it is counted with the mount that it is of, until it is freed. */
+void vfs_stats_branch(struct vfs_mount *b);
+/* The mount, or branch, is about to be freed, with its under-store. */
 void vfs_stats_gone(struct vfs_mount *mnt);
 
 /* ---- names.c ---- */
