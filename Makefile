@@ -204,7 +204,7 @@ $(B)/tests/cluster/%: $(B)/obj/tests/cluster/prog/%.o $(daemon_lib)
 # It has a clock, names of hosts and time-outs of its own.
 $(B)/tests/under/ask: $(call obj,tests/under/trouble.c)
 $(B)/tests/under/ask: LDFLAGS += -Wl,--wrap=curl_easy_setopt,--wrap=clock_gettime \
-	-Wl,--wrap=pthread_cond_clockwait
+	-Wl,--wrap=pthread_cond_clockwait,--wrap=clock_nanosleep
 
 $(B)/tests/under/s3 $(B)/tests/under/s3_names: $(call obj,tests/under/bucket.c)
 
