@@ -127,6 +127,7 @@ $(B)/tests/test_member_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap
 $(B)/tests/test_quorum_local: LDFLAGS += -Wl,--wrap=datafs_env_open,--wrap=datafs_metad_apply
 $(B)/tests/test_vfs_quorum: LDFLAGS += -Wl,--wrap=statvfs
 $(B)/tests/test_util: LDFLAGS += -Wl,--wrap=fsync
+$(B)/tests/test_whole_file: LDFLAGS += -Wl,--wrap=open
 $(B)/tests/test_http_try: LDFLAGS += -Wl,--wrap=curl_easy_setopt
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
@@ -203,7 +204,7 @@ $(B)/tests/cluster/%: $(B)/obj/tests/cluster/prog/%.o $(daemon_lib)
 # It has a clock, names of hosts and time-outs of its own.
 $(B)/tests/under/ask: $(call obj,tests/under/trouble.c)
 $(B)/tests/under/ask: LDFLAGS += -Wl,--wrap=curl_easy_setopt,--wrap=clock_gettime \
-	-Wl,--wrap=pthread_cond_clockwait
+	-Wl,--wrap=pthread_cond_clockwait,--wrap=clock_nanosleep
 
 $(B)/tests/under/s3 $(B)/tests/under/s3_names: $(call obj,tests/under/bucket.c)
 

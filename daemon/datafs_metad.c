@@ -136,6 +136,7 @@ int main(int argc, char **argv)
 	struct datafs_keys keys;
 	int err;
 
+	datafs_log_set_program("datafs-metad");
 	signal(SIGPIPE, SIG_IGN);
 	if (datafs_metad_config_parse(&cfg, argc, argv)) {
 		tell_ready(&cfg, -EINVAL);

@@ -554,7 +554,7 @@ static int give_way(struct daemon *d)
 int main(int argc, char **argv)
 {
 	static struct daemon d;
-	bool again, taken;
+	bool again, taken, lost;
 	int err;
 
 	datafs_program_note(argv);
@@ -604,12 +604,13 @@ int main(int argc, char **argv)
 	datafs_guard_ready();
 	consider_leaving(&d);
 	err = datafs_loop_run(d.loop);
-	if (err)
+	lost = err;
+	if (lost)
 		datafs_log(LOG_ERR, "event loop: %s", strerror(-err));
 	if (datafs_frontend_lost(d.frontend))
 		err = -EIO;
 	close_all(&d);
 	if (!err && !d.ending && atomic_load(&d.upgrade))
 		return give_way(&d);
-	return err ? 1 : 0;
+	return lost ? DATAFS_LOOP_EXIT : err ? 1 : 0;
 }

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * `datafs meta backup`: the member that leads takes a snapshot, whose pieces are fetched
- * one by one, checked, and written to a file beside the one that is named, which it
- * replaces as a whole. `datafs meta restore`: daemon/metad/restore.h.
+ * one by one, checked, and written to a file that replaces the one that is named as a
+ * whole. `datafs meta restore`: daemon/metad/restore.h.
  */
 #define _GNU_SOURCE 1
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +19,7 @@
 #include "metad/backup.h"
 #include "metad/restore.h"
 #include "report.h"
+#include "whole_file.h"
 
 #define BEGIN_MS	600000	/* the snapshot's files are read once */
 #define PIECE_MS	60000
@@ -33,8 +31,7 @@ struct backup {
 	int member;			/* who leads */
 	struct datafs_backup_head head;
 	struct datafs_manifest manifest;
-	char temp[PATH_MAX];
-	int fd;
+	struct datafs_whole file;
 };
 
 static bool leads(const struct meta_request *q, int member)
@@ -109,10 +106,10 @@ static int begin(struct backup *b, Metad__Reply **reply)
 static int put(const struct backup *b, const void *buf, size_t len)
 {
 	for (size_t done = 0; done < len;) {
-		ssize_t n = write(b->fd, (const char *)buf + done, len - done);
+		ssize_t n = write(b->file.fd, (const char *)buf + done, len - done);
 
 		if (n < 0) {
-			warn("%s", b->temp);
+			warn("%s", b->file.path);
 			return -errno;
 		}
 		done += (size_t)n;
@@ -187,57 +184,17 @@ static int copy(struct backup *b, const ProtobufCBinaryData *manifest)
 	return ret;
 }
 
-static int sync_above(const char *path)
-{
-	char above[PATH_MAX];
-	char *slash;
-	FILE *d;
-	int ret;
-
-	snprintf(above, sizeof(above), "%s", path);
-	slash = strrchr(above, '/');
-	if (slash)
-		slash[slash == above] = 0;
-	d = fopen(slash ? above : ".", "r");
-	ret = !d || fsync(fileno(d)) ? -errno : 0;
-	if (d)
-		fclose(d);
-	return ret;
-}
-
-static int finish(const struct backup *b)
-{
-	if (fsync(b->fd) || rename(b->temp, b->q->file)) {
-		warn("%s", b->q->file);
-		return -EIO;
-	}
-	if (!sync_above(b->q->file))
-		return 0;
-	warnx("%s: it is there, but may not outlast a loss of power: its directory cannot be synced",
-	      b->q->file);
-	return -EIO;
-}
-
 static int write_file(struct backup *b, const ProtobufCBinaryData *manifest)
 {
 	int ret;
 
-	if (snprintf(b->temp, sizeof(b->temp), "%s.XXXXXX", b->q->file) >= (int)sizeof(b->temp)) {
-		warnx("%s: the name is too long", b->q->file);
-		return -ENAMETOOLONG;
-	}
 	/* with mode 0600: all names of the namespace are in it */
-	b->fd = mkostemp(b->temp, O_CLOEXEC);
-	if (b->fd < 0) {
-		warn("%s", b->temp);
+	if (datafs_whole_begin(&b->file, b->q->file))
 		return -EIO;
-	}
 	ret = copy(b, manifest);
 	if (!ret)
-		ret = finish(b);
-	close(b->fd);
-	if (ret)
-		unlink(b->temp);
+		ret = datafs_whole_commit(&b->file);
+	datafs_whole_end(&b->file);
 	return ret;
 }
 

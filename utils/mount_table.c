@@ -178,6 +178,7 @@ static int change(const struct table_request *t, Metad__Command *c)
 struct own_answer {
 	int error;		/* 0; an errno; -1: there was no answer */
 	bool print;
+	unsigned int mounts;
 };
 
 static void own_line(void *arg, const char *key, const char *value)
@@ -190,6 +191,13 @@ static void own_line(void *arg, const char *key, const char *value)
 		a->error = atoi(value) > 0 ? atoi(value) : EOPNOTSUPP;
 	else if (a->print)
 		printf("%s %s\n", key, value);
+	a->mounts += !strcmp(key, "id");
+}
+
+/* Beside the listing, which a program may read. */
+static void say_none(void)
+{
+	fputs("there are no mounts\n", stderr);
 }
 
 /* As in a listing. */
@@ -234,6 +242,8 @@ static int ask_own(const struct table_request *t, const char *op)
 		      t->instance);
 	else if (a.error)
 		warnx("%s: %s", t->path ? t->path : t->instance, why((uint32_t)a.error));
+	else if (!op && !a.mounts)
+		say_none();
 	return ret || a.error ? DATAFS_EXIT_FAIL : 0;
 }
 
@@ -437,6 +447,8 @@ static int cmd_list(struct meta_request *q)
 		for (size_t i = 0; i < all.n; i++)
 			for (size_t k = 0; k < all.pieces[i]->n_mounts; k++)
 				print_mount(all.pieces[i]->mounts[k]);
+		if (!all.pieces[0]->n_mounts)
+			say_none();
 	}
 	table_free(&all);
 	return ret ? 0 : DATAFS_EXIT_FAIL;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "loop.h"
 #include "program.h"
 #include "util.h"
 
@@ -110,6 +111,8 @@ static bool bereaved(int status)
 		return false;
 	if (WIFSIGNALED(status))
 		return !told_to_end(status);
+	if (WEXITSTATUS(status) == DATAFS_LOOP_EXIT)
+		return true;
 	/* It could not begin; what it lacked may be there another time. */
 	return WEXITSTATUS(status) && WEXITSTATUS(status) != DATAFS_GUARD_TAKEN &&
 	       !atomic_load(&shared->ready);
@@ -173,7 +176,9 @@ int datafs_guard(bool *again, int ready_fd)
 		if (datafs_now() - born > LONG_LIFE)
 			wait = 0;
 		datafs_log(LOG_ERR, "the daemon %s%s; starting another in %lld ms",
-			   WIFSIGNALED(status) ? "was ended: " : "did not start",
+			   WIFSIGNALED(status) ? "was ended: " :
+			   WEXITSTATUS(status) == DATAFS_LOOP_EXIT ?
+			   "could not go on" : "did not start",
 			   WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "",
 			   (long long)(wait / DATAFS_MSEC));
 		if (wait && pause_told(wait))

@@ -18,7 +18,8 @@
  *
  * In the parent it does not return: a daemon that was ready and is killed has a
  * successor, which returns from here with *@again set, and so has a successor
- * that cannot begin, unless it exits with DATAFS_GUARD_TAKEN; before each that
+ * that cannot begin, unless it exits with DATAFS_GUARD_TAKEN, and one whose event loop
+ * cannot go on (DATAFS_LOOP_EXIT); before each that
  * lives shortly the wait is longer, up to ten seconds. After one that has
  * called datafs_guard_upgrade() the guard executes the installed program in its own
  * place, and if that cannot be executed, goes on with this one. With a daemon that ends

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static atomic_int log_max = LOG_INFO;
+static const char *log_program = "datafsd";
 
 static const struct {
 	const char *name;
@@ -34,6 +35,11 @@ int datafs_log_level_of(const char *name)
 void datafs_log_set_level(int level)
 {
 	atomic_store_explicit(&log_max, level, memory_order_relaxed);
+}
+
+void datafs_log_set_program(const char *name)
+{
+	log_program = name;
 }
 
 static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -61,7 +67,7 @@ void datafs_log(int level, const char *fmt, ...)
 		return;
 	if (!isatty(STDERR_FILENO))
 		n = snprintf(line, room, "<%d>", level);
-	n += snprintf(line + n, room - n, "datafsd: ");
+	n += snprintf(line + n, room - n, "%s: ", log_program);
 	text = n;
 	va_start(ap, fmt);
 	m = vsnprintf(line + n, room - n, fmt, ap);

@@ -19,6 +19,12 @@ void datafs_log(int level, const char *fmt, ...)
  */
 void datafs_log_last_error(char *buf, size_t len);
 
+/*
+ * Lines begin with "@name: ", "datafsd: " unless told. Kept, not copied. Before
+ * there are threads.
+ */
+void datafs_log_set_program(const char *name);
+
 /* What is less urgent than @level is not written. LOG_INFO unless told. */
 void datafs_log_set_level(int level);
 

@@ -364,6 +364,18 @@ int datafs_loop_run(struct datafs_loop *loop)
 	return err ? err : loop->err;
 }
 
+void datafs_loop_serve(struct datafs_loop *loop)
+{
+	int err = datafs_loop_run(loop);
+
+	if (!err)
+		return;
+	datafs_log(LOG_ERR, "event loop: %s; ending, to be started again",
+		   strerror(-err));
+	/* Nothing at exit: other threads go on with what it would free. */
+	_exit(DATAFS_LOOP_EXIT);
+}
+
 void datafs_loop_fail(struct datafs_loop *loop, int err, const char *what)
 {
 	datafs_log(LOG_ERR, "event loop: cannot go on (%s): %s", what,

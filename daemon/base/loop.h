@@ -97,6 +97,14 @@ void datafs_loop_stop(struct datafs_loop *loop);
 void datafs_loop_fail(struct datafs_loop *loop, int err, const char *what);
 
 /*
+ * Runs it on a thread that others wait for. Where it cannot go on they would wait for
+ * ever, also to close it: the process ends at once, with DATAFS_LOOP_EXIT, after a line
+ * in the log, and whoever has started it may start another.
+ */
+#define DATAFS_LOOP_EXIT	4
+void datafs_loop_serve(struct datafs_loop *loop);
+
+/*
  * Any thread: @fn is called soon on the loop's thread, once for many wakes.
  * NULL: nothing is, from now on.
  */

@@ -129,10 +129,8 @@ static void remote_shut(struct datafs_remote *r)
 static void *network(void *arg)
 {
 	struct datafs_remote *r = arg;
-	int err = datafs_loop_run(r->loop);
 
-	if (err)
-		datafs_log(LOG_ERR, "event loop: %s", strerror(-err));
+	datafs_loop_serve(r->loop);
 	remote_shut(r);
 	return NULL;
 }

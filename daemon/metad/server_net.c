@@ -290,10 +290,8 @@ void server_net_end(struct datafs_server *s)
 void *server_net_main(void *arg)
 {
 	struct datafs_server *s = arg;
-	int err = datafs_loop_run(s->loop);
 
-	if (err)
-		datafs_log(LOG_ERR, "event loop: %s", strerror(-err));
+	datafs_loop_serve(s->loop);
 	net_shut(s);
 	return NULL;
 }

@@ -104,8 +104,6 @@ struct datafs_http_answer {
 int datafs_http_open(struct datafs_under *u, const char *name, struct datafs_http **res);
 /* No request is running. NULL is fine. */
 void datafs_http_close(struct datafs_http *h);
-/* From now on requests fail with -ECANCELED, and those that run or wait do so soon. Any thread. */
-void datafs_http_cancel(struct datafs_http *h);
 
 /*
  * Sends @r once, without limits and counters; blocks. 0: there is an answer, whatever its

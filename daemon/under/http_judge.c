@@ -37,7 +37,6 @@ static const struct {
 	{ CURLE_URL_MALFORMAT, -EINVAL, false },
 	{ CURLE_UNSUPPORTED_PROTOCOL, -EPROTONOSUPPORT, false },
 	{ CURLE_OUT_OF_MEMORY, -ENOMEM, false },
-	{ CURLE_ABORTED_BY_CALLBACK, -ECANCELED, false },
 };
 
 int datafs_http_curl_errno(CURLcode code, bool *again)

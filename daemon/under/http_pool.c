@@ -32,12 +32,12 @@ static int64_t clock_now(void)
 	return ts.tv_sec * DATAFS_SEC + ts.tv_nsec;
 }
 
-static void clock_sleep(pthread_cond_t *c, pthread_mutex_t *lock, int64_t ns)
+static void clock_sleep(int64_t until)
 {
-	int64_t until = clock_now() + ns;
 	struct timespec ts = { until / DATAFS_SEC, until % DATAFS_SEC };
 
-	pthread_cond_clockwait(c, lock, CLOCK_MONOTONIC, &ts);
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
+		;
 }
 
 /* Only spreads requests: without random bytes it is not spread, and that is all. */
@@ -84,7 +84,6 @@ int datafs_http_open(struct datafs_under *u, const char *name, struct datafs_htt
 	h->idle = calloc(u->opts->concurrency, sizeof(CURL *));
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->freed, NULL);
-	pthread_cond_init(&h->stop, NULL);
 	if (!h->name || !h->idle) {
 		datafs_http_close(h);
 		return -ENOMEM;
@@ -99,33 +98,11 @@ void datafs_http_close(struct datafs_http *h)
 		return;
 	while (h->nidle)
 		curl_easy_cleanup(h->idle[--h->nidle]);
-	pthread_cond_destroy(&h->stop);
 	pthread_cond_destroy(&h->freed);
 	pthread_mutex_destroy(&h->lock);
 	free(h->idle);
 	free(h->name);
 	free(h);
-}
-
-void datafs_http_cancel(struct datafs_http *h)
-{
-	pthread_mutex_lock(&h->lock);
-	atomic_store(&h->cancelled, true);
-	pthread_cond_broadcast(&h->freed);
-	pthread_cond_broadcast(&h->stop);
-	pthread_mutex_unlock(&h->lock);
-}
-
-static int is_cancelled(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal,
-			curl_off_t ulnow)
-{
-	struct datafs_http *h = arg;
-
-	(void)dltotal;
-	(void)dlnow;
-	(void)ultotal;
-	(void)ulnow;
-	return atomic_load(&h->cancelled);
 }
 
 /* What holds for all requests; curl_easy_reset() has kept the connections. */
@@ -147,9 +124,6 @@ static void set_up(struct datafs_http *h, CURL *c)
 	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
 	curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
-	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, is_cancelled);
-	curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
 	if (!ca)
 		return;
 	/* Those of the system, which are in a directory too, are trusted no more. */
@@ -162,21 +136,14 @@ static void set_up(struct datafs_http *h, CURL *c)
 int datafs_http_get_handle(struct datafs_http *h, CURL **res)
 {
 	CURL *c = NULL;
-	int err = 0;
 
 	pthread_mutex_lock(&h->lock);
-	while (h->nused >= h->u->opts->concurrency && !atomic_load(&h->cancelled))
+	while (h->nused >= h->u->opts->concurrency)
 		pthread_cond_wait(&h->freed, &h->lock);
-	if (atomic_load(&h->cancelled)) {
-		err = -ECANCELED;
-	} else {
-		h->nused++;
-		if (h->nidle)
-			c = h->idle[--h->nidle];
-	}
+	h->nused++;
+	if (h->nidle)
+		c = h->idle[--h->nidle];
 	pthread_mutex_unlock(&h->lock);
-	if (err)
-		return err;
 	if (!c)
 		c = curl_easy_init();
 	if (!c) {

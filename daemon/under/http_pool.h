@@ -4,15 +4,13 @@
 #define DATAFS_HTTP_POOL_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "http_io.h"
 
 /* What the core does with time and chance, so that tests need neither. */
 struct datafs_http_clock {
 	int64_t (*now)(void);	/* nanoseconds */
-	/* Sleeps for @ns, or until @c is signalled; may return early. */
-	void (*sleep)(pthread_cond_t *c, pthread_mutex_t *lock, int64_t ns);
+	void (*sleep)(int64_t until);	/* now() is that */
 	double (*chance)(void);	/* in [0, 1) */
 };
 
@@ -23,20 +21,18 @@ struct datafs_http {
 	const struct datafs_http_clock *clock;
 	char *name;
 	pthread_mutex_t lock;	/* of the rest */
-	pthread_cond_t freed;	/* a handle came back, or it was cancelled */
-	pthread_cond_t stop;	/* it was cancelled */
+	pthread_cond_t freed;	/* a handle came back */
 	CURL **idle;		/* opts->concurrency of them; the last used one is the last */
 	uint32_t nidle, nused;
 	double budget;		/* requests that may be sent again now */
 	int64_t log_since;	/* the second in which ... */
 	uint32_t log_lines;	/* ... so many lines were written */
 	uint64_t log_left_out;
-	atomic_bool cancelled;
 };
 
 /*
  * One that nobody else uses, with all set that holds for every request; waits until fewer
- * than opts->concurrency are used. -ECANCELED; -ENOMEM.
+ * than opts->concurrency are used. -ENOMEM.
  */
 int datafs_http_get_handle(struct datafs_http *h, CURL **res);
 /* @c NULL: there was none, after all. */

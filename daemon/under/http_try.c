@@ -52,17 +52,6 @@ static int64_t wait_of(struct datafs_http *h, const struct datafs_http_answer *a
 	return DATAFS_MAX(a->retry_after * DATAFS_MSEC, wait);
 }
 
-static int nap(struct datafs_http *h, int64_t ns)
-{
-	int64_t until = h->clock->now() + ns, now;
-
-	pthread_mutex_lock(&h->lock);
-	while (!atomic_load(&h->cancelled) && (now = h->clock->now()) < until)
-		h->clock->sleep(&h->stop, &h->lock, until - now);
-	pthread_mutex_unlock(&h->lock);
-	return atomic_load(&h->cancelled) ? -ECANCELED : 0;
-}
-
 /* ---- redirects ---- */
 
 static char *part_of(const char *url, CURLUPart part)
@@ -174,9 +163,7 @@ static int send_often(struct datafs_http *h, enum datafs_under_method m,
 		if (a->status == 206)
 			leave_out(r, a->got);
 		datafs_http_answer_free(a);
-		err = nap(h, wait);
-		if (err)
-			return err;
+		h->clock->sleep(h->clock->now() + wait);
 		datafs_under_again(h->u, m);
 	}
 }

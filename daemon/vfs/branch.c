@@ -56,6 +56,7 @@ struct vfs_mount *vfs_branch_new(struct vfs_mount *over, const char *path, const
 	}
 	if (datafs_meta_find_root(b->v->meta, b->root_name, &b->known))
 		b->known = 0;
+	vfs_stats_branch(b);
 	return b;
 }
 

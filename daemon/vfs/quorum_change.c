@@ -386,6 +386,16 @@ static bool has_room(const struct datafs_vfs *v, const struct datafs_req *req)
 	       (uint64_t)st.f_bavail * st.f_frsize >= DISK_RESERVE;
 }
 
+static bool is_alien(struct vfs_mount *mnt, const Metad__Result *res)
+{
+	const Metad__Attr *const all[] = { res->node, res->parent, res->new_parent, res->other };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (all[i] && vfs_quorum_alien(mnt, all[i]->ino))
+			return true;
+	return false;
+}
+
 int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 {
 	const struct datafs_change_req *r = call->body;
@@ -412,9 +422,15 @@ int vfs_quorum_change(struct vfs_mount *mnt, struct datafs_call *call)
 							       lowest, &res, &told);
 	if (ret)
 		return ret;
-	tell(mnt, &c, call, res);
-	if (call->out)
-		fill_reply(mnt, &c, &told, res, call);
+	if (is_alien(mnt, res)) {
+		/* Something is done, and nobody knows to what. */
+		vfs_tell_doubt(mnt->v, q);
+		ret = -EIO;
+	} else {
+		tell(mnt, &c, call, res);
+		if (call->out)
+			fill_reply(mnt, &c, &told, res, call);
+	}
 	metad__result__free_unpacked(res, NULL);
-	return 0;
+	return ret;
 }

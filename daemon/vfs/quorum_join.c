@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/util.h"
@@ -33,7 +34,8 @@
 #define AGAIN_MS	1000
 #define AGAIN_MAX_MS	30000
 
-int vfs_own_quorum(struct datafs_vfs *v, struct datafs_quorum **res)
+/* @make: where there is none. */
+static int own_quorum(struct datafs_vfs *v, bool make, struct datafs_quorum **res)
 {
 	char *dir;
 	int ret = 0;
@@ -43,13 +45,23 @@ int vfs_own_quorum(struct datafs_vfs *v, struct datafs_quorum **res)
 	if (!*res && asprintf(&dir, "%s/namespace", v->dir) < 0) {
 		ret = -ENOMEM;
 	} else if (!*res) {
-		ret = datafs_quorum_open_local(dir, res);
+		ret = make || !access(dir, F_OK) ? datafs_quorum_open_local(dir, res) : -errno;
 		free(dir);
 		if (!ret)
 			atomic_store(&v->quorum, *res);
 	}
 	pthread_mutex_unlock(&v->quorum_lock);
 	return ret;
+}
+
+int vfs_own_quorum(struct datafs_vfs *v, struct datafs_quorum **res)
+{
+	return own_quorum(v, true, res);
+}
+
+int vfs_own_quorum_there(struct datafs_vfs *v, struct datafs_quorum **res)
+{
+	return own_quorum(v, false, res);
 }
 
 static int load_key(const struct datafs_vfs *v, struct datafs_keys *keys)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/util.h"
 
 #define BSIZE	4096
@@ -55,13 +56,27 @@ static int ask(struct vfs_mount *mnt, const Metad__Query *q, Metad__Answer **res
 	return ret;
 }
 
+bool vfs_quorum_alien(struct vfs_mount *mnt, uint64_t n)
+{
+	if (!(n & DATAFS_META_BRANCH))
+		return false;
+	if (!atomic_exchange(&mnt->alien, true))
+		datafs_log(LOG_ERR, "mount %u of %s: its quorum speaks of inode or place %llu, which no quorum has: EIO, now and later, without another line; see to its members",
+			   mnt->id, mnt->source, (unsigned long long)n);
+	return true;
+}
+
 /*
  * 0: the answer has attributes; its error, or -EIO, or -ESTALE: what has no name any more
  * is only there for the mount that holds it, which does not ask.
  */
-static int has_attr(const Metad__Answer *a)
+static int has_attr(struct vfs_mount *mnt, const Metad__Answer *a)
 {
-	return a->error ? -(int)a->error : !a->attr ? -EIO : !a->attr->nlink ? -ESTALE : 0;
+	if (a->error)
+		return -(int)a->error;
+	if (!a->attr || vfs_quorum_alien(mnt, a->attr->ino))
+		return -EIO;
+	return a->attr->nlink ? 0 : -ESTALE;
 }
 
 static void name_query(const struct datafs_call *call, Metad__Query__OfCase of,
@@ -108,7 +123,7 @@ int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call)
 	ret = ask_told(mnt, &q, &a, &told);
 	if (ret)
 		return ret;
-	ret = has_attr(a);
+	ret = has_attr(mnt, a);
 	if (!ret)
 		vfs_quorum_attr(a->attr, vfs_keep_attr(mnt, &told, a->believe_attr, a->attr),
 				&e->attr);
@@ -157,7 +172,7 @@ static int ask_attr(struct vfs_mount *mnt, Metad__Query__OfCase of, uint64_t ino
 	ret = ask_told(mnt, &q, &a, &told);
 	if (ret)
 		return ret;
-	ret = has_attr(a);
+	ret = has_attr(mnt, a);
 	if (!ret) {
 		believe = a->attr->ino == ino ? a->believe : a->believe_attr;
 		vfs_quorum_attr(a->attr, vfs_keep_attr(mnt, &told, believe, a->attr), attr);
@@ -268,7 +283,8 @@ int vfs_quorum_readdir(struct vfs_mount *mnt, struct datafs_call *call)
 	for (i = 0; i < a->n_entries; i++) {
 		const Metad__Dirent *d = a->entries[i];
 
-		if (!d->attr || !d->name.len || d->name.len > DATAFS_NAME_MAX) {
+		if (!d->attr || !d->name.len || d->name.len > DATAFS_NAME_MAX ||
+		    vfs_quorum_alien(mnt, d->attr->ino | d->cookie)) {
 			ret = -EIO;
 			break;
 		}

@@ -34,14 +34,23 @@ static void add_store(const struct vfs_mount *mnt, struct datafs_under_stats *su
 	datafs_under_stats_add(sum, &st);
 }
 
-/* With its branches. Under v->lock, below which is mnt->table_lock. */
-static void add_mount(struct vfs_mount *mnt, struct datafs_under_stats *sum)
+void vfs_stats_branch(struct vfs_mount *b)
+{
+	pthread_mutex_lock(&b->v->lock);
+	b->next = b->over->branches;
+	b->over->branches = b;
+	pthread_mutex_unlock(&b->v->lock);
+}
+
+/*
+ * With its branches, also those that the table has no more and calls still use: what is
+ * counted never goes back. Under v->lock.
+ */
+static void add_mount(const struct vfs_mount *mnt, struct datafs_under_stats *sum)
 {
 	add_store(mnt, sum);
-	pthread_mutex_lock(&mnt->table_lock);
-	for (size_t i = 0; mnt->table && i < mnt->table->n_mounted; i++)
-		add_store(mnt->table->mounted[i].branch, sum);
-	pthread_mutex_unlock(&mnt->table_lock);
+	for (const struct vfs_mount *b = mnt->branches; b; b = b->next)
+		add_store(b, sum);
 }
 
 void vfs_stats_gone(struct vfs_mount *mnt)
@@ -50,7 +59,7 @@ void vfs_stats_gone(struct vfs_mount *mnt)
 	struct vfs_mount **p;
 
 	pthread_mutex_lock(&v->lock);
-	for (p = &v->leaving; *p && *p != mnt; p = &(*p)->next)
+	for (p = mnt->over ? &mnt->over->branches : &v->leaving; *p && *p != mnt; p = &(*p)->next)
 		;
 	if (*p)
 		*p = mnt->next;

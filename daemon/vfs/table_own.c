@@ -71,7 +71,7 @@ int datafs_vfs_table_change(struct datafs_vfs *v, const struct datafs_table_chan
 
 	if (wrong(t))
 		return -EINVAL;
-	ret = vfs_own_quorum(v, &q);
+	ret = t->op == DATAFS_TABLE_ADD ? vfs_own_quorum(v, &q) : vfs_own_quorum_there(v, &q);
 	if (ret)
 		return ret;
 	ret = change(q, t);
@@ -105,8 +105,13 @@ int datafs_vfs_table_list(struct datafs_vfs *v, FILE *f)
 	struct Metad__Answer *piece[DATAFS_METAD_MOUNTS_MAX];
 	struct datafs_quorum *q;
 	size_t n;
-	int ret = vfs_own_quorum(v, &q);
+	int ret = vfs_own_quorum_there(v, &q);
 
+	if (ret == -ENOENT) {
+		/* Nor is one made, to look at it: as a new one has it. */
+		fprintf(f, "version 0\n");
+		return 0;
+	}
 	if (!ret)
 		ret = vfs_table_read(q, piece, &n);
 	if (ret)

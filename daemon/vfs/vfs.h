@@ -177,7 +177,8 @@ struct datafs_table_change {
 int datafs_vfs_table_change(struct datafs_vfs *v, const struct datafs_table_change *change);
 /*
  * "version N", then a line "id N generation N PATH SOURCE OPTIONS" for each mount, by their
- * paths, as `datafs mount list` prints it. 0 or an error. Any thread.
+ * paths, as `datafs mount list` prints it; no namespace is made where there is none. 0 or an
+ * error. Any thread.
  */
 int datafs_vfs_table_list(struct datafs_vfs *v, FILE *f);
 

@@ -76,6 +76,7 @@ struct vfs_mount {
 	pthread_mutex_t joining;	/* held by an upcall that joins, until it has */
 	atomic_bool damaged;		/* what said which session it has */
 	atomic_bool ended;	/* the session has, which was logged */
+	atomic_bool alien;	/* the quorum has answered with what is a branch's; logged */
 	atomic_bool untold;	/* something has changed that could not be told */
 	bool adopted;		/* the kernel may keep what a predecessor has told */
 	bool leased;		/* the session has its lease, or is about to; who joins */
@@ -104,6 +105,7 @@ struct vfs_mount {
 	atomic_llong failed;	/* when it could not be opened; datafs_now() */
 	atomic_llong not_before;	/* older looks answer nothing; datafs_now() */
 	/* protected by v->lock */
+	struct vfs_mount *branches;	/* all that are there, of whichever table; by their next */
 	struct datafs_under_stats closed;	/* of stores it has opened and closed */
 	struct datafs_under_stats told;		/* by datafs_vfs_tell_stats(), if @is_told */
 	bool is_told;
@@ -164,7 +166,9 @@ int vfs_under(struct vfs_mount *mnt, struct datafs_under **res);
 
 /* @u is about to be closed, and the mount goes on. */
 void vfs_stats_closed(struct vfs_mount *mnt, struct datafs_under *u);
-/* The mount is about to be freed, with its under-store. */
+/* A branch was made: it is counted with the mount that it is of, until it is freed. */
+void vfs_stats_branch(struct vfs_mount *b);
+/* The mount, or branch, is about to be freed, with its under-store. */
 void vfs_stats_gone(struct vfs_mount *mnt);
 
 /* ---- names.c ---- */
@@ -236,6 +240,8 @@ void vfs_quorum_start(struct datafs_vfs *v);
 
 /* That of the daemon, made once for the instance. Logged. */
 int vfs_own_quorum(struct datafs_vfs *v, struct datafs_quorum **res);
+/* ... if it has been made. Else -ENOENT, without a line. */
+int vfs_own_quorum_there(struct datafs_vfs *v, struct datafs_quorum **res);
 /*
  * The connection to a quorum elsewhere, with these members among those it knows. Key and
  * names are looked for until they are there. -ESHUTDOWN: @mnt (or NULL) is gone, or the
@@ -282,6 +288,11 @@ uint32_t vfs_keep_attr(struct vfs_mount *mnt, const struct datafs_told *told, bo
 		       const Metad__Attr *a);
 
 /* quorum_names.c */
+/*
+ * Is @n, which a quorum answers, an inode or cookie that only branches have? Then the answer
+ * is worth nothing (EIO), and the first one of a mount is logged.
+ */
+bool vfs_quorum_alien(struct vfs_mount *mnt, uint64_t n);
 void vfs_quorum_attr(const Metad__Attr *a, uint32_t valid_ms, struct datafs_attr *attr);
 int vfs_quorum_lookup(struct vfs_mount *mnt, struct datafs_call *call);
 int vfs_quorum_getattr(struct vfs_mount *mnt, struct datafs_call *call);

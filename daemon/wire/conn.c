@@ -25,11 +25,16 @@ static bool is_half_open(enum conn_state state)
 	return state == CONN_HANDSHAKE || state == CONN_REFUSING;
 }
 
+bool conn_is_half_open(const struct datafs_conn *conn)
+{
+	return conn->accepted && is_half_open(conn->state);
+}
+
 static bool conn_become(struct datafs_conn *conn, enum conn_state state)
 {
 	if (!(legal[conn->state] & 1 << state))
 		return false;
-	if (conn->accepted && is_half_open(conn->state) && !is_half_open(state))
+	if (conn_is_half_open(conn) && !is_half_open(state))
 		conn->wire->half_open--;
 	conn->state = state;
 	return true;

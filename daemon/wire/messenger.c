@@ -149,6 +149,24 @@ static void accept_again(struct datafs_deadline *d)
 			     offsetof(struct datafs_wire, accept_again)));
 }
 
+/*
+ * The one that has been without a handshake for the longest makes room: it is the least
+ * likely one to end it, and those who only connect keep nobody else out. False: all are up.
+ */
+static bool drop_half_open(struct datafs_wire *wire)
+{
+	struct datafs_conn *conn;
+
+	TAILQ_FOREACH(conn, &wire->conns, link)
+		if (conn_is_half_open(conn))
+			break;
+	if (!conn)
+		return false;
+	wire_stranger(wire, "too many connections; this one had no handshake yet", "");
+	datafs_conn_end(conn, conn->refused ? conn->refused : -ECONNABORTED);
+	return true;
+}
+
 static void accepted(struct datafs_event *ev, int res)
 {
 	struct datafs_wire *wire = (void *)((char *)ev -
@@ -165,7 +183,8 @@ static void accepted(struct datafs_event *ev, int res)
 		accept_later(wire);
 		return;
 	}
-	if (wire->half_open >= l->half_open || wire->accepted >= l->conns) {
+	if ((wire->half_open >= l->half_open || wire->accepted >= l->conns) &&
+	    !drop_half_open(wire)) {
 		wire_stranger(wire, "too many connections", "");
 		close(res);
 	} else if (conn_new(wire, res, NULL, NULL)) {

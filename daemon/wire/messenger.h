@@ -38,8 +38,11 @@ struct datafs_peer;	/* who is connected to, again and again */
 /* Times in milliseconds. */
 struct datafs_wire_limits {
 	size_t queue;		/* bytes, at least that of the longest frame */
-	unsigned int half_open;	/* connections accepted, handshake not done */
-	unsigned int conns;	/* connections accepted */
+	/*
+	 * Connections accepted whose handshake is not done, and all that were accepted.
+	 * Above either the oldest of the former makes room for a new one.
+	 */
+	unsigned int half_open, conns;
 	uint32_t handshake;	/* from connecting or accepting to its end */
 	uint32_t idle;		/* nothing heard for so long: ping */
 	uint32_t dead;		/* nothing heard or taken for so long: end */

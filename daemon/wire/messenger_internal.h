@@ -132,6 +132,8 @@ void wire_stranger(struct datafs_wire *wire, const char *why, const char *more);
 /* conn.c */
 int conn_new(struct datafs_wire *wire, int fd, struct datafs_peer *peer,
 	     struct datafs_conn **res);
+/* Accepted, and its handshake has not ended well. */
+bool conn_is_half_open(const struct datafs_conn *conn);
 void conn_connected(struct datafs_event *ev, int res);
 void conn_sent(struct datafs_event *ev, int res);
 

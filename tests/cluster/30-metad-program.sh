@@ -34,6 +34,12 @@ old_key_is_good()
 	"$BIN/datafs" meta status --members "$MEMBERS" --key-file "$D/client.key" > /dev/null
 }
 
+# All lines of the members' logs, and there are some, are theirs.
+only_own_lines()
+{
+	grep -qs . "$D"/[1-4].log && ! grep -v '^<[0-7]>datafs-metad: ' "$D"/[1-4].log
+}
+
 roles()
 {
 	meta status 2> /dev/null | awk '/^quorum/ { print $2, $3 }' | sort -u | tr '\n' ';'
@@ -100,4 +106,5 @@ for n in 2 3 4; do
 	member_end $n TERM
 	check "member $n ends on a signal" [ "$status" -eq 0 ]
 done
+check "each line of their logs names the program" only_own_lines
 exit "$FAILED"

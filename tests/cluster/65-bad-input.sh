@@ -240,7 +240,7 @@ pid[silent]=$!
 check "connections that say nothing: a client goes on" writes
 check "... they are ended" wait "${pid[silent]}"
 unset "pid[silent]"
-check "... those above the limit at once" grep -q 'too many connections' "$D/1.log"
+check "... the oldest at once, above the limit" grep -q 'too many connections' "$D/1.log"
 check "... and others are heard again" eval '"$BIN/datafs" mount list --members "${addr[0]}" \
 	--key-file "$D/client.key" > "$D/out"'
 

@@ -70,6 +70,15 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 	return 0;
 }
 
+int __wrap_clock_nanosleep(clockid_t id, int flags, const struct timespec *until,
+			   struct timespec *left)
+{
+	long long ns = (until->tv_sec * NSEC + until->tv_nsec) / naps;
+	struct timespec ts = { ns / NSEC, ns % NSEC };
+
+	return __real_clock_nanosleep(id, flags, id == CLOCK_MONOTONIC ? &ts : until, left);
+}
+
 int __wrap_pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t id,
 				  const struct timespec *until)
 {

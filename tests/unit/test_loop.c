@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -312,6 +313,46 @@ static void failed(void **state)
 	assert_int_equal(datafs_loop_run(loop), -EIO);
 }
 
+static void fail_loop(struct datafs_task *t)
+{
+	(void)t;
+	datafs_loop_fail(loop, -EIO, "a test");
+}
+
+/* A process whose loop others wait for: the status that it ends with. */
+static int served(void (*fn)(struct datafs_task *t))
+{
+	struct datafs_task task = { .fn = fn };
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		datafs_log_set_level(LOG_CRIT);
+		if (datafs_loop_new(&loop))
+			_exit(98);
+		datafs_loop_post(loop, &task);
+		datafs_loop_serve(loop);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void stop_loop(struct datafs_task *t)
+{
+	(void)t;
+	datafs_loop_stop(loop);
+}
+
+/* It ends the process where it cannot go on, and only there. */
+static void serves(void **state)
+{
+	(void)state;
+	assert_int_equal(served(stop_loop), 0);
+	assert_int_equal(served(fail_loop), DATAFS_LOOP_EXIT);
+}
+
 struct a_task {
 	struct datafs_task task;
 	unsigned int no;
@@ -413,7 +454,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(sockets), T(failures), T(aborted), T(accept_cancelled),
 		T(cancel_in_cancel), T(cancel_twice), T(no_wake), T(failed),
-		T(deferred_order), T(posts),
+		T(serves), T(deferred_order), T(posts),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -27,6 +27,7 @@
 #include "../../utils/upgrade.h"
 #include "base/config.h"
 #include "base/guard.h"
+#include "base/loop.h"
 #include "base/notify.h"
 #include "base/program.h"
 #include "base/util.h"
@@ -257,6 +258,26 @@ static void test_guard_upgrade(void **state)
 	assert_string_equal(said(), "the first\nthe same image\n");
 }
 
+/* One that was ready and could not go on has a successor. */
+static void test_guard_loop(void **state)
+{
+	static char *const argv[] = { "/bin/true", NULL };
+	bool again = false;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid) {
+		datafs_program_note(argv);
+		if (datafs_guard(&again, -1))
+			_exit(98);
+		say(again ? "a successor\n" : "the first\n");
+		datafs_guard_ready();
+		_exit(again ? 7 : DATAFS_LOOP_EXIT);
+	}
+	assert_int_equal(WEXITSTATUS(status_of(pid)), 7);
+	assert_string_equal(said(), "the first\na successor\n");
+}
+
 /* A successor that cannot begin is tried again, also the very first of a guard. */
 static void test_guard_successor(void **state)
 {
@@ -385,6 +406,7 @@ int main(void)
 		cmocka_unit_test(test_again_fails),
 		cmocka_unit_test(test_successor),
 		cmocka_unit_test(test_guard_upgrade),
+		cmocka_unit_test(test_guard_loop),
 		cmocka_unit_test(test_guard_successor),
 		cmocka_unit_test(test_not_guarded),
 		cmocka_unit_test(test_version),

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "quorum_wrap.h"
 #include "vfs/vfs_internal.h"
 
@@ -354,9 +355,80 @@ static void test_threads(void **state)
 	}
 }
 
+/* Who answers with what only a branch has, in one of its places. */
+static const struct datafs_quorum_ops *honest;
+static bool lie_of_cookies;
+
+static int lie_asked(struct datafs_quorum *q, const Metad__Query *query, Metad__Answer **res)
+{
+	int ret = honest->ask(q, query, res);
+
+	if (ret)
+		return ret;
+	if ((*res)->attr)
+		(*res)->attr->ino |= DATAFS_META_BRANCH;
+	for (size_t i = 0; i < (*res)->n_entries; i++) {
+		Metad__Dirent *d = (*res)->entries[i];
+
+		*(lie_of_cookies ? &d->cookie : &d->attr->ino) |= DATAFS_META_BRANCH;
+	}
+	return 0;
+}
+
+static int lie_changed(struct datafs_quorum *q, const Metad__Command *cmd, Metad__Result **res)
+{
+	int ret = honest->change(q, cmd, res);
+
+	if (!ret && (*res)->node)
+		(*res)->node->ino |= DATAFS_META_BRANCH;
+	return ret;
+}
+
+static int list_error(void)
+{
+	struct datafs_readdir_req req = { .max = DATAFS_MSG_MAX };
+	struct answer a = up_flags(DATAFS_OP_READDIR, 2, TOP, &req, NULL, 0);
+
+	free(a.out);
+	return a.err;
+}
+
+/* It is an error, and no inode of a branch. */
+static void test_alien(void **state)
+{
+	struct datafs_quorum *q = atomic_load(&v->quorum);
+	static struct datafs_quorum_ops lying;
+	struct datafs_attr a;
+	unsigned int before;
+	char error[512];
+
+	(void)state;
+	honest = q->ops;
+	lying = *honest;
+	lying.ask = lie_asked;
+	lying.change = lie_changed;
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "f", NULL), 0);
+	assert_int_equal(list_error(), 0);
+	before = invalidations;
+	q->ops = &lying;
+	assert_int_equal(find(2, TOP, "f", &a), -EIO);
+	datafs_log_last_error(error, sizeof(error));
+	assert_non_null(strstr(error, "which no quorum has"));
+	assert_int_equal(attr_of(TOP, &a), -EIO);
+	assert_int_equal(list_error(), -EIO);
+	lie_of_cookies = true;
+	assert_int_equal(list_error(), -EIO);
+	/* It is done, and what the kernel knows is in doubt. */
+	assert_int_equal(make(DATAFS_OP_CREATE, TOP, "g", NULL), -EIO);
+	assert_true(invalidations > before);
+	q->ops = honest;
+	assert_int_equal(find(2, TOP, "g", &a), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		CHANGES_TEST(test_alien),
 		CHANGES_TEST(test_mounts),
 		CHANGES_TEST(test_changes),
 		CHANGES_TEST(test_listing),

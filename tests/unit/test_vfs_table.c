@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vfs/vfs_internal.h"
+#include "vfs/table.h"
 
 /* Directories of the disk: of the bucket, of NFS, of a web server, of this machine. */
 enum { S3, NFS, WEB, MINE, NDIRS };
@@ -422,24 +422,87 @@ static void test_away(void **state)
 	assert_int_equal(walk_to("/d/wrong/same", &a), 0);
 }
 
-static void test_table(void **state)
+static void assert_table(const char *want)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
+	assert_int_equal(datafs_vfs_table_list(v, f), 0);
+	fclose(f);
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void test_table(void **state)
+{
 	(void)state;
 	assert_int_equal(table_add("/a b", "/src", "sync_interval=1"), 0);
 	assert_int_equal(table_add("/a b", "/src", ""), -EEXIST);
 	assert_int_equal(table_add("a", "/src", ""), -EINVAL);
 	assert_int_equal(table_remove("/none"), -ENOENT);
 	assert_int_equal(table_set("/a b", ""), 0);
-	assert_int_equal(datafs_vfs_table_list(v, f), 0);
-	fclose(f);
-	assert_string_equal(text, "version 2\nid 1 generation 2 /a\\040b /src -\n");
-	free(text);
+	assert_table("version 2\nid 1 generation 2 /a\\040b /src -\n");
 	/* The sessions of these changes have ended. */
 	assert_int_equal(session_files(), 1);
+}
+
+static uint64_t requests(void)
+{
+	struct datafs_under_stats st;
+	uint64_t n = 0;
+
+	assert_int_equal(datafs_vfs_mount_stats(v, 2, &st), 0);
+	for (int m = 0; m < DATAFS_UNDER_M_NR; m++)
+		n += st.by[m].requests;
+	return n;
+}
+
+/* What a branch has asked of its store is counted, though a call still has it. */
+static void test_counters(void **state)
+{
+	struct vfs_mount *mnt = vfs_mount_get(v, 2);
+	struct vfs_table_use use[2];
+	struct datafs_attr a;
+	uint64_t n;
+
+	(void)state;
+	assert_int_equal(table_add("/d", dirs[S3], ""), 0);
+	assert_int_equal(walk_to("/d/sub/deep/file", &a), 0);
+	n = requests();
+	assert_true(n > 0);
+	assert_int_equal(vfs_table_get(mnt, &use[0]), 0);
+	assert_int_equal(table_set("/d", "sync_interval=never"), 0);
+	assert_int_equal(vfs_table_get(mnt, &use[1]), 0);
+	assert_ptr_not_equal(use[0].t, use[1].t);
+	assert_true(requests() >= n);
+	assert_int_equal(walk_to("/d/sub/deep/file", &a), 0);
+	n = requests();
+	vfs_table_put(mnt, use[0].t);
+	assert_int_equal(requests(), n);
+	assert_int_equal(table_remove("/d"), 0);
+	assert_int_equal(vfs_table_get(mnt, &use[0]), 0);
+	assert_int_equal(requests(), n);
+	vfs_table_put(mnt, use[1].t);
+	assert_int_equal(requests(), n);
+	vfs_table_put(mnt, use[0].t);
+	vfs_mount_put(mnt);
+}
+
+/* Of a daemon without a namespace: who looks makes none. */
+static void test_no_namespace(void **state)
+{
+	char dir[4300];
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s/namespace", v->dir);
+	assert_table("version 0\n");
+	assert_int_equal(table_remove("/none"), -ENOENT);
+	assert_int_equal(table_set("/none", ""), -ENOENT);
+	assert_int_equal(access(dir, F_OK), -1);
+	assert_int_equal(table_add("/a", "/src", ""), 0);
+	assert_int_equal(access(dir, F_OK), 0);
+	assert_table("version 1\nid 1 generation 1 /a /src -\n");
 }
 
 /* A mount of a directory shows what is mounted below it. */
@@ -600,6 +663,8 @@ int main(void)
 		TABLE_TEST(test_way_moves),
 		TABLE_TEST(test_away),
 		TABLE_TEST(test_table),
+		TABLE_TEST(test_counters),
+		VFS_TEST(test_no_namespace),
 		TABLE_TEST(test_directory),
 		TABLE_TEST(test_restart),
 		TABLE_TEST(test_threads),

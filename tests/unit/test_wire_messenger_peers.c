@@ -129,10 +129,11 @@ static bool is_closed(struct raw *r)
 	return true;
 }
 
-/* Those who say nothing: only so many, and not for long. */
+/* Those who say nothing: only so many, and they keep nobody else out. */
 static void half_open(void **state)
 {
-	struct raw r[7], ok;
+	struct raw r[7], ok, more;
+	char c;
 
 	(void)state;
 	b.conf.limits.half_open = 4;
@@ -140,16 +141,43 @@ static void half_open(void **state)
 	on_loop(listen_b);
 	for (int i = 0; i < 7; i++)
 		raw_open(&r[i]);
-	for (int i = 4; i < 7; i++)
+	/* The oldest ones make room. */
+	for (int i = 0; i < 3; i++)
 		assert_true(is_closed(&r[i]));
-	/* One that is gone makes room for one that is serious. */
-	raw_send(&r[0], DATAFS_FRAME_PROOF, 0, NULL, 0);
-	assert_true(is_closed(&r[0]));
-	raw_close(&r[0]);
+	/* Also for one that is serious, */
 	raw_up(&ok, DATAFS_ROLE_CLIENT, 7);
-	raw_close(&ok);
-	for (int i = 1; i < 7; i++)
+	assert_true(is_closed(&r[3]));
+	/* which is not of them any more: one more has room. */
+	raw_open(&more);
+	raw_send(&more, DATAFS_FRAME_PROOF, 0, NULL, 0);
+	assert_true(is_closed(&more));
+	for (int i = 4; i < 7; i++)
+		assert_int_equal(recv(r[i].fd, &c, 1, MSG_DONTWAIT), -1);
+	for (int i = 0; i < 7; i++)
 		raw_close(&r[i]);
+	raw_close(&more);
+	raw_close(&ok);
+	until(b_downs_1);
+}
+
+/* The bound of all that were accepted: who is up is not ended for another one. */
+static void conns_full(void **state)
+{
+	struct raw silent, ok, late;
+
+	(void)state;
+	b.conf.limits.conns = 1;
+	b.conf.limits.handshake = 600000;
+	on_loop(listen_b);
+	raw_open(&silent);
+	raw_up(&ok, DATAFS_ROLE_CLIENT, 7);
+	assert_true(is_closed(&silent));
+	raw_open(&late);
+	assert_true(is_closed(&late));
+	assert_int_equal(b.downs, 0);
+	raw_close(&silent);
+	raw_close(&late);
+	raw_close(&ok);
 	until(b_downs_1);
 }
 
@@ -263,8 +291,8 @@ int main(void)
 #define T(f) MESSENGER_TEST(f)
 	const struct CMUnitTest tests[] = {
 		T(no_raft_from_clients), T(bad_calls), T(too_many_calls),
-		T(too_long_calls), T(stray), T(half_open), T(too_late),
-		T(garbage), T(silent), T(two_at_once),
+		T(too_long_calls), T(stray), T(half_open), T(conns_full),
+		T(too_late), T(garbage), T(silent), T(two_at_once),
 	};
 
 	return cmocka_run_group_tests_name("wire_messenger_peers", tests, NULL,
