@@ -241,7 +241,7 @@ static int cmd_remove(struct meta_request *q)
 
 /* Those of one version; what they were in is freed by the caller. */
 struct table {
-	Metad__Answer *pieces[DATAFS_METAD_MOUNTS_MAX];
+	struct Metad__Answer *pieces[DATAFS_METAD_MOUNTS_MAX];
 	size_t n;
 };
 

@@ -21,7 +21,7 @@
 #define DATAFS_METAD_NODES_MAX	1024	/* nodes, those that are away too */
 #define DATAFS_NODE_NAME_MAX	64	/* bytes */
 #define DATAFS_NODE_ADDRESS_MAX	255	/* bytes */
-#define DATAFS_NODE_WEIGHT_MAX	65535
+#define DATAFS_NODE_WEIGHT_MAX	65535u
 #define DATAFS_NODE_WEIGHT	100	/* of a new one that says none */
 
 /* As they are in records, and in what is answered. */
