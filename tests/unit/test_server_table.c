@@ -269,7 +269,7 @@ static void test_malformed(void **state)
 }
 
 /* @known 0: it is not said to be. */
-static Metad__Answer *nodes(uint64_t after, uint64_t known)
+static Metad__Answer *list_nodes(uint64_t after, uint64_t known)
 {
 	Metad__Query query = METAD__QUERY__INIT;
 	Metad__Nodes from = METAD__NODES__INIT;
@@ -289,7 +289,7 @@ static Metad__Answer *nodes(uint64_t after, uint64_t known)
 static void test_nodes(void **state)
 {
 	char name[8];
-	Metad__Answer *a = nodes(0, 0);
+	Metad__Answer *a = list_nodes(0, 0);
 
 	(void)state;
 	assert_true(a->eof && !a->n_nodes && !a->routing_version && !a->nodes_unchanged);
@@ -299,20 +299,20 @@ static void test_nodes(void **state)
 		assert_int_equal(change((struct req){ OP(NODE_JOIN), .name = name,
 						      .source = "h:1" }), 0);
 	}
-	a = nodes(0, 299);
+	a = list_nodes(0, 299);
 	assert_true(!a->eof && a->n_nodes == 256 && a->routing_version == 300);
 	assert_false(a->nodes_unchanged);
 	assert_true(is_text(a->nodes[0]->name, "n0") && is_text(a->nodes[0]->address, "h:1"));
 	assert_true(a->nodes[0]->id == 1 && a->nodes[0]->weight == 100);
 	assert_true(a->nodes[0]->state == DATAFS_NODE_AWAY && !a->nodes[0]->session);
 	metad__answer__free_unpacked(a, NULL);
-	a = nodes(256, 0);
+	a = list_nodes(256, 0);
 	assert_true(a->eof && a->n_nodes == 44 && a->routing_version == 300);
 	assert_true(a->nodes[43]->id == 300 && a->nodes[43]->session == OPERATOR);
 	assert_int_equal(a->nodes[43]->state, DATAFS_NODE_JOINED);
 	metad__answer__free_unpacked(a, NULL);
 	/* nothing is listed, from wherever on */
-	a = nodes(256, 300);
+	a = list_nodes(256, 300);
 	assert_true(a->eof && !a->n_nodes && a->nodes_unchanged && a->routing_version == 300);
 	metad__answer__free_unpacked(a, NULL);
 	let_another_lead();
@@ -320,7 +320,7 @@ static void test_nodes(void **state)
 	/* the answer got lost */
 	assert_int_equal(change((struct req){ OP(NODE_SET), .name = "n299", .create = true,
 					      .request = operators }), 0);
-	a = nodes(299, 300);
+	a = list_nodes(299, 300);
 	assert_true(a->eof && a->n_nodes == 1 && a->routing_version == 301);
 	assert_int_equal(a->nodes[0]->state, DATAFS_NODE_DRAINING);
 	metad__answer__free_unpacked(a, NULL);
