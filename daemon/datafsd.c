@@ -373,7 +373,7 @@ static int open_vfs(struct daemon *d)
 {
 	struct datafs_vfs_config cfg = {
 		.dir = d->dir, .cache_size = d->cache_size,
-		.key_file = d->cfg.key_file, .pool = d->pool,
+		.key_file = d->cfg.key_file, .node_name = d->cfg.node_name, .pool = d->pool,
 		.backing_add = backing_add, .revoke = send_revoke,
 		.invalidate = send_invalidate, .recall = send_recall,
 		.lease = send_lease, .arg = d,

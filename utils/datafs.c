@@ -13,6 +13,7 @@
 #include "load.h"
 #include "meta.h"
 #include "mount_table.h"
+#include "node.h"
 #include "report.h"
 #include "upgrade.h"
 
@@ -51,6 +52,8 @@ static const struct command commands[] = {
 	{ "mount", "COMMAND --members HOST:PORT,...",
 	  "what is mounted on all nodes of the quorum, looked at and changed",
 	  datafs_mount_table_command },
+	{ "node", "COMMAND --members HOST:PORT,...",
+	  "the nodes of the quorum, looked at and changed", datafs_node_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };

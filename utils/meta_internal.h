@@ -3,7 +3,8 @@
  * Between the files of `datafs meta`: meta.c (arguments; the quorum looked at and
  * changed), meta_ask.c (what all of them need to ask it), meta_backup.c (its state taken
  * away, and brought back), meta_recover.c (gone on with by the last member that is left),
- * meta_quota.c; and of `datafs mount`, mount_table.c.
+ * meta_quota.c; and of `datafs mount` and `datafs node`, mount_table.c and node.c, whose
+ * changes are sent by meta_change.c.
  */
 #ifndef DATAFS_UTIL_META_INTERNAL_H
 #define DATAFS_UTIL_META_INTERNAL_H
@@ -45,6 +46,12 @@ int meta_send(const struct meta_request *q, const Metad__Ask *ask, int member, u
 	      Metad__Reply **res);
 int meta_call(const struct meta_request *q, int member, const Metad__Admin *admin, uint32_t ms,
 	      Metad__Reply **res);
+/*
+ * One command, in a session of its own: done once. An exit status; an error is told, of
+ * @subject, as @why has it. @look: what tells whether it is done, if there is no answer.
+ */
+int meta_change(const struct meta_request *q, Metad__Command *c, const char *subject,
+		const char *(*why)(uint32_t error), const char *look);
 /* What a Reply's error means for who administers. */
 const char *meta_why(uint32_t error);
 

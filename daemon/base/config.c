@@ -59,6 +59,16 @@ static int set_key_file(void *arg, const char *v)
 	return 0;
 }
 
+static int set_node_name(void *arg, const char *v)
+{
+	struct datafs_config *cfg = arg;
+
+	if (!*v || strlen(v) >= sizeof(cfg->node_name))
+		return -EINVAL;
+	strcpy(cfg->node_name, v);
+	return 0;
+}
+
 static int set_log_level(void *arg, const char *v)
 {
 	return datafs_option_log_level(v, &((struct datafs_config *)arg)->log_level);
@@ -115,6 +125,8 @@ static const struct datafs_option options[] = {
 	  "with k, M, G or T; default 10G or 80 % of what is free" },
 	{ "key-file", "FILE", true, set_key_file,
 	  "a client's, absolute; default " DATAFS_KEY_FILE },
+	{ "node-name", "NAME", true, set_node_name,
+	  "of this daemon in a quorum's table of nodes; default the host's name" },
 	{ "embedded", NULL, false, set_embedded, "end after the last umount" },
 	{ "foreground", NULL, false, set_foreground,
 	  "stay in the working directory" },
@@ -146,6 +158,9 @@ int datafs_config_parse(struct datafs_config *cfg, int argc, char **argv)
 	strcpy(cfg->name, "default");
 	strcpy(cfg->cache_dir, DATAFS_CACHE_DIR);
 	strcpy(cfg->key_file, DATAFS_KEY_FILE);
+	/* one that is cut off has no NUL; 64 bytes at most, as Linux has it */
+	if (gethostname(cfg->node_name, sizeof(cfg->node_name) - 1))
+		*cfg->node_name = '\0';
 	cfg->ready_fd = -1;
 	cfg->log_level = LOG_INFO;
 	return datafs_options_read(options, cfg, argc, argv);

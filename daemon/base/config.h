@@ -20,6 +20,7 @@ struct datafs_config {
 	char name[DATAFS_INSTANCE_MAX + 1];
 	char cache_dir[3072];	/* the instance's own is a directory below it */
 	char key_file[3072];	/* for quorums on other machines; need not be there */
+	char node_name[65];	/* of the node that this is in such a quorum */
 	uint64_t cache_size;	/* 0: by what is free, datafs_config_size() */
 	bool embedded;		/* ends after the last umount */
 	bool foreground;	/* stays in its working directory */

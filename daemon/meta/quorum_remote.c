@@ -82,6 +82,10 @@ static int result_of(const Metad__Command *cmd, const Metad__Reply *reply, Metad
 		*res = no_room(cmd);
 		return *res ? 0 : -ENOMEM;
 	}
+	/* a node joins when the quorum has the level; until then, and of older members, no line */
+	if (cmd->op_case == METAD__COMMAND__OP_NODE_JOIN &&
+	    (reply->error == EOPNOTSUPP || reply->error == EPROTO))
+		return -EOPNOTSUPP;
 	if (reply->error || !reply->has_result)
 		return refused(reply);
 	*res = metad__result__unpack(NULL, reply->result.len, reply->result.data);

@@ -304,6 +304,63 @@ static int mounts(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *
 	return err;
 }
 
+static Metad__Node *node_new(const struct datafs_metad_node *from)
+{
+	Metad__Node *res = malloc(sizeof(*res));
+
+	if (!res)
+		return NULL;
+	metad__node__init(res);
+	res->has_id = res->has_weight = res->has_state = res->has_session = true;
+	res->id = from->id;
+	res->weight = from->weight;
+	res->state = from->state;
+	res->session = from->session;
+	if (copy_bytes(from->name, from->name_len, &res->has_name, &res->name) &&
+	    copy_bytes(from->address, from->address_len, &res->has_address, &res->address))
+		return res;
+	metad__node__free_unpacked(res, NULL);
+	return NULL;
+}
+
+static int add_node(void *arg, const struct datafs_metad_node *from)
+{
+	struct listing *l = arg;
+	Metad__Node *one;
+
+	if (l->a->n_nodes == DATAFS_NODES_PAGE)
+		return 1;
+	one = node_new(from);
+	if (!one) {
+		l->err = -ENOMEM;
+		return 1;
+	}
+	l->a->nodes[l->a->n_nodes++] = one;
+	return 0;
+}
+
+static int nodes(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct listing l = { .a = a };
+	struct datafs_metad_routing routing;
+	bool eof = true;
+	int err = datafs_metad_routing(m, &routing);
+
+	a->has_eof = a->has_routing_version = a->has_nodes_unchanged = true;
+	a->nodes_unchanged = !err && q->nodes->has_known && q->nodes->known == routing.version;
+	if (!err && !a->nodes_unchanged) {
+		a->nodes = calloc(DATAFS_NODES_PAGE, sizeof(Metad__Node *));
+		if (!a->nodes)
+			return -ENOMEM;
+		err = datafs_metad_nodes(m, q->nodes->after, add_node, &l, &eof, &routing);
+		if (!err)
+			err = l.err;
+	}
+	a->eof = !err && eof;
+	a->routing_version = err ? 0 : routing.version;
+	return err;
+}
+
 /* Of one inode. What it is of, or whether it is there, is no matter of the counts. */
 static int add_quota_of(struct datafs_metad *m, uint64_t ino, Metad__Answer *a)
 {
@@ -346,6 +403,7 @@ static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,
 	[METAD__QUERY__OF_COUNTS]	= counts,
 	[METAD__QUERY__OF_QUOTAS]	= quotas,
 	[METAD__QUERY__OF_MOUNTS]	= mounts,
+	[METAD__QUERY__OF_NODES]	= nodes,
 };
 
 int datafs_metad_answer(struct datafs_metad *m, const Metad__Query *q,

@@ -22,6 +22,9 @@
 /* Texts of one answer with mounts, but for its last one; all of it is below twice that. */
 #define DATAFS_MOUNTS_TEXTS	(128u << 10)
 
+/* Nodes of one answer; each is below 512 bytes there. */
+#define DATAFS_NODES_PAGE	256u
+
 struct datafs_ask {
 	Metad__Ask *what;		/* a command is in @command, too */
 	Metad__Command *command;	/* NULL: it is no command */

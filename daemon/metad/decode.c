@@ -46,7 +46,9 @@ bool metad_is_operators(const Metad__Command *c)
 {
 	return c->op_case == METAD__COMMAND__OP_MOUNT_ADD ||
 	       c->op_case == METAD__COMMAND__OP_MOUNT_SET ||
-	       c->op_case == METAD__COMMAND__OP_MOUNT_REMOVE;
+	       c->op_case == METAD__COMMAND__OP_MOUNT_REMOVE ||
+	       c->op_case == METAD__COMMAND__OP_NODE_SET ||
+	       c->op_case == METAD__COMMAND__OP_NODE_REMOVE;
 }
 
 const char *metad_check_command(const Metad__Command *c, uint32_t level)

@@ -86,7 +86,10 @@ int datafs_first_look(const char *db, struct rec_node *res)
 	return err == 1 ? 0 : err ? err : -EUCLEAN;
 }
 
-/* The record of the node, with another id. */
+/*
+ * The record of the member, with another id; and no node is spoken for, since nobody goes on
+ * with a session of another cluster.
+ */
 static int rename_cluster(const struct datafs_first *f, const struct open_db *o)
 {
 	struct rec_node n;
@@ -103,8 +106,10 @@ static int rename_cluster(const struct datafs_first *f, const struct open_db *o)
 	if (!err) {
 		memcpy(n.id, f->cluster, sizeof(n.id));
 		rec_node_put(&t, &n);
-		err = txn_commit(&t, o->wo);
+		err = rec_routing_all_away(&t);
 	}
+	if (!err)
+		err = txn_commit(&t, o->wo);
 	txn_end(&t);
 	return err;
 }

@@ -13,6 +13,7 @@
  *   read.c        questions
  *   schema*.c     keys and records
  *   mounts.c      what may be in the table of mounts
+ *   nodes.c       ... in the routing table, and which state of a node follows which
  *   acl.c         POSIX ACLs
  *   txn.c         what one entry changes, until it is written
  *
@@ -55,7 +56,7 @@
  *   setattr               ctime; with size also mtime, unless that is given
  *   setxattr, removexattr ctime (*)
  *   hold, release         none
- *   quotas, mounts        none
+ *   quotas, mounts, nodes none
  *
  * Whoever may do what is checked in the kernels of the clients, with sticky bits,
  * and so is what a change of owner takes from a mode.
@@ -75,6 +76,7 @@
 
 #include "datafs_abi.h"
 #include "mounts.h"
+#include "nodes.h"
 
 #define DATAFS_METAD_ROOT	1	/* the root's inode number */
 /*
@@ -82,11 +84,12 @@
  * test builds a member of the next level, too.
  */
 #ifndef DATAFS_METAD_LEVEL
-#define DATAFS_METAD_LEVEL	4
+#define DATAFS_METAD_LEVEL	5
 #endif
 #define DATAFS_METAD_LEVEL_QUOTA	2	/* from here on there are quotas */
 #define DATAFS_METAD_LEVEL_LEASE	3	/* ... leases */
 #define DATAFS_METAD_LEVEL_MOUNT	4	/* ... the table of mounts */
+#define DATAFS_METAD_LEVEL_NODE	5	/* ... nodes */
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
 #define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
@@ -158,6 +161,22 @@ struct datafs_metad_mount {
 struct datafs_metad_mounts {
 	uint64_t version;	/* of the table: rises with each change, by one; 0: none yet */
 	uint32_t mounts;	/* lines */
+};
+
+/* A line of the routing table; texts are without NUL. */
+struct datafs_metad_node {
+	uint64_t id;		/* from 1 on: no other in this cluster ever has it */
+	uint64_t session;	/* that speaks for it; 0 just if it is away */
+	const char *name, *address;
+	size_t name_len, address_len;
+	uint32_t weight;	/* 1 to DATAFS_NODE_WEIGHT_MAX */
+	enum datafs_node_state state;
+};
+
+struct datafs_metad_routing {
+	uint64_t version;	/* rises by one with each change of what placement sees; 0: none yet */
+	uint64_t last_id;	/* of the node that came last */
+	uint32_t nodes;		/* those that are away, too */
 };
 
 /* The packed Result of each command of an entry, in their order. */
@@ -263,6 +282,16 @@ typedef int (*datafs_metad_mount_fn)(void *arg, const struct datafs_metad_mount 
 int datafs_metad_mounts(struct datafs_metad *m, const void *after, size_t len,
 			datafs_metad_mount_fn fn, void *arg, bool *eof,
 			struct datafs_metad_mounts *table);
+/* The routing table's version and counts; all 0: there never was a node. */
+int datafs_metad_routing(struct datafs_metad *m, struct datafs_metad_routing *res);
+/* Valid in the call. Return non-zero to stop before this one. */
+typedef int (*datafs_metad_node_fn)(void *arg, const struct datafs_metad_node *node);
+/*
+ * The nodes with higher ids than @after, by these. *@eof: @fn has taken the last one.
+ * @routing is of the same moment.
+ */
+int datafs_metad_nodes(struct datafs_metad *m, uint64_t after, datafs_metad_node_fn fn,
+		       void *arg, bool *eof, struct datafs_metad_routing *routing);
 /* The length; @buf has DATAFS_SYMLINK_MAX bytes, no NUL is added. -EINVAL. */
 ssize_t datafs_metad_readlink(struct datafs_metad *m, uint64_t ino, char *buf);
 /* As getxattr(2), listxattr(2): @size 0 asks for the length. -ENODATA, -ERANGE. */

@@ -34,6 +34,9 @@ static const struct command {
 	{ METAD__COMMAND__OP_MOUNT_ADD, op_mount_add, DATAFS_METAD_LEVEL_MOUNT },
 	{ METAD__COMMAND__OP_MOUNT_SET, op_mount_set, DATAFS_METAD_LEVEL_MOUNT },
 	{ METAD__COMMAND__OP_MOUNT_REMOVE, op_mount_remove, DATAFS_METAD_LEVEL_MOUNT },
+	{ METAD__COMMAND__OP_NODE_JOIN, op_node_join, DATAFS_METAD_LEVEL_NODE },
+	{ METAD__COMMAND__OP_NODE_SET, op_node_set, DATAFS_METAD_LEVEL_NODE },
+	{ METAD__COMMAND__OP_NODE_REMOVE, op_node_remove, DATAFS_METAD_LEVEL_NODE },
 };
 
 static const struct command *find_command(Metad__Command__OpCase op)

@@ -143,6 +143,13 @@ int op_mount_remove(struct op *o, const Metad__Command *c);
 /* Would it be -EINVAL for what it says, be it another command? NULL: no; else why. */
 const char *op_mount_wrong(const Metad__Command *c);
 
+/* op_node.c */
+int op_node_join(struct op *o, const Metad__Command *c);
+int op_node_set(struct op *o, const Metad__Command *c);
+int op_node_remove(struct op *o, const Metad__Command *c);
+/* A session is ending: the node that it speaks for is away. 0, or damage. */
+int op_node_session_ends(struct op *o, uint64_t session);
+
 /* op_xattr.c */
 int op_setxattr(struct op *o, const Metad__Command *c);
 int op_removexattr(struct op *o, const Metad__Command *c);

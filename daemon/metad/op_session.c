@@ -110,6 +110,9 @@ int op_session_close(struct op *o, const Metad__Command *c)
 		s.closing = DATAFS_METAD_ROOT;
 		/* who ends it has forgotten all, or had no lease for long */
 		rec_del(o->t, &lease);
+		ret = op_node_session_ends(o, id);
+		if (ret)
+			return ret;
 	}
 	o->opened = false;
 	o->more = let_go_some(o, id, &s);

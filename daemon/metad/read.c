@@ -386,3 +386,46 @@ int datafs_metad_mounts(struct datafs_metad *m, const void *after, size_t len,
 	txn_end(&t);
 	return err;
 }
+
+int datafs_metad_routing(struct datafs_metad *m, struct datafs_metad_routing *res)
+{
+	struct txn t;
+	int ret;
+
+	txn_view(&t, m->db, m->dir);
+	ret = rec_routing_get(&t, res);
+	txn_end(&t);
+	return ret < 0 ? ret : 0;
+}
+
+static int each_node(struct txn *t, uint64_t after, datafs_metad_node_fn fn, void *arg, bool *eof)
+{
+	struct key from = key_make('P', after + 1);
+	struct txn_bytes key, val, prefix = { from.b, 1 };
+	struct datafs_metad_node node;
+	struct txn_scan s;
+
+	txn_scan_begin(&s, t, prefix, key_bytes(&from));
+	while (txn_scan_next(&s, &key, &val) == 1)
+		if (rec_routed_decode(t, key, val, &node) || fn(arg, &node))
+			goto stop;
+	*eof = !txn_error(t);
+stop:
+	txn_scan_end(&s);
+	return txn_error(t);
+}
+
+int datafs_metad_nodes(struct datafs_metad *m, uint64_t after, datafs_metad_node_fn fn,
+		       void *arg, bool *eof, struct datafs_metad_routing *routing)
+{
+	struct txn t;
+	int err;
+
+	*eof = !(after + 1);
+	txn_view(&t, m->db, m->dir);
+	err = rec_routing_get(&t, routing);
+	if (err >= 0)
+		err = *eof ? 0 : each_node(&t, after, fn, arg, eof);
+	txn_end(&t);
+	return err;
+}

@@ -16,6 +16,10 @@
  *   Q id                   struct datafs_metad_quota
  *   M path                 struct datafs_metad_mount
  *   T                      struct datafs_metad_mounts: the table of mounts
+ *   P id                   struct datafs_metad_node
+ *   E name                 the id of the node of that name
+ *   B session              ... of the node that the session speaks for
+ *   V                      struct datafs_metad_routing: the routing table
  *   N                      struct rec_node: this member
  *
  * What must hold between them (tests/unit/metad_check.c checks it):
@@ -31,6 +35,9 @@
  *   - L is of a session that is there and not ending
  *   - T is there if there ever was an M, with their number; generations are not below
  *     their ids, nor above the table's version. There is none below feature level 4
+ *   - V is there if there ever was a P, with their number; none has an id above its last;
+ *     E is there for each P, and B for each that is not away, whose session is there and
+ *     not ending. There is none below feature level 5
  *
  * A record that does not decode, or contradicts itself, is damage: one line in
  * the log and -EUCLEAN, which sticks to the transaction.
@@ -126,6 +133,25 @@ void rec_mount_put(struct txn *t, const struct datafs_metad_mount *mount);
 /* @table is 0 if it is not there. */
 int rec_mounts_get(struct txn *t, struct datafs_metad_mounts *table);
 void rec_mounts_put(struct txn *t, const struct datafs_metad_mounts *table);
+
+/* schema_node.c; beside them @rec_node is this member's state */
+/* @node by its id, and the node of a name or a session. Gets. */
+int rec_routed_get(struct txn *t, uint64_t id, struct datafs_metad_node *node);
+int rec_routed_by_name(struct txn *t, const void *name, size_t len,
+		       struct datafs_metad_node *node);
+int rec_routed_by_session(struct txn *t, uint64_t session, struct datafs_metad_node *node);
+/* What a scan over P has found. 0 or the error. */
+int rec_routed_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		      struct datafs_metad_node *node);
+/* All of P, E and B; @was: what it replaces, or NULL. Its name is the same. */
+void rec_routed_put(struct txn *t, const struct datafs_metad_node *node,
+		    const struct datafs_metad_node *was);
+void rec_routed_del(struct txn *t, const struct datafs_metad_node *node);
+/* @routing is 0 if it is not there. */
+int rec_routing_get(struct txn *t, struct datafs_metad_routing *routing);
+void rec_routing_put(struct txn *t, const struct datafs_metad_routing *routing);
+/* Nobody speaks for any node any more; the version rises by one if somebody did. */
+int rec_routing_all_away(struct txn *t);
 
 /* @l is 0 if it is not there. */
 int rec_lease_get(struct txn *t, uint64_t session, struct datafs_metad_lease *l);

@@ -214,6 +214,8 @@ static size_t reply_max(const struct datafs_ask *what)
 		return DATAFS_METAD_LIST_MAX;
 	case METAD__QUERY__OF_MOUNTS:
 		return 2 * DATAFS_MOUNTS_TEXTS;
+	case METAD__QUERY__OF_NODES:
+		return DATAFS_NODES_PAGE * 512;
 	default:
 		return 0;
 	}

@@ -107,32 +107,32 @@ static int connect_once(struct datafs_vfs *v, const char *members, struct datafs
 	return ret;
 }
 
-static bool is_over(const struct datafs_vfs *v, const struct vfs_mount *mnt)
+static bool is_over(const struct datafs_vfs *v, const atomic_bool *over)
 {
-	return atomic_load(&v->stopping) || (mnt && atomic_load(&mnt->gone));
+	return atomic_load(&v->stopping) || (over && atomic_load(over));
 }
 
-static void nap(const struct datafs_vfs *v, const struct vfs_mount *mnt, unsigned int ms)
+static void nap(const struct datafs_vfs *v, const atomic_bool *over, unsigned int ms)
 {
 	static const struct timespec ts = { .tv_nsec = NAP_MS * DATAFS_MSEC };
 
-	for (unsigned int at = 0; at < ms && !is_over(v, mnt); at += NAP_MS)
+	for (unsigned int at = 0; at < ms && !is_over(v, over); at += NAP_MS)
 		nanosleep(&ts, NULL);
 }
 
-int vfs_connect_again(struct datafs_vfs *v, const char *members, const struct vfs_mount *mnt,
+int vfs_connect_again(struct datafs_vfs *v, const char *members, const atomic_bool *over,
 		      struct datafs_quorum **res)
 {
 	unsigned int ms = AGAIN_MS;
 	int ret;
 
 	for (;;) {
-		if (is_over(v, mnt))
+		if (is_over(v, over))
 			return -ESHUTDOWN;
 		ret = connect_once(v, members, res);
 		if (ret != -ENOKEY && ret != -ENOENT && ret != -EAGAIN)
 			return ret;
-		nap(v, mnt, ms);
+		nap(v, over, ms);
 		ms = DATAFS_MIN(2 * ms, (unsigned int)AGAIN_MAX_MS);
 	}
 }
@@ -158,7 +158,7 @@ int vfs_join(struct vfs_mount *mnt, uint32_t ms)
 	int ret;
 
 	if (!ms) {
-		ret = vfs_connect_again(mnt->v, mnt->members, mnt, &remote);
+		ret = vfs_connect_again(mnt->v, mnt->members, &mnt->gone, &remote);
 	} else {
 		ret = connect_once(mnt->v, mnt->members, &remote);
 		if (ret == -ENOENT || ret == -EAGAIN)

@@ -6,6 +6,7 @@
  *
  *	sessions/INCARNATION		the session of a mount
  *	sessions/SESSION.gone		of a mount that is gone, in a quorum elsewhere
+ *	sessions/node			of the daemon as a node of that: quorum_node.c
  *
  * A quorum elsewhere may not be there when its mount goes. Then the session is ended by a
  * job, when it is there again, or by that of the next daemon.
@@ -76,15 +77,15 @@ static bool is_of(const struct record *r, const struct datafs_quorum *q)
 	return !strcmp(r->space, own);
 }
 
-static int session_write(const struct vfs_mount *mnt, const struct datafs_quorum *q,
-			 const char *path, uint64_t id)
+static int session_write(const char *members, const struct datafs_quorum *q, const char *path,
+			 uint64_t id)
 {
 	char own[HEX_LEN + 1], *text;
 	int ret;
 
 	datafs_hex(q->id, sizeof(q->id), own);
 	if (asprintf(&text, "%llu %s%s%s\n", (unsigned long long)id, own,
-		     mnt->members ? " " : "", mnt->members ? mnt->members : "") < 0)
+		     members ? " " : "", members ? members : "") < 0)
 		return -ENOMEM;
 	ret = datafs_write_small(path, text);
 	free(text);
@@ -192,8 +193,17 @@ int vfs_session_once(struct datafs_quorum *q, Metad__Command *c)
 	return ret;
 }
 
-/* The mount's own, made if it has none. */
-static int have(struct vfs_mount *mnt, struct datafs_quorum *q, const char *path)
+int vfs_session_change(struct datafs_quorum *q, Metad__Command *c, uint64_t id,
+		       uint64_t request)
+{
+	bool more;
+
+	return session_change(q, c, id, request, &more);
+}
+
+/* The one in @path, made if there is none. */
+static int have(struct datafs_quorum *q, const char *members, const char *path,
+		uint64_t *session)
 {
 	struct record r = { .session = 0 };
 	int ret = record_read(path, &r);
@@ -203,25 +213,51 @@ static int have(struct vfs_mount *mnt, struct datafs_quorum *q, const char *path
 		ret = -EUCLEAN;
 	if (ret == -ENOENT)
 		ret = 0;
-	mnt->session = r.session;
+	*session = r.session;
 	for (int i = 0; !ret && i < OPEN_TRIES; i++) {
-		if (!mnt->session) {
+		if (!*session) {
 			chosen = true;
-			ret = session_choose(q, &mnt->session);
+			ret = session_choose(q, session);
 			if (!ret)
-				ret = session_write(mnt, q, path, mnt->session);
+				ret = session_write(members, q, path, *session);
 		}
 		if (!ret)
-			ret = session_open(q, mnt->session);
+			ret = session_open(q, *session);
 		if (ret == -EALREADY && !chosen)
 			return 0;
 		if (ret != -ESTALE && ret != -EALREADY)
 			return ret;
 		/* One with a higher id has ended meanwhile, or it is somebody else's. */
-		mnt->session = 0;
+		*session = 0;
 		ret = 0;
 	}
 	return ret ? ret : -EIO;
+}
+
+static int dir_have(const struct datafs_vfs *v)
+{
+	char *path = session_path(v, "");
+	int ret = path ? datafs_mkdirs(path, 0700) : -ENOMEM;
+
+	free(path);
+	return ret;
+}
+
+int vfs_session_at(struct datafs_vfs *v, struct datafs_quorum *q, const char *members,
+		   const char *name, uint64_t *id)
+{
+	int ret = dir_have(v);
+	char *path;
+
+	if (ret)
+		return ret;
+	path = session_path(v, name);
+	ret = path ? have(q, members, path, id) : -ENOMEM;
+	/* of a cluster that was restored or recovered since, where nobody goes on with it */
+	if (ret == -EUCLEAN && !unlink(path))
+		ret = have(q, members, path, id);
+	free(path);
+	return ret;
 }
 
 static char *path_of(const struct vfs_mount *mnt)
@@ -234,14 +270,13 @@ static char *path_of(const struct vfs_mount *mnt)
 
 int vfs_session_have(struct vfs_mount *mnt, struct datafs_quorum *q)
 {
-	char *path = session_path(mnt->v, "");
-	int ret = path ? datafs_mkdirs(path, 0700) : -ENOMEM;
+	int ret = dir_have(mnt->v);
+	char *path;
 
-	free(path);
 	if (ret)
 		return ret;
 	path = path_of(mnt);
-	ret = path ? have(mnt, q, path) : -ENOMEM;
+	ret = path ? have(q, mnt->members, path, &mnt->session) : -ENOMEM;
 	if (ret == -EUCLEAN)
 		datafs_log(LOG_ERR, "mount %u of %s: %s: it is damaged, or of another namespace",
 			   mnt->id, mnt->source, path);
@@ -400,12 +435,27 @@ void vfs_session_gone(struct vfs_mount *mnt)
 	free(path);
 }
 
+void vfs_session_end_at(struct datafs_vfs *v, const char *name)
+{
+	char *path = session_path(v, name);
+	struct record r;
+	int ret = path ? record_read(path, &r) : -ENOMEM;
+
+	if (ret == -EUCLEAN)
+		unlink(path);
+	else if (!ret)
+		end_elsewhere(v, path, &r);
+	free(path);
+}
+
 /* ----------------------------------------------------------------- at the start */
 
 static bool is_mounted(const struct datafs_vfs *v, const char *name)
 {
 	char hex[2 * sizeof(v->mounts->incarnation) + 1];
 
+	if (!strcmp(name, VFS_NODE_SESSION))
+		return v->node.mounts;
 	/* No mount comes or goes before the daemon serves. */
 	for (struct vfs_mount *mnt = v->mounts; mnt; mnt = mnt->next) {
 		datafs_hex(mnt->incarnation, sizeof(mnt->incarnation), hex);

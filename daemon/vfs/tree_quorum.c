@@ -46,6 +46,8 @@ void vfs_quorum_start(struct datafs_vfs *v)
 	struct vfs_mount *mnt;
 	unsigned int n = 0;
 
+	for (mnt = v->mounts; mnt; mnt = mnt->next)
+		vfs_node_mounted(mnt);
 	vfs_sessions_clean(v);
 	for (mnt = v->mounts; q && mnt; mnt = mnt->next)
 		n += atomic_load(&mnt->quorum) == q;
@@ -108,6 +110,7 @@ static void quorum_gone(struct vfs_mount *mnt)
 {
 	vfs_leave(mnt);
 	vfs_session_gone(mnt);
+	vfs_node_unmounted(mnt);
 }
 
 static int quorum_open(struct vfs_mount *mnt, struct datafs_attr *root)
@@ -116,10 +119,12 @@ static int quorum_open(struct vfs_mount *mnt, struct datafs_attr *root)
 
 	if (!ret)
 		ret = find_root(mnt, root);
-	if (ret)
+	if (ret) {
 		quorum_gone(mnt);
-	else
+	} else {
 		vfs_joined(mnt);
+		vfs_node_mounted(mnt);
+	}
 	/* Nobody tells it what is changed before it is in the list. */
 	root->valid_ms = mnt->members ? 0 : 1;
 	return ret;

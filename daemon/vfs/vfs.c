@@ -328,7 +328,8 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 	v->lease = cfg->lease;
 	v->arg = cfg->arg;
 	v->streams = datafs_streams_new();
-	if (v->dir && (v->key_file || !cfg->key_file) && v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)
+	if (!vfs_node_init(v, cfg->node_name) && v->dir && (v->key_file || !cfg->key_file) &&
+	    v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)
 		ret = datafs_meta_open(dir, &v->meta);
 	free(dir);
 	if (!ret) {
@@ -339,6 +340,7 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 	if (ret) {
 		datafs_meta_close(v->meta);
 		datafs_streams_free(v->streams);
+		vfs_node_exit(v);
 		free(v->key_file);
 		free(v->dir);
 		free(v);
@@ -395,6 +397,7 @@ void datafs_vfs_close(struct datafs_vfs *v)
 	datafs_cache_close(v->cache);
 	datafs_meta_close(v->meta);
 	datafs_quorum_close(atomic_load(&v->quorum));
+	vfs_node_exit(v);
 	datafs_quorum_close(atomic_load(&v->remote));
 	datafs_streams_free(v->streams);
 	pthread_mutex_destroy(&v->remote_lock);

@@ -25,6 +25,8 @@ struct datafs_vfs_config {
 	uint64_t cache_size;
 	/* A client's, for a quorum elsewhere; read when it is needed. NULL: none */
 	const char *key_file;
+	/* Of the node that this is in a quorum elsewhere of which it has mounts. NULL: none */
+	const char *node_name;
 	struct datafs_pool *pool;	/* for what is fetched ahead */
 	/* As in struct datafs_cache_config. */
 	int (*backing_add)(void *arg, int fd, uint32_t id);

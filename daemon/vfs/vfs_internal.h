@@ -80,6 +80,7 @@ struct vfs_mount {
 	atomic_bool untold;	/* something has changed that could not be told */
 	bool adopted;		/* the kernel may keep what a predecessor has told */
 	bool leased;		/* the session has its lease, or is about to; who joins */
+	bool is_node;		/* it counts in v->node.mounts; who mounts and unmounts */
 	atomic_bool lease_none;	/* the kernel takes none */
 	pthread_mutex_t lease_lock;	/* protects @lease_doubt, and the kernel's end of it */
 	bool lease_doubt;	/* the kernel may keep what is not so; it was told that it has none */
@@ -111,6 +112,30 @@ struct vfs_mount {
 	bool is_told;
 };
 
+/* The daemon as a node of the quorum elsewhere: quorum_node.c. */
+struct vfs_node {
+	char *name;		/* NULL: it is none */
+	/* Protects what follows. Nothing is waited for under it, but v->lock. */
+	pthread_mutex_t lock;
+	pthread_cond_t idle;	/* not busy any more */
+	bool busy;		/* @job is in the pool, or the node leaves */
+	unsigned int mounts;	/* of that quorum */
+	char *members;		/* as one of them names these; freed by who is busy */
+	/* of who is busy */
+	struct datafs_job job;
+	uint64_t session, request;
+	bool leased;		/* the session has its lease, or is about to */
+	int told;		/* 1: that it has joined; or which error; 0: nothing yet */
+	/* Held over the making, stopping and closing of @share; not taken in its watch. */
+	pthread_mutex_t share_lock;
+	struct datafs_quorum *share;	/* of the instance's connection */
+	bool stopped;		/* @share is */
+	/* of any thread */
+	atomic_bool over;	/* no mount is left */
+	atomic_bool due;	/* it is to say (again) that it is there */
+	atomic_llong not_before;	/* datafs_now() */
+};
+
 struct datafs_vfs {
 	struct datafs_meta *meta;
 	struct datafs_cache *cache;
@@ -127,6 +152,7 @@ struct datafs_vfs {
 	uint32_t mount_ms;	/* a MOUNT of a quorum elsewhere waits no longer */
 	pthread_mutex_t remote_lock;	/* held over the making of @remote; name resolution */
 	_Atomic(struct datafs_quorum *) remote;	/* elsewhere; NULL: not needed yet */
+	struct vfs_node node;		/* ... there */
 	pthread_mutex_t quorum_lock;	/* held over the making of @quorum */
 	_Atomic(struct datafs_quorum *) quorum;	/* of one, in @dir; NULL: not needed yet */
 
@@ -244,10 +270,10 @@ int vfs_own_quorum(struct datafs_vfs *v, struct datafs_quorum **res);
 int vfs_own_quorum_there(struct datafs_vfs *v, struct datafs_quorum **res);
 /*
  * The connection to a quorum elsewhere, with these members among those it knows. Key and
- * names are looked for until they are there. -ESHUTDOWN: @mnt (or NULL) is gone, or the
+ * names are looked for until they are there. -ESHUTDOWN: it is @over (or NULL), or the
  * daemon ends.
  */
-int vfs_connect_again(struct datafs_vfs *v, const char *members, const struct vfs_mount *mnt,
+int vfs_connect_again(struct datafs_vfs *v, const char *members, const atomic_bool *over,
 		      struct datafs_quorum **res);
 /*
  * The mount has a session of its quorum elsewhere. @ms: all that is asked of it must be
@@ -271,8 +297,29 @@ int vfs_session_have(struct vfs_mount *mnt, struct datafs_quorum *q);
 void vfs_session_gone(struct vfs_mount *mnt);
 /* One command in a session of its own. 0, or an error of the way or of it. */
 int vfs_session_once(struct datafs_quorum *q, Metad__Command *c);
-/* Those of mounts that are none any more. */
+/* Those of mounts that are none any more, and that of the node if there are no mounts. */
 void vfs_sessions_clean(struct datafs_vfs *v);
+/* The session in that file, made if there is none or it has ended; *@id is it. As vfs_session_have(). */
+int vfs_session_at(struct datafs_vfs *v, struct datafs_quorum *q, const char *members,
+		   const char *name, uint64_t *id);
+/* The one in that file, if there is one, is ended, now or later. */
+void vfs_session_end_at(struct datafs_vfs *v, const char *name);
+/* A command of a session, with this number, below which none is waited for. 0 or the error. */
+int vfs_session_change(struct datafs_quorum *q, Metad__Command *c, uint64_t id,
+		       uint64_t request);
+
+/* quorum_node.c */
+
+#define VFS_NODE_SESSION	"node"	/* the file of its session */
+
+/* @name NULL: the daemon is no node; nor with one that none may have, which is logged. -ENOMEM. */
+int vfs_node_init(struct datafs_vfs *v, const char *name);
+/* Nothing runs any more, and the connection is still open. */
+void vfs_node_exit(struct datafs_vfs *v);
+/* There is a mount; with the first one of a quorum elsewhere the node joins. Does not wait for it. */
+void vfs_node_mounted(struct vfs_mount *mnt);
+/* It is gone; with the last one the node is away. Waits for that, not for long. */
+void vfs_node_unmounted(struct vfs_mount *mnt);
 
 /* quorum_lease.c */
 

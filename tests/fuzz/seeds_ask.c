@@ -60,6 +60,23 @@ static void queries(void)
 	}
 }
 
+static void nodes(void)
+{
+	Metad__Nodes nodes = METAD__NODES__INIT;
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Ask ask = METAD__ASK__INIT;
+
+	q.of_case = METAD__QUERY__OF_NODES;
+	q.nodes = &nodes;
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = &q;
+	save_ask(&ask, "nodes", 0);
+	nodes.has_after = nodes.has_known = true;
+	nodes.after = 1;
+	nodes.known = 2;
+	save_ask(&ask, "nodes", 1);
+}
+
 static void mounts(void)
 {
 	Metad__Mounts mounts = METAD__MOUNTS__INIT;
@@ -153,6 +170,7 @@ void seeds_ask(void)
 	commands();
 	queries();
 	mounts();
+	nodes();
 	admins();
 	leases();
 	pieces();

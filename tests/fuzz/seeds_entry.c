@@ -40,6 +40,11 @@ static const struct req reqs[] = {
 	{ OP(MOUNT_ADD), .name = "/x", .source = "http://u:p@h:80/", .options = "" },
 	{ OP(MOUNT_SET), .name = "/d", .generation = 1, .options = "part_size=5m" },
 	{ OP(MOUNT_REMOVE), .name = "/d", .generation = 1 },
+	{ OP(NODE_JOIN), .name = "m", .source = "h:2", .level = 7, .has_weight = true },
+	{ OP(NODE_JOIN), .name = "n", .session = 2 },
+	{ OP(NODE_SET), .name = "n", .level = 9, .has_weight = true, .create = true },
+	{ OP(NODE_SET), .name = "n", .replace = true },
+	{ OP(NODE_REMOVE), .name = "n" },
 };
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))

@@ -33,7 +33,9 @@ static struct {
 	struct seen_session *s;
 	struct seen_quota *q;
 	struct datafs_metad_mounts table;
+	struct datafs_metad_routing routing;
 	size_t inodes, sessions, quotas, mounts, names, entries;
+	size_t nodes, node_names, spoken, speakers;
 	const char *why;
 } w;
 
@@ -238,6 +240,55 @@ static const char *see_mount(struct txn_bytes key, struct txn_bytes val)
 	return NULL;
 }
 
+static const char *see_routing(struct txn_bytes key, struct txn_bytes val)
+{
+	(void)val;
+	if (!HOLDS(key.len == 1 && w.n.c.feature_level >= 5))
+		return w.why;
+	if (!HOLDS(rec_routing_get(&w.t, &w.routing) == 1))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_routed(struct txn_bytes key, struct txn_bytes val)
+{
+	struct datafs_metad_node node, by;
+
+	w.nodes++;
+	if (!HOLDS(!rec_routed_decode(&w.t, key, val, &node)))
+		return w.why;
+	w.spoken += node.session != 0;
+	if (!HOLDS(node.id <= w.routing.last_id))
+		return w.why;
+	if (!HOLDS(rec_routed_by_name(&w.t, node.name, node.name_len, &by) == 1 && by.id == node.id))
+		return w.why;
+	if (!HOLDS(!node.session || (rec_routed_by_session(&w.t, node.session, &by) == 1 &&
+				     by.id == node.id)))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_node_name(struct txn_bytes key, struct txn_bytes val)
+{
+	(void)val;
+	w.node_names++;
+	if (!HOLDS(key.len > 1))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_speaker(struct txn_bytes key, struct txn_bytes val)
+{
+	struct rec_session s;
+
+	(void)val;
+	w.speakers++;
+	if (!HOLDS(key.len == 9 &&
+		   rec_session_get(&w.t, datafs_get_be64(key.p + 1), &s) == 1 && !s.closing))
+		return w.why;
+	return NULL;
+}
+
 static const char *see_node(struct txn_bytes key, struct txn_bytes val)
 {
 	(void)val;
@@ -255,12 +306,13 @@ static const struct {
 	{ 'D', see_name }, { 'C', see_entry }, { 'X', see_xattr },
 	{ 'O', see_orphan }, { 'H', see_hold }, { 'R', see_answer }, { 'Q', see_quota },
 	{ 'L', see_lease }, { 'T', see_table }, { 'M', see_mount },
+	{ 'V', see_routing }, { 'P', see_routed }, { 'E', see_node_name }, { 'B', see_speaker },
 };
 
-/* That of a mount is its path. */
+/* That of a mount is its path, and one of a node its name. */
 static bool length_ok(int kind, size_t len)
 {
-	return len == 1 || len >= 9 || kinds[kind].type == 'M';
+	return len == 1 || len >= 9 || kinds[kind].type == 'M' || kinds[kind].type == 'E';
 }
 
 static const char *scan(int kind)
@@ -285,7 +337,7 @@ static const char *keys_known(void)
 
 	txn_scan_begin(&s, &w.t, none, none);
 	while (known && txn_scan_next(&s, &key, &val) == 1)
-		known = key.len && memchr("NISDCXOHRQLTM", key.p[0], 13);
+		known = key.len && memchr("NISDCXOHRQLTMVPEB", key.p[0], 17);
 	txn_scan_end(&s);
 	if (!HOLDS(known))
 		return w.why;
@@ -375,6 +427,10 @@ static const char *sum(void)
 	if (!HOLDS(w.n.c.sessions == w.sessions && w.n.c.bytes == bytes))
 		return w.why;
 	if (!HOLDS(w.table.mounts == w.mounts))
+		return w.why;
+	if (!HOLDS(w.routing.nodes == w.nodes && w.node_names == w.nodes))
+		return w.why;
+	if (!HOLDS(w.spoken == w.speakers))
 		return w.why;
 	return NULL;
 }

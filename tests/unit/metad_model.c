@@ -2,6 +2,7 @@
 #include "metad_model.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -492,6 +493,107 @@ static int mount(struct model *w, const struct req *r)
 	return 0;
 }
 
+static void node_away(struct model *w, uint64_t session)
+{
+	for (int i = 0; i < w->nodes; i++)
+		if (w->node[i].session == session) {
+			w->node[i].session = 0;
+			w->node[i].draining = false;
+		}
+}
+
+static int node_join(struct model *w, const struct req *r, struct model_node *at)
+{
+	const char *address = r->source ? r->source : "";
+
+	if (malformed(r->source) || (r->has_weight && !r->level))
+		return -EINVAL;
+	if (at && at->session && at->session != r->session)
+		return -EEXIST;
+	if (at && at->session == r->session) {
+		at->address = address;
+		at->weight = r->has_weight ? r->level : at->weight;
+		return 0;
+	}
+	node_away(w, r->session);
+	if (!at) {
+		if (w->nodes == MODEL_NODES)
+			abort();
+		at = &w->node[w->nodes++];
+		*at = (struct model_node){ r->name, .id = ++w->last_node, .weight = 100 };
+	}
+	at->address = address;
+	at->weight = r->has_weight ? r->level : at->weight;
+	at->session = r->session;
+	return 0;
+}
+
+static int node_set(const struct req *r, struct model_node *at)
+{
+	if (r->has_weight && !r->level)
+		return -EINVAL;
+	if (!at)
+		return -ENOENT;
+	if ((r->create || r->replace) && !at->session)
+		return -EHOSTDOWN;
+	if (r->create || r->replace)
+		at->draining = r->create;
+	at->weight = r->has_weight ? r->level : at->weight;
+	return 0;
+}
+
+static int node_remove(struct model *w, struct model_node *at)
+{
+	if (!at)
+		return -ENOENT;
+	if (at->session && !at->draining)
+		return -EBUSY;
+	memmove(at, at + 1, (size_t)(w->node + w->nodes - at - 1) * sizeof(*at));
+	w->nodes--;
+	return 0;
+}
+
+/* What placement sees, as a text. */
+static void routing_text(const struct model *w, char *to)
+{
+	for (int i = 0; i < w->nodes; i++)
+		to += sprintf(to, "%llu %s %u %d;", (unsigned long long)w->node[i].id,
+			      w->node[i].address, w->node[i].weight,
+			      w->node[i].session ? 1 + w->node[i].draining : 0);
+	*to = '\0';
+}
+
+static int node_do(struct model *w, const struct req *r)
+{
+	struct model_node *at = w->node, *end = w->node + w->nodes;
+
+	if (w->level < 5)
+		return -EOPNOTSUPP;
+	if (malformed(r->name))
+		return -EINVAL;
+	while (at < end && strcmp(at->name, r->name))
+		at++;
+	at = at < end ? at : NULL;
+	return r->op == OP(NODE_JOIN) ? node_join(w, r, at) :
+	       r->op == OP(NODE_SET) ? node_set(r, at) : node_remove(w, at);
+}
+
+/* The version follows from what is seen before and after. */
+static int node(struct model *w, const struct req *r)
+{
+	char before[1024], after[1024];
+	int err = 0;
+
+	routing_text(w, before);
+	if (r->op == OP(SESSION_CLOSE))
+		node_away(w, r->session);
+	else
+		err = node_do(w, r);
+	routing_text(w, after);
+	w->routing_version += strcmp(before, after) != 0;
+	return err;
+}
+
 static int run(struct model *w, const struct req *r)
 {
 	switch (r->op) {
@@ -519,7 +621,12 @@ static int run(struct model *w, const struct req *r)
 	case OP(RELEASE):
 		return hold(w, r);
 	case OP(SESSION_CLOSE):
+		node(w, r);
 		return end_session(w, r);
+	case OP(NODE_JOIN):
+	case OP(NODE_SET):
+	case OP(NODE_REMOVE):
+		return node(w, r);
 	case OP(SET_QUOTA):
 	case OP(REMOVE_QUOTA):
 		return quota(w, r);

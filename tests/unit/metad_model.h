@@ -15,6 +15,7 @@
 #define MODEL_SESSIONS	3	/* 1 to this */
 #define MODEL_QUOTAS	512	/* at once */
 #define MODEL_MOUNTS	32	/* at once */
+#define MODEL_NODES	8	/* at once */
 #define MODEL_XATTRS	3	/* user.0 to user.2 */
 
 struct model_inode {
@@ -44,6 +45,14 @@ struct model_mount {
 	uint64_t id, generation;
 };
 
+/* As they came, so by their ids. */
+struct model_node {
+	const char *name, *address;
+	uint64_t id, session;	/* @session: 1 to MODEL_SESSIONS; 0: away */
+	uint32_t weight;
+	bool draining;
+};
+
 struct model {
 	int inodes, names;		/* so many there are */
 	int inodes_max, names_max;	/* more abort the test */
@@ -54,6 +63,9 @@ struct model {
 	uint64_t mounts_version;
 	int mounts;
 	struct model_mount mount[MODEL_MOUNTS];	/* as they came */
+	uint64_t routing_version, last_node;
+	int nodes;
+	struct model_node node[MODEL_NODES];
 	struct timespec now;
 	struct model_inode in[];	/* by their numbers; then the names */
 };

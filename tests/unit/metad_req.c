@@ -25,6 +25,9 @@ union op {
 	Metad__MountAdd mount_add;
 	Metad__MountSet mount_set;
 	Metad__MountRemove mount_remove;
+	Metad__NodeJoin node_join;
+	Metad__NodeSet node_set;
+	Metad__NodeRemove node_remove;
 };
 
 static ProtobufCBinaryData bytes(const void *p, size_t len)
@@ -134,6 +137,34 @@ static void mount_of(union op *u, const struct req *r)
 	}
 }
 
+static void node_of(union op *u, const struct req *r)
+{
+	switch (r->op) {
+	case OP(NODE_JOIN):
+		metad__node_join__init(&u->node_join);
+		u->node_join.has_name = !!r->name;
+		u->node_join.name = text(r->name);
+		u->node_join.has_address = !!r->source;
+		u->node_join.address = text(r->source);
+		u->node_join.has_weight = r->has_weight;
+		u->node_join.weight = r->level;
+		break;
+	case OP(NODE_SET):
+		metad__node_set__init(&u->node_set);
+		u->node_set.has_name = !!r->name;
+		u->node_set.name = text(r->name);
+		u->node_set.has_weight = r->has_weight;
+		u->node_set.weight = r->level;
+		u->node_set.has_drain = r->create || r->replace;
+		u->node_set.drain = r->create;
+		break;
+	default:
+		metad__node_remove__init(&u->node_remove);
+		u->node_remove.has_name = !!r->name;
+		u->node_remove.name = text(r->name);
+	}
+}
+
 static void op_of(union op *u, const struct req *r)
 {
 	switch (r->op) {
@@ -196,6 +227,11 @@ static void op_of(union op *u, const struct req *r)
 	case OP(MOUNT_SET):
 	case OP(MOUNT_REMOVE):
 		mount_of(u, r);
+		break;
+	case OP(NODE_JOIN):
+	case OP(NODE_SET):
+	case OP(NODE_REMOVE):
+		node_of(u, r);
 		break;
 	case OP(FEATURE):
 		metad__feature__init(&u->feature);

@@ -36,7 +36,7 @@ void *__wrap_calloc(size_t n, size_t size)
 }
 
 #define COPIES	24
-#define MORE	6	/* commands that are there once */
+#define MORE	10	/* commands that are there once */
 
 /* Commands that need what an entry can need, many times, so that each runs out. */
 static uint8_t *big_entry(size_t *len)
@@ -62,12 +62,16 @@ static uint8_t *big_entry(size_t *len)
 	r[n++] = (struct req){ OP(MOUNT_ADD), .name = "/a/b", .source = "/srv", .options = "uid=1" };
 	r[n++] = (struct req){ OP(MOUNT_SET), .name = "/m", .options = "uid=2" };
 	r[n++] = (struct req){ OP(MOUNT_REMOVE), .name = "/n" };
+	r[n++] = (struct req){ OP(NODE_JOIN), .name = "new", .source = "h:1" };
+	r[n++] = (struct req){ OP(NODE_SET), .name = "nine", .create = true };
+	r[n++] = (struct req){ OP(NODE_REMOVE), .name = "nine" };
+	r[n++] = (struct req){ OP(NODE_JOIN), .name = "other" };
 	for (size_t i = 0; i < n; i++) {
 		r[i].session = SESSION;
 		r[i].request = 100 + i;
 		r[i].lowest = 90 + i;
 	}
-	r[n++] = (struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_MOUNT, .request = 1 };
+	r[n++] = (struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_NODE, .request = 1 };
 	r[n++] = (struct req){ OP(SESSION_LEASE), .ino = 9, .level = 300, .request = 1 };
 	r[n++] = (struct req){ OP(SESSION_CLOSE), .ino = 9, .request = 1 };
 	return req_pack(r, n, 5000000000, 0, len);
@@ -84,9 +88,10 @@ static void prepare(void)
 			   .len = sizeof(acl) });
 	must((struct req){ OP(SESSION_OPEN), .session = 9, .request = 1 });
 	must((struct req){ OP(HOLD), 2, .session = 9, .request = 2 });
-	must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_MOUNT, .request = 1 });
+	must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_NODE, .request = 1 });
 	must((struct req){ OP(MOUNT_ADD), .name = "/m", .source = "/srv/m" });
 	must((struct req){ OP(MOUNT_ADD), .name = "/n", .source = "/srv/n" });
+	must((struct req){ OP(NODE_JOIN), .name = "nine", .session = 9, .request = 3 });
 }
 
 static unsigned int try_all(const uint8_t *entry, size_t len, bool behind)

@@ -87,6 +87,20 @@ static void some_mount(uint64_t *x, struct req *r)
 		r->generation = is ? is->generation : 1;
 }
 
+/* Often one that is there. */
+static void some_node(uint64_t *x, struct req *r)
+{
+	static const char *const hosts[] = { "n1", "n2", "n3.net", "N_4", "?" };
+	static const char *const addresses[] = { NULL, "", "h:1", "h:65535", "?" };
+
+	r->name = hosts[rnd(x) % ARRAY(hosts)];
+	r->source = addresses[rnd(x) % ARRAY(addresses)];
+	r->has_weight = rnd(x) % 2;
+	r->level = (uint32_t)(rnd(x) % 4);
+	r->create = !(rnd(x) % 3);
+	r->replace = !(rnd(x) % 3);
+}
+
 static struct req some_req(uint64_t *x)
 {
 	static const struct {
@@ -99,8 +113,9 @@ static struct req some_req(uint64_t *x)
 		{ OP(HOLD), 4 }, { OP(RELEASE), 2 }, { OP(NOOP), 1 },
 		{ OP(SET_QUOTA), 2 }, { OP(REMOVE_QUOTA), 1 },
 		{ OP(MOUNT_ADD), 3 }, { OP(MOUNT_SET), 2 }, { OP(MOUNT_REMOVE), 2 },
+		{ OP(NODE_JOIN), 4 }, { OP(NODE_SET), 3 }, { OP(NODE_REMOVE), 2 },
 	};
-	int at = (int)(rnd(x) % 61), i = 0;
+	int at = (int)(rnd(x) % 70), i = 0;
 	const struct model_inode *in;
 	struct req r = { 0 };
 
@@ -136,7 +151,9 @@ static struct req some_req(uint64_t *x)
 		.guard_ns = in ? (uint32_t)in->ctime.tv_nsec : 0,
 	};
 	r.session = 1 + rnd(x) % MODEL_SESSIONS;
-	if (r.op >= OP(MOUNT_ADD))
+	if (r.op >= OP(NODE_JOIN))
+		some_node(x, &r);
+	else if (r.op >= OP(MOUNT_ADD))
 		some_mount(x, &r);
 	if (r.op == OP(SET_QUOTA) || r.op == OP(REMOVE_QUOTA)) {
 		r.session = 0;
@@ -268,6 +285,35 @@ static void compare_mounts(void)
 	assert_int_equal(table.version, w->mounts_version);
 }
 
+static int compare_node(void *arg, const struct datafs_metad_node *is)
+{
+	const struct model_node *want = &w->node[*(int *)arg];
+
+	assert_true((*(int *)arg)++ < w->nodes);
+	assert_int_equal(is->id, want->id);
+	assert_true(is_text(is->name, is->name_len, want->name));
+	assert_true(is_text(is->address, is->address_len, want->address));
+	assert_int_equal(is->weight, want->weight);
+	assert_int_equal(is->session, want->session ? ids[want->session] : 0);
+	assert_int_equal(is->state, !want->session ? DATAFS_NODE_AWAY :
+			 want->draining ? DATAFS_NODE_DRAINING : DATAFS_NODE_JOINED);
+	return 0;
+}
+
+static void compare_nodes(void)
+{
+	struct datafs_metad_routing routing;
+	int n = 0;
+	bool eof;
+
+	assert_int_equal(datafs_metad_nodes(m, 0, compare_node, &n, &eof, &routing), 0);
+	assert_true(eof);
+	assert_int_equal(n, w->nodes);
+	assert_int_equal(routing.nodes, w->nodes);
+	assert_int_equal(routing.version, w->routing_version);
+	assert_int_equal(routing.last_id, w->last_node);
+}
+
 static void compare(void)
 {
 	struct datafs_metad_counts n;
@@ -290,6 +336,7 @@ static void compare(void)
 	assert_int_equal(n.orphans, orphans);
 	compare_quotas();
 	compare_mounts();
+	compare_nodes();
 }
 
 static void assert_same(struct datafs_metad *a, struct datafs_metad *b)
@@ -405,6 +452,7 @@ static void raise_level(uint32_t level)
 
 	assert_true(level > DATAFS_METAD_LEVEL_QUOTA || !w->quotas);
 	assert_int_equal(w->mounts_version, 0);
+	assert_int_equal(w->routing_version, 0);
 	assert_int_equal(model_do(w, &r), 0);
 	apply_all(&r, NULL);
 	assert_int_equal(datafs_metad_level(m), level);
@@ -458,7 +506,7 @@ static void random_commands(void **state)
 		first = 1 + rnd(&seed) % MODEL_SESSIONS;
 		session_end(first);
 		if (round < 2)
-			raise_level(round ? DATAFS_METAD_LEVEL_MOUNT : DATAFS_METAD_LEVEL_QUOTA);
+			raise_level(round ? DATAFS_METAD_LEVEL_NODE : DATAFS_METAD_LEVEL_QUOTA);
 		compare();
 		sessions_open(first, first);
 		one_more_index();

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The table of mounts as an operator changes it, and as clients see it at once. */
+/*
+ * The table of mounts as an operator changes it, and as clients see it at once; that of nodes as
+ * it is listed, and who may change it.
+ */
 #define _GNU_SOURCE
 #include "server_client.h"
 
@@ -230,6 +233,9 @@ static void assert_not_logged(void (*refused)(void))
 
 static void too_early(void)
 {
+	assert_int_equal(change((struct req){ OP(NODE_JOIN), .name = "a" }), EOPNOTSUPP);
+	assert_int_equal(change((struct req){ OP(NODE_SET), .name = "a" }), EOPNOTSUPP);
+	assert_int_equal(change((struct req){ OP(NODE_REMOVE), .name = "a" }), EOPNOTSUPP);
 	assert_int_equal(add("/a", "/srv"), EOPNOTSUPP);
 	assert_int_equal(change((struct req){ OP(MOUNT_SET), .name = "/a" }), EOPNOTSUPP);
 	assert_int_equal(change((struct req){ OP(MOUNT_REMOVE), .name = "/a" }), EOPNOTSUPP);
@@ -260,6 +266,84 @@ static void test_malformed(void **state)
 	assert_int_equal(add("/a", "/srv"), 0);
 	assert_not_logged(malformed);
 	assert_int_equal(change((struct req){ OP(MOUNT_REMOVE), .name = "/a" }), 0);
+}
+
+/* @known 0: it is not said to be. */
+static Metad__Answer *list_nodes(uint64_t after, uint64_t known)
+{
+	Metad__Query query = METAD__QUERY__INIT;
+	Metad__Nodes from = METAD__NODES__INIT;
+	Metad__Answer *a;
+
+	from.has_after = true;
+	from.after = after;
+	from.has_known = known != 0;
+	from.known = known;
+	query.of_case = METAD__QUERY__OF_NODES;
+	query.nodes = &from;
+	assert_int_equal(datafs_quorum_ask(quorum, &query, &a), 0);
+	assert_int_equal(a->error, 0);
+	return a;
+}
+
+static void test_nodes(void **state)
+{
+	char name[8];
+	Metad__Answer *a = list_nodes(0, 0);
+
+	(void)state;
+	assert_true(a->eof && !a->n_nodes && !a->routing_version && !a->nodes_unchanged);
+	metad__answer__free_unpacked(a, NULL);
+	for (unsigned int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		assert_int_equal(change((struct req){ OP(NODE_JOIN), .name = name,
+						      .source = "h:1" }), 0);
+	}
+	a = list_nodes(0, 299);
+	assert_true(!a->eof && a->n_nodes == 256 && a->routing_version == 300);
+	assert_false(a->nodes_unchanged);
+	assert_true(is_text(a->nodes[0]->name, "n0") && is_text(a->nodes[0]->address, "h:1"));
+	assert_true(a->nodes[0]->id == 1 && a->nodes[0]->weight == 100);
+	assert_true(a->nodes[0]->state == DATAFS_NODE_AWAY && !a->nodes[0]->session);
+	metad__answer__free_unpacked(a, NULL);
+	a = list_nodes(256, 0);
+	assert_true(a->eof && a->n_nodes == 44 && a->routing_version == 300);
+	assert_true(a->nodes[43]->id == 300 && a->nodes[43]->session == OPERATOR);
+	assert_int_equal(a->nodes[43]->state, DATAFS_NODE_JOINED);
+	metad__answer__free_unpacked(a, NULL);
+	/* nothing is listed, from wherever on */
+	a = list_nodes(256, 300);
+	assert_true(a->eof && !a->n_nodes && a->nodes_unchanged && a->routing_version == 300);
+	metad__answer__free_unpacked(a, NULL);
+	let_another_lead();
+	assert_int_equal(change((struct req){ OP(NODE_SET), .name = "n299", .create = true }), 0);
+	/* the answer got lost */
+	assert_int_equal(change((struct req){ OP(NODE_SET), .name = "n299", .create = true,
+					      .request = operators }), 0);
+	a = list_nodes(299, 300);
+	assert_true(a->eof && a->n_nodes == 1 && a->routing_version == 301);
+	assert_int_equal(a->nodes[0]->state, DATAFS_NODE_DRAINING);
+	metad__answer__free_unpacked(a, NULL);
+	check_same_states();
+}
+
+/* Whoever has a key joins; who has the cluster's sets and removes. */
+static void test_who_changes_nodes(void **state)
+{
+	struct datafs_remote_config cfg = { .members = all_addresses(), .keys = &client_keys };
+	struct req r = { OP(NODE_JOIN), .name = "a", .session = SESSION, .request = 100 };
+	struct datafs_remote *client;
+
+	(void)state;
+	assert_int_equal(datafs_remote_open(&cfg, &client), 0);
+	assert_int_equal(send_as(client, r), 0);
+	r.op = OP(NODE_SET);
+	assert_int_equal(send_as(client, r), EACCES);
+	r.op = OP(NODE_REMOVE);
+	assert_int_equal(send_as(client, r), EACCES);
+	datafs_remote_close(client);
+	assert_int_equal(change((struct req){ OP(NODE_JOIN), .name = "a" }), EEXIST);
+	assert_int_equal(change((struct req){ OP(NODE_REMOVE), .name = "a" }), EBUSY);
 }
 
 static struct datafs_grant_object the_table(void)
@@ -339,6 +423,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, setup, server_teardown),
 		cmocka_unit_test_setup_teardown(test_only_for_operators, setup, server_teardown),
 		cmocka_unit_test_setup_teardown(test_malformed, setup, server_teardown),
+		cmocka_unit_test_setup_teardown(test_nodes, setup, server_teardown),
+		cmocka_unit_test_setup_teardown(test_who_changes_nodes, setup, server_teardown),
 		cmocka_unit_test_setup_teardown(test_not_before_its_level, server_setup_level_1,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_seen_at_once, setup_leases, server_teardown),

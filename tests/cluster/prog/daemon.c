@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * daemon DIR NODE KEYFILE SOURCE...: what a daemon is but for a kernel: it mounts these
+ * sources, says "mounted", and serves nothing. A line "umount N" takes the N-th mount away (1:
+ * the first), with an answer "unmounted N"; "end", or the end of its input, leaves the
+ * others mounted, as a daemon that ends does. One that is there before, in DIR, is taken over.
+ */
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "vfs/vfs.h"
+
+static struct datafs_vfs *v;
+
+static int backing_add(void *arg, int fd, uint32_t id)
+{
+	(void)arg, (void)fd, (void)id;
+	return 0;
+}
+
+static int revoke(void *arg, uint64_t cookie, const struct datafs_range *ranges, uint32_t n)
+{
+	(void)arg, (void)cookie, (void)ranges, (void)n;
+	return 0;
+}
+
+static int invalidate(void *arg, const void *items, size_t bytes)
+{
+	(void)arg, (void)items, (void)bytes;
+	return 0;
+}
+
+static int lease(void *arg, uint32_t mount, uint64_t until)
+{
+	(void)arg, (void)mount, (void)until;
+	return 0;
+}
+
+static int call(enum datafs_opcode op, uint32_t mount, const void *body)
+{
+	struct datafs_req req = { .opcode = op, .mount_id = mount, .id = mount };
+	struct datafs_call c = { .req = &req, .body = body };
+	int ret;
+
+	c.out = aligned_alloc(8, (DATAFS_REPLY_MAX + 7) / 8 * 8);
+	if (!c.out)
+		err(1, "call");
+	ret = datafs_vfs_call(v, &c);
+	datafs_vfs_finish(v, &c);
+	free(c.out);
+	return ret;
+}
+
+/* Its incarnation has the number as the first byte. */
+static void mount_new(uint32_t id, const char *source)
+{
+	struct datafs_mount_req *m = calloc(1, sizeof(*m) + strlen(source) + 8);
+	int ret;
+
+	if (!m)
+		err(1, "mount");
+	m->incarnation[0] = (uint8_t)id;
+	m->source_len = (uint32_t)strlen(source);
+	memcpy(m + 1, source, m->source_len);
+	ret = call(DATAFS_OP_MOUNT, id, m);
+	if (ret)
+		errx(1, "mount of %s: %s", source, strerror(-ret));
+	free(m);
+}
+
+static void adopt(uint32_t id, const char *source)
+{
+	uint8_t incarnation[16] = { (uint8_t)id };
+	int ret = datafs_vfs_adopt_mount(v, id, incarnation, source, "");
+
+	if (ret)
+		errx(1, "%s: %s", source, strerror(-ret));
+}
+
+int main(int argc, char **argv)
+{
+	struct datafs_vfs_config cfg = {
+		.cache_size = 2 * DATAFS_SLAB_SIZE, .backing_add = backing_add,
+		.revoke = revoke, .invalidate = invalidate, .recall = invalidate, .lease = lease,
+	};
+	bool is_new;
+	char line[40];
+	unsigned int id;
+
+	if (argc < 5)
+		errx(2, "usage: daemon DIR NODE KEYFILE SOURCE...");
+	datafs_log_set_level(LOG_INFO);
+	is_new = !mkdir(argv[1], 0700);
+	cfg.dir = argv[1];
+	cfg.node_name = argv[2];
+	cfg.key_file = argv[3];
+	if (datafs_pool_new(8, &cfg.pool) || datafs_vfs_open(&cfg, &v))
+		errx(1, "no daemon");
+	for (int i = 4; !is_new && i < argc; i++)
+		adopt((uint32_t)i - 3, argv[i]);
+	if (datafs_vfs_start(v, 0))
+		errx(1, "no start");
+	for (int i = 4; is_new && i < argc; i++)
+		mount_new((uint32_t)i - 3, argv[i]);
+	printf("mounted\n");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin) && strcmp(line, "end\n")) {
+		if (sscanf(line, "umount %u", &id) != 1)
+			errx(2, "no command: %s", line);
+		call(DATAFS_OP_UMOUNT, id, NULL);
+		printf("unmounted %u\n", id);
+		fflush(stdout);
+	}
+	datafs_vfs_stop(v);
+	datafs_pool_free(cfg.pool);
+	datafs_vfs_close(v);
+	return 0;
+}
