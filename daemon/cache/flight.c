@@ -17,16 +17,19 @@
 #include "base/util.h"
 
 /*
- * Who waits for the beginning shall have it soon, so a piece of a stream is no longer than
- * what is there before it, but for this.
+ * Who waits for the beginning of a stream shall have it soon, and ask for more: up to
+ * PIECES_SHORT it is cut into pieces of PIECE_SHORT.
  */
-#define PIECE_FIRST	(1u << 20)
+#define PIECE_SHORT	(1u << 20)
+#define PIECES_SHORT	DATAFS_CHUNK_SIZE
 
 /*
  * Who needs only the beginning of what nobody runs yet waits so long for another thread
- * to run it: who runs it himself is only back when all of it is there.
+ * to run it: who runs it himself is only back when all of it is there. Only so many do,
+ * since each is a thread that could run one.
  */
-#define PATIENCE_NS	(5ull * 1000000)
+#define PATIENCE_NS	(100ull * 1000000)
+#define PATIENT_MAX	8
 
 enum flight_state {
 	FLIGHT_CLAIMED,		/* by nobody fetched yet */
@@ -216,11 +219,10 @@ void datafs_flight_range(const struct datafs_flight *f, uint64_t *off,
 static void piece_begin(struct piece *p, uint64_t off)
 {
 	uint64_t end = datafs_round_up(off + 1, DATAFS_CHUNK_SIZE);
-	uint64_t there = off - p->f->want.off;
 
 	end = DATAFS_MIN(end, DATAFS_MIN(flight_end(p->f), p->f->want.size));
-	if (!p->whole)
-		end = DATAFS_MIN(end, off + DATAFS_MAX(there, PIECE_FIRST));
+	if (!p->whole && off - p->f->want.off < PIECES_SHORT)
+		end = DATAFS_MIN(end, off + PIECE_SHORT);
 	p->off = off;
 	p->len = end > off ? end - off : 0;
 	p->have = p->summed = 0;
@@ -415,9 +417,13 @@ static void be_patient(struct datafs_cache *c, struct datafs_flight *f)
 		.tv_sec = deadline / DATAFS_SEC, .tv_nsec = deadline % DATAFS_SEC,
 	};
 
+	if (c->patient == PATIENT_MAX)
+		return;
+	c->patient++;
 	while (f->state == FLIGHT_CLAIMED &&
 	       !pthread_cond_timedwait(&f->cond, &c->lock, &ts))
 		;
+	c->patient--;
 }
 
 int datafs_flight_wait(struct datafs_cache *c, struct datafs_flight *f,

@@ -16,8 +16,7 @@
 #define SMALL_FILE	(256u << 10)	/* fetched as a whole */
 #define BIG_REQUEST	(128u << 10)	/* at the beginning: wants much */
 #define KERNEL_AHEAD	(512u << 10)	/* so far its guess is before the reader, mostly */
-/* The first answer, and what each part that may be ahead adds to the next ones. */
-#define ANSWER_STEP	(1u << 20)
+#define ANSWER_SHORT	(1u << 20)
 /* Somebody waits for it, so no more than this at once. */
 #define ANSWER_WAITED	(2 * DATAFS_CHUNK_SIZE)
 
@@ -165,7 +164,7 @@ static void plan_parts(const struct stream *st, const struct datafs_read *r, uin
 	uint32_t parts = DATAFS_MIN(st->parts, most);
 
 	if (parts < most && eof > r->part)
-		room = (uint64_t)DATAFS_MAX(parts, 1u) * ANSWER_STEP;
+		room = ANSWER_SHORT;
 	p->must = DATAFS_MAX(end, DATAFS_MIN(part, r->off + room)) - r->off;
 	p->now = datafs_round_up(r->off + p->must, r->part);
 	if (st->state == STREAM_SEQUENTIAL) {

@@ -183,11 +183,11 @@ static void take_steps(const struct step *steps, size_t n)
 static void test_beginning(void **state)
 {
 	static const struct step waits[] = {
-		{ 0, false, 1, 8, 0 }, { 1, false, 2, 8, 16 }, { 3, false, 5, 8, 32 },
+		{ 0, false, 1, 8, 0 }, { 1, false, 1, 8, 16 }, { 2, false, 6, 8, 32 },
 		{ 8, false, 8, 16, 40 },
 	}, guesses[] = {
-		{ 0, false, 1, 8, 0 }, { 1, true, 1, 8, 0 }, { 2, true, 2, 8, 16 },
-		{ 4, true, 4, 8, 32 }, { 8, true, 8, 16, 40 },
+		{ 0, false, 1, 8, 0 }, { 1, true, 1, 8, 0 }, { 2, true, 1, 8, 16 },
+		{ 3, true, 5, 8, 32 }, { 8, true, 8, 16, 40 },
 	};
 
 	take_steps(waits, sizeof(waits) / sizeof(waits[0]));
