@@ -155,7 +155,8 @@ struct datafs_flight;
  * datafs_cache_claim - the first run of [off, off+len) that is missing
  *
  * ... and that nobody fetches: it will be fetched as one, by whoever runs the flight
- * first, the claimer in datafs_cache_fly() or a get that would wait for it. Those that
+ * first, the claimer in datafs_cache_fly() or a get that would wait for it; a get that
+ * needs only its beginning leaves it to the claimer for up to 100 ms. Those that
  * are under way are waited for by gets without a pin, chunk by chunk. The range is of
  * whole pages, but at the content's end. *@res NULL: all of it is there or comes.
  * -ENOMEM, -EINVAL (the want); then and with NULL, @want->arg stays the caller's.

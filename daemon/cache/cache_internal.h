@@ -192,6 +192,7 @@ struct datafs_cache {
 	struct datafs_slot_queue first, used;
 	TAILQ_HEAD(datafs_revocations, datafs_revocation) revocations;
 	TAILQ_HEAD(datafs_flights, datafs_flight) flights; /* not done */
+	uint32_t patient;		/* who wait for one to be run */
 	TAILQ_HEAD(datafs_leavings, datafs_leaving) leaving;
 	uint32_t nleaving;
 	uint64_t next_cookie;

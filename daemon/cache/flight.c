@@ -2,7 +2,7 @@
 /*
  * Flights: ranges over several chunks that are fetched by one request. A range is
  * claimed before anybody is there to fetch it, so that it is asked for once; its
- * pieces of a chunk are there one after the other, as the bytes come.
+ * pieces, of a chunk at the most, are there one after the other, as the bytes come.
  *
  * A flight holds no chunk and no slot while it waits for bytes, so it may wait for
  * room; and who waits for a flight holds none either (get.c).
@@ -16,6 +16,21 @@
 #include "base/crc32c.h"
 #include "base/util.h"
 
+/*
+ * Who waits for the beginning of a stream shall have it soon, and ask for more: up to
+ * PIECES_SHORT it is cut into pieces of PIECE_SHORT.
+ */
+#define PIECE_SHORT	(1u << 20)
+#define PIECES_SHORT	DATAFS_CHUNK_SIZE
+
+/*
+ * Who needs only the beginning of what nobody runs yet waits so long for another thread
+ * to run it: who runs it himself is only back when all of it is there. Only so many do,
+ * since each is a thread that could run one.
+ */
+#define PATIENCE_NS	(100ull * 1000000)
+#define PATIENT_MAX	8
+
 enum flight_state {
 	FLIGHT_CLAIMED,		/* by nobody fetched yet */
 	FLIGHT_RUNNING,
@@ -25,7 +40,7 @@ enum flight_state {
 struct datafs_flight {
 	TAILQ_ENTRY(datafs_flight) link;	/* in cache.flights */
 	struct datafs_cache_want want;	/* off, len: what is claimed */
-	pthread_cond_t cond;	/* @at moved, or it is done */
+	pthread_cond_t cond;	/* @state or @at moved */
 	enum flight_state state;
 	uint32_t refs;		/* the claimer's, and those of who waits or runs it */
 	uint64_t at;		/* [want.off, at) is there, or was until it was evicted */
@@ -39,7 +54,10 @@ struct piece {
 	struct datafs_iobuf *buf;
 	uint64_t off;		/* where buf->mem lies in the content */
 	uint32_t len, have;	/* bytes it will have, and has */
+	uint32_t summed;	/* granules of it whose checksum is in @crc */
+	bool whole;		/* pieces are chunks: each costs a request */
 	int err;		/* why it takes no more */
+	uint32_t crc[SLOT_GRANULES];
 };
 
 static uint64_t flight_end(const struct datafs_flight *f)
@@ -203,13 +221,23 @@ static void piece_begin(struct piece *p, uint64_t off)
 	uint64_t end = datafs_round_up(off + 1, DATAFS_CHUNK_SIZE);
 
 	end = DATAFS_MIN(end, DATAFS_MIN(flight_end(p->f), p->f->want.size));
+	if (!p->whole && off - p->f->want.off < PIECES_SHORT)
+		end = DATAFS_MIN(end, off + PIECE_SHORT);
 	p->off = off;
 	p->len = end > off ? end - off : 0;
-	p->have = 0;
+	p->have = p->summed = 0;
+}
+
+/* While the bytes are in the processor's cache. */
+static void piece_sum(struct piece *p, uint32_t granules)
+{
+	for (; p->summed < granules; p->summed++)
+		p->crc[p->summed] = datafs_crc32c(p->buf->mem + p->summed * DATAFS_GRANULE,
+						  DATAFS_GRANULE);
 }
 
 /* The chunk has the piece; it was there before is no harm. */
-static int piece_place(struct piece *p, const uint32_t *crc, uint32_t room)
+static int piece_place(struct piece *p, uint32_t room)
 {
 	uint32_t first = p->off % DATAFS_CHUNK_SIZE / DATAFS_GRANULE;
 	uint32_t n = room / DATAFS_GRANULE;
@@ -234,7 +262,7 @@ static int piece_place(struct piece *p, const uint32_t *crc, uint32_t room)
 			return err;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		datafs_chunk_set(c, k, first + i, crc[i]);
+		datafs_chunk_set(c, k, first + i, p->crc[i]);
 	pthread_mutex_unlock(&c->lock);
 	/* The pin keeps the place this chunk's. */
 	datafs_index_put(c, k, first, n);
@@ -247,16 +275,13 @@ static int piece_place(struct piece *p, const uint32_t *crc, uint32_t room)
 static int piece_end(struct piece *p)
 {
 	uint32_t room = datafs_round_up(p->len, DATAFS_GRANULE);
-	uint32_t crc[SLOT_GRANULES];
 	struct datafs_flight *f = p->f;
 	int err;
 
 	memset(p->buf->mem + p->len, 0, room - p->len);
-	for (uint32_t i = 0; i * DATAFS_GRANULE < room; i++)
-		crc[i] = datafs_crc32c(p->buf->mem + i * DATAFS_GRANULE,
-				       DATAFS_GRANULE);
+	piece_sum(p, room / DATAFS_GRANULE);
 	pthread_mutex_lock(&p->c->lock);
-	err = piece_place(p, crc, room);
+	err = piece_place(p, room);
 	if (!err) {
 		p->c->stats.fetched_bytes += p->len;
 		f->at = p->off + room;
@@ -283,6 +308,7 @@ static int piece_take(void *arg, uint64_t at, const void *from, size_t n)
 			part = DATAFS_MIN(p->len - p->have, n);
 			memcpy(p->buf->mem + p->have, from, part);
 			p->have += part;
+			piece_sum(p, p->have / DATAFS_GRANULE);
 			if (p->have == p->len)
 				p->err = piece_end(p);
 		} else {
@@ -305,6 +331,8 @@ static int fetch_pieces(struct piece *p)
 	const struct datafs_cache_want *w = &p->f->want;
 	int err = 0;
 
+	p->whole = true;
+	piece_begin(p, w->off);
 	while (!err && p->len) {
 		err = w->fetch(w->arg, p->off, p->buf->mem, p->len);
 		if (err)
@@ -362,6 +390,7 @@ static void flight_run(struct datafs_cache *c, struct datafs_flight *f)
 	if (f->state != FLIGHT_CLAIMED)
 		return;
 	f->state = FLIGHT_RUNNING;
+	pthread_cond_broadcast(&f->cond);
 	pthread_mutex_unlock(&c->lock);
 	err = fetch_all(c, f);
 	pthread_mutex_lock(&c->lock);
@@ -380,11 +409,30 @@ void datafs_cache_fly(struct datafs_cache *c, struct datafs_flight *f,
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* Under cache.lock, which it drops and takes again. */
+static void be_patient(struct datafs_cache *c, struct datafs_flight *f)
+{
+	uint64_t deadline = datafs_cache_now() + PATIENCE_NS;
+	struct timespec ts = {
+		.tv_sec = deadline / DATAFS_SEC, .tv_nsec = deadline % DATAFS_SEC,
+	};
+
+	if (c->patient == PATIENT_MAX)
+		return;
+	c->patient++;
+	while (f->state == FLIGHT_CLAIMED &&
+	       !pthread_cond_timedwait(&f->cond, &c->lock, &ts))
+		;
+	c->patient--;
+}
+
 int datafs_flight_wait(struct datafs_cache *c, struct datafs_flight *f,
 		       uint64_t until)
 {
 	int err;
 
+	if (until < flight_end(f))
+		be_patient(c, f);
 	/* Who would wait for a thread to be free for it is one. */
 	flight_run(c, f);
 	while (f->state != FLIGHT_DONE && f->at < until)

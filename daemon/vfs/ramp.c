@@ -3,7 +3,7 @@
 
 #include "base/util.h"
 
-#define RAMP_FIRST	4u	/* a pipe that is not known */
+#define RAMP_FIRST	8u	/* a pipe that is not known: as wide as most clients begin */
 #define HOLD		8u	/* rounds after which a step is tried again */
 /* Of what a step would bring if nothing else were in the way. */
 #define GAIN		4

@@ -15,13 +15,16 @@
 
 #define SMALL_FILE	(256u << 10)	/* fetched as a whole */
 #define BIG_REQUEST	(128u << 10)	/* at the beginning: wants much */
+#define KERNEL_AHEAD	(512u << 10)	/* so far its guess is before the reader, mostly */
+#define ANSWER_SHORT	(1u << 20)
 /* Somebody waits for it, so no more than this at once. */
 #define ANSWER_WAITED	(2 * DATAFS_CHUNK_SIZE)
 
 /*
  * NEW -> TRIED -> SEQUENTIAL: a request that follows another by chance must
  * not make a random reader fetch a chunk, two in a row are no chance.
- * START -> SEQUENTIAL: reading a file from its beginning is a habit.
+ * START -> SEQUENTIAL: reading a file from its beginning is a habit. Who asks for much
+ * there is given the part that it is in at once, and others when he has gone on.
  */
 enum stream_state {
 	STREAM_FREE,
@@ -36,6 +39,8 @@ struct stream {
 	uint64_t req_off, req_end;	/* the last request */
 	uint64_t ans_end;	/* where its answer ended */
 	uint32_t parts;		/* to be under way, or there, from a request on */
+	/* START: the kernel's guesses up to here follow from a big first request; 0: none */
+	uint64_t big_end;
 	uint64_t ahead_end;	/* parts are, up to here */
 	uint64_t used;		/* s->clock then */
 };
@@ -147,7 +152,10 @@ static uint32_t share(struct datafs_streams *s, struct bucket *b, uint32_t parts
 	return DATAFS_MAX(parts / n, 1u);
 }
 
-/* The part that @off is in, as a whole, and those behind it. */
+/*
+ * The part that @off is in, as a whole, and those behind it. Until as many are ahead as may
+ * be, the answers are short: who has read one of them asks again, and more come.
+ */
 static void plan_parts(const struct stream *st, const struct datafs_read *r, uint32_t most,
 		       uint64_t end, uint64_t eof, struct datafs_plan *p)
 {
@@ -155,6 +163,8 @@ static void plan_parts(const struct stream *st, const struct datafs_read *r, uin
 	uint64_t room = r->prefetch ? DATAFS_ANSWER_MAX : ANSWER_WAITED;
 	uint32_t parts = DATAFS_MIN(st->parts, most);
 
+	if (parts < most && eof > r->part)
+		room = ANSWER_SHORT;
 	p->must = DATAFS_MAX(end, DATAFS_MIN(part, r->off + room)) - r->off;
 	p->now = datafs_round_up(r->off + p->must, r->part);
 	if (st->state == STREAM_SEQUENTIAL) {
@@ -181,7 +191,7 @@ struct datafs_plan datafs_streams_plan(struct datafs_streams *s,
 		p.must = 0;
 		st = NULL;
 	} else if (st) {
-		if (st->req_off != r->off)
+		if (st->req_off != r->off && !(r->prefetch && r->off <= st->big_end))
 			stream_step(st, r->parts);
 		if (st->state == STREAM_SEQUENTIAL)
 			plan_parts(st, r, share(s, b, r->parts), end, eof, &p);
@@ -197,8 +207,10 @@ struct datafs_plan datafs_streams_plan(struct datafs_streams *s,
 	if (st && st->state == STREAM_START) {
 		if (eof <= SMALL_FILE)
 			p.must = eof;
-		else if (r->len >= BIG_REQUEST)
+		else if (r->len >= BIG_REQUEST || st->big_end)
 			plan_parts(st, r, r->parts, end, eof, &p);
+		if (!r->off && r->len >= BIG_REQUEST && eof > r->part)
+			st->big_end = end + KERNEL_AHEAD;
 	}
 	if (st) {
 		st->used = ++s->clock;

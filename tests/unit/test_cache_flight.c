@@ -263,6 +263,29 @@ static void pieces(void **state)
 	assert_int_equal(st.released, 2);
 }
 
+/* The beginning can be had while most of the first chunk is still to come. */
+static void beginning(void **state)
+{
+	struct store st = store(9, 64 * MIB);
+	struct runner fly = { .st = &st };
+
+	(void)state;
+	assert_int_equal(cache_up(128 * MIB), 0);
+	fly.f = claim(&st, 8 * MIB, 8 * MIB);
+	st.gate = 10 * MIB;
+	assert_int_equal(pthread_create(&fly.t, NULL, run, &fly), 0);
+	while (!st.at_gate)
+		sleep_ms(1);
+	assert_int_equal(get(&st.src, 8 * MIB, G, 0, 1), G);
+	assert_int_equal(get(&st.src, 8 * MIB, MIB, 8 * MIB, 1), 2 * MIB);
+	st.open = true;
+	pthread_join(fly.t, NULL);
+	assert_int_equal(get(&st.src, 8 * MIB, 8 * MIB, 0, 1), 8 * MIB);
+	assert_int_equal(st.requests, 1);
+	assert_int_equal(st.src.calls, 0);
+	assert_int_equal(stats().fetched_bytes, 8 * MIB);
+}
+
 /*
  * Who waits for small ones to come takes no room for them meanwhile. A page that had to be
  * waited for was not there.
@@ -316,6 +339,7 @@ int main(void)
 		CACHE_TEST(again),
 		CACHE_TEST(waiters_run_it),
 		CACHE_TEST(pieces),
+		CACHE_TEST(beginning),
 		CACHE_TEST(waiters_take_no_room),
 		CACHE_TEST(larger_than_the_cache),
 	};

@@ -125,8 +125,8 @@ static void test_side_by_side(void **state)
 
 	(void)state;
 	server_up(size, ",part_size=5m");
-	/* The rest of it may come while the first chunk is answered. */
-	assert_true(ask(0, 128 * KIB, 0) >= 4 * MIB);
+	/* The rest of it may come while the beginning is answered. */
+	assert_true(ask(0, 128 * KIB, 0) >= MIB);
 	wait_idle();
 	assert_int_equal(ask(0, 128 * KIB, 0), 5 * MIB);
 	assert_int_equal(range_server.gets, 1);

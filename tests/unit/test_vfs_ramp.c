@@ -41,7 +41,7 @@ static void begin(uint32_t max)
 /* A store that answers each request in the same time, however many there are. */
 static void test_wide(void **state)
 {
-	static const uint32_t limits[] = { 4, 8, 16, 24, 24, 24 };
+	static const uint32_t limits[] = { 8, 16, 24, 24, 24, 24 };
 
 	(void)state;
 	begin(24);
@@ -114,16 +114,16 @@ static void test_little(void **state)
 		assert_true(datafs_ramp_begin(&r, now, false));
 		now += DATAFS_SEC;
 		datafs_ramp_end(&r, now, PART, 0);
-		assert_int_equal(datafs_ramp_limit(&r), 4);
+		assert_int_equal(datafs_ramp_limit(&r), 8);
 	}
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 8; i++)
 		assert_true(datafs_ramp_begin(&r, now, false));
 	assert_false(datafs_ramp_begin(&r, now, false));
 	assert_true(datafs_ramp_begin(&r, now, true));
 	/* What brings nothing is no round. */
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 9; i++)
 		datafs_ramp_end(&r, now, 0, 0);
-	assert_int_equal(datafs_ramp_limit(&r), 4);
+	assert_int_equal(datafs_ramp_limit(&r), 8);
 	assert_int_equal(r.under_way, 0);
 	datafs_ramp_destroy(&r);
 	begin(1);

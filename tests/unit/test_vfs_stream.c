@@ -153,6 +153,60 @@ static void test_sizes(void **state)
 	assert_int_equal(ask(5, GIB, GIB - 4 * KIB, 4 * KIB, false, true), GIB);
 }
 
+/* In MiB: asks for one at @off, and gets so much, of which parts are fetched to @now and @to. */
+struct step {
+	uint64_t off;
+	bool prefetch;
+	uint64_t must, now, to;
+};
+
+static void take_steps(const struct step *steps, size_t n)
+{
+	for (size_t i = 0; i < n; i++, steps++) {
+		struct datafs_read r = {
+			{ 7, 1 }, GIB, steps->off * MIB, MIB, steps->prefetch,
+			.part = PART, .parts = PARTS,
+		};
+		struct datafs_plan p = datafs_streams_plan(s, &r);
+
+		assert_int_equal(p.must, steps->must * MIB);
+		assert_int_equal(p.now, steps->now * MIB);
+		assert_int_equal(p.from < p.to ? p.to : 0, steps->to * MIB);
+		datafs_streams_answered(s, &r, r.off + p.must, DATAFS_MAX(p.now, p.to));
+	}
+}
+
+/*
+ * Who asks for much at the beginning: one part, of which he gets the first bytes soon, and
+ * more as he goes on. What the kernel guesses near what he asked for is no sign of that.
+ */
+static void test_beginning(void **state)
+{
+	static const struct step waits[] = {
+		{ 0, false, 1, 8, 0 }, { 1, false, 1, 8, 16 }, { 2, false, 6, 8, 32 },
+		{ 8, false, 8, 16, 40 },
+	}, guesses[] = {
+		{ 0, false, 1, 8, 0 }, { 1, true, 1, 8, 0 }, { 2, true, 1, 8, 16 },
+		{ 3, true, 5, 8, 32 }, { 8, true, 8, 16, 40 },
+	};
+
+	take_steps(waits, sizeof(waits) / sizeof(waits[0]));
+	teardown(state);
+	setup(state);
+	take_steps(guesses, sizeof(guesses) / sizeof(guesses[0]));
+}
+
+/* Of who reads no more than the first MiB, one part is fetched, whatever the kernel does. */
+static void test_header(void **state)
+{
+	uint64_t at;
+
+	(void)state;
+	at = ask(7, GIB, 0, MIB, false, true);
+	ask(7, GIB, DATAFS_MIN(at, MIB), 512 * KIB, true, true);
+	assert_int_equal(fetched, PART / PAGE);
+}
+
 static void test_readers(void **state)
 {
 	uint64_t pos[4] = { 0, 100 * MIB, 200 * MIB, 300 * MIB };
@@ -210,7 +264,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_sequential), T(test_random), T(test_sizes),
-		T(test_readers), T(test_share),
+		T(test_beginning), T(test_header), T(test_readers), T(test_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
