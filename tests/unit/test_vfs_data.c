@@ -402,7 +402,9 @@ static void test_threads(void **state)
 	atomic_store(&done, false);
 	for (uintptr_t i = 0; i < 8; i++)
 		pthread_create(&th[i], NULL, reader, (void *)(seed + i));
-	while (datafs_now() < end) {
+	/* So long, and on a busy machine until enough was read. */
+	while (datafs_now() < end || (atomic_load(&reads) <= 20 &&
+				      datafs_now() < end + 60 * DATAFS_SEC)) {
 		uint64_t size = 1 + rand_r(&seed) % (rand_r(&seed) % 3 ? 20000 : 700000);
 		int fd;
 
