@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.1,6.12 long=debug mem=2048 disk=1G timeout=900
+# vm: kernels=6.12 long=6.1,debug mem=2048 disk=1G timeout=900
 #
 # The VM world itself: what the other tests build upon.
 

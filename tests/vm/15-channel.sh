@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.1,6.12 long=debug mem=2048 disk=2G timeout=2400
+# vm: kernels=6.12 long=6.1,debug mem=2048 disk=2G timeout=2400
 #
 # The channel with daemons that keep no rule: device.c (the device, names,
 # backing files), channel.c (requests, the control socket), astray.c (directories
