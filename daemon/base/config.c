@@ -126,7 +126,7 @@ static const struct datafs_option options[] = {
 	{ "key-file", "FILE", true, set_key_file,
 	  "a client's, absolute; default " DATAFS_KEY_FILE },
 	{ "node-name", "NAME", true, set_node_name,
-	  "of this daemon in a quorum's table of nodes; default the host's name" },
+	  "of this daemon in a quorum's table of nodes; default HOST, or HOST-INSTANCE" },
 	{ "embedded", NULL, false, set_embedded, "end after the last umount" },
 	{ "foreground", NULL, false, set_foreground,
 	  "stay in the working directory" },
@@ -152,18 +152,35 @@ void datafs_config_version(void)
 	       DATAFS_ABI_MINOR);
 }
 
+/* Cut off where it is too long; should another node have it then, that is told. */
+static void default_node_name(struct datafs_config *cfg)
+{
+	size_t len;
+
+	/* one that is cut off has no NUL; 64 bytes at most, as Linux has it */
+	if (gethostname(cfg->node_name, sizeof(cfg->node_name) - 1)) {
+		*cfg->node_name = '\0';
+		return;
+	}
+	len = strlen(cfg->node_name);
+	if (strcmp(cfg->name, "default"))
+		snprintf(cfg->node_name + len, sizeof(cfg->node_name) - len, "-%s", cfg->name);
+}
+
 int datafs_config_parse(struct datafs_config *cfg, int argc, char **argv)
 {
+	int err;
+
 	memset(cfg, 0, sizeof(*cfg));
 	strcpy(cfg->name, "default");
 	strcpy(cfg->cache_dir, DATAFS_CACHE_DIR);
 	strcpy(cfg->key_file, DATAFS_KEY_FILE);
-	/* one that is cut off has no NUL; 64 bytes at most, as Linux has it */
-	if (gethostname(cfg->node_name, sizeof(cfg->node_name) - 1))
-		*cfg->node_name = '\0';
 	cfg->ready_fd = -1;
 	cfg->log_level = LOG_INFO;
-	return datafs_options_read(options, cfg, argc, argv);
+	err = datafs_options_read(options, cfg, argc, argv);
+	if (!err && !*cfg->node_name)
+		default_node_name(cfg);
+	return err;
 }
 
 /* What the slabs of an earlier run occupy. */

@@ -71,8 +71,8 @@ static int parse(struct datafs_config *cfg, const char *a, const char *b,
 
 static void test_config(void **state)
 {
+	char path[2100], host[65] = "";
 	struct datafs_config cfg;
-	char path[2100];
 	uint64_t size;
 	int fd;
 
@@ -98,6 +98,15 @@ static void test_config(void **state)
 	assert_int_equal(parse(&cfg, "--embedded", "--cache-size", "2g", NULL), 0);
 	assert_true(cfg.embedded);
 	assert_int_equal(cfg.cache_size, 2ull << 30);
+
+	/* each instance on a host is another node */
+	assert_int_equal(gethostname(host, sizeof(host) - 1), 0);
+	assert_string_equal(cfg.node_name, host);
+	assert_int_equal(parse(&cfg, "--name", "x", NULL, NULL), 0);
+	assert_int_equal(strlen(cfg.node_name), strlen(host) + 2);
+	assert_string_equal(cfg.node_name + strlen(host), "-x");
+	assert_int_equal(parse(&cfg, "--name", "x", "--node-name", "n"), 0);
+	assert_string_equal(cfg.node_name, "n");
 
 	snprintf(path, sizeof(path), "%s/conf", top);
 	fd = open(path, O_CREAT | O_WRONLY, 0600);
