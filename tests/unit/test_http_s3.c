@@ -58,11 +58,9 @@ static int64_t now(void)
 	return 1000000000000ll + http_waited;
 }
 
-static void sleep_not(pthread_cond_t *c, pthread_mutex_t *lock, int64_t ns)
+static void sleep_not(int64_t until)
 {
-	(void)c;
-	(void)lock;
-	http_waited += ns;
+	http_waited += until - now();
 }
 
 static double chance(void)
