@@ -96,7 +96,7 @@ static int give_name(struct datafs_whole *w)
 		return 0;
 	if (datafs_random(&random, sizeof(random)))
 		return -1;
-	/* The XXXXXX. */
+	/* What mkostemp(3) would have put there. */
 	snprintf(temp + strlen(w->path), sizeof(temp) - strlen(w->path), ".%06x",
 		 (unsigned int)(random & 0xffffff));
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", w->fd);

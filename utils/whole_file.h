@@ -4,8 +4,8 @@
  * all of the new one is on the disk. One at a time in a process.
  *
  * Until then it has no name, where the file system has such files (O_TMPFILE): however the
- * process ends, nothing is left. Elsewhere it is PATH.XXXXXX, which is removed also when a
- * SIGINT, SIGTERM or SIGHUP ends the process.
+ * process ends, nothing is left. Elsewhere it is PATH with a dot and six characters behind it,
+ * which is removed also when a SIGINT, SIGTERM or SIGHUP ends the process.
  */
 #ifndef DATAFS_WHOLE_FILE_H
 #define DATAFS_WHOLE_FILE_H
