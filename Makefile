@@ -150,7 +150,7 @@ $(filter $(B)/tests/test_lin_% $(B)/tests/test_sim_%,$(test_bin)): \
 	$(call obj,tests/unit/lin_check.c)
 $(filter $(B)/tests/test_sim_%,$(test_bin)): $(call obj,\
 	$(filter-out tests/unit/sim_lease_%,$(sort $(wildcard tests/unit/sim_*.c))) \
-	$(patsubst %,tests/unit/metad_%.c,check model req))
+	$(patsubst %,tests/unit/metad_%.c,check model model_job req))
 
 # ... with leases, in a time of its own: not the messenger's, nor that of threads.
 $(B)/tests/test_sim_lease: $(call obj,$(sort $(wildcard tests/unit/sim_lease_*.c)))

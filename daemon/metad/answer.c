@@ -361,6 +361,71 @@ static int nodes(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a
 	return err;
 }
 
+static Metad__Job *job_new(const struct datafs_metad_job *from)
+{
+	Metad__Job *res = malloc(sizeof(*res));
+
+	if (!res)
+		return NULL;
+	metad__job__init(res);
+	res->has_id = res->has_kind = res->has_state = res->has_node = res->has_session = true;
+	res->has_files = res->has_bytes = res->has_errors = true;
+	res->has_added = res->has_changed = true;
+	res->id = from->id;
+	res->kind = from->kind;
+	res->state = from->state;
+	res->node = from->node;
+	res->session = from->session;
+	res->files = from->files;
+	res->bytes = from->bytes;
+	res->errors = from->errors;
+	res->added = from->added;
+	res->changed = from->changed;
+	if (copy_bytes(from->path, from->path_len, &res->has_path, &res->path) &&
+	    copy_bytes(from->error, from->error_len, &res->has_error, &res->error))
+		return res;
+	metad__job__free_unpacked(res, NULL);
+	return NULL;
+}
+
+static int add_job(void *arg, const struct datafs_metad_job *from)
+{
+	struct listing *l = arg;
+	Metad__Job *one;
+
+	if (!l->left || l->a->n_jobs == DATAFS_METAD_JOBS_MAX)
+		return 1;
+	one = job_new(from);
+	if (!one) {
+		l->err = -ENOMEM;
+		return 1;
+	}
+	l->left -= DATAFS_MIN(from->path_len + from->error_len + DATAFS_JOB_BYTES, l->left);
+	l->a->jobs[l->a->n_jobs++] = one;
+	return 0;
+}
+
+static int jobs(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct listing l = { .a = a, .left = DATAFS_JOBS_BYTES };
+	struct datafs_metad_jobs table;
+	bool eof = true;
+	int err = datafs_metad_jobs_table(m, &table);
+
+	a->has_eof = a->has_jobs_version = true;
+	if (!err && !(q->jobs->has_known && q->jobs->known == table.version)) {
+		a->jobs = calloc(DATAFS_METAD_JOBS_MAX, sizeof(Metad__Job *));
+		if (!a->jobs)
+			return -ENOMEM;
+		err = datafs_metad_jobs(m, q->jobs->after, add_job, &l, &eof, &table);
+		if (!err)
+			err = l.err;
+	}
+	a->eof = !err && eof;
+	a->jobs_version = err ? 0 : table.version;
+	return err;
+}
+
 /* Of one inode. What it is of, or whether it is there, is no matter of the counts. */
 static int add_quota_of(struct datafs_metad *m, uint64_t ino, Metad__Answer *a)
 {
@@ -404,6 +469,7 @@ static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,
 	[METAD__QUERY__OF_QUOTAS]	= quotas,
 	[METAD__QUERY__OF_MOUNTS]	= mounts,
 	[METAD__QUERY__OF_NODES]	= nodes,
+	[METAD__QUERY__OF_JOBS]	= jobs,
 };
 
 int datafs_metad_answer(struct datafs_metad *m, const Metad__Query *q,

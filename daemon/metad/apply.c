@@ -44,6 +44,8 @@ static void pack(struct op *o, const Metad__Command *c, int err,
 	}
 	r.has_more = o->more && !err;
 	r.more = r.has_more;
+	r.has_job = o->job && !err;
+	r.job = r.has_job ? o->job : 0;
 	*res = (struct txn_bytes){ 0 };
 	p = txn_alloc(o->t, metad__result__get_packed_size(&r));
 	if (p)

@@ -25,6 +25,10 @@
 /* Nodes of one answer; each is below 512 bytes there. */
 #define DATAFS_NODES_PAGE	256u
 
+/* Jobs of one answer, but for its last one, each as its texts and DATAFS_JOB_BYTES. */
+#define DATAFS_JOBS_BYTES	(128u << 10)
+#define DATAFS_JOB_BYTES	128u	/* all but its texts, at the most */
+
 struct datafs_ask {
 	Metad__Ask *what;		/* a command is in @command, too */
 	Metad__Command *command;	/* NULL: it is no command */

@@ -14,6 +14,7 @@
  *   schema*.c     keys and records
  *   mounts.c      what may be in the table of mounts
  *   nodes.c       ... in the routing table, and which state of a node follows which
+ *   jobs.c        the kinds of jobs, and which state of one follows which
  *   acl.c         POSIX ACLs
  *   txn.c         what one entry changes, until it is written
  *
@@ -56,7 +57,7 @@
  *   setattr               ctime; with size also mtime, unless that is given
  *   setxattr, removexattr ctime (*)
  *   hold, release         none
- *   quotas, mounts, nodes none
+ *   quotas, mounts, nodes, jobs none
  *
  * Whoever may do what is checked in the kernels of the clients, with sticky bits,
  * and so is what a change of owner takes from a mode.
@@ -75,6 +76,7 @@
 #include <time.h>
 
 #include "datafs_abi.h"
+#include "jobs.h"
 #include "mounts.h"
 #include "nodes.h"
 
@@ -84,12 +86,13 @@
  * test builds a member of the next level, too.
  */
 #ifndef DATAFS_METAD_LEVEL
-#define DATAFS_METAD_LEVEL	5
+#define DATAFS_METAD_LEVEL	6
 #endif
 #define DATAFS_METAD_LEVEL_QUOTA	2	/* from here on there are quotas */
 #define DATAFS_METAD_LEVEL_LEASE	3	/* ... leases */
 #define DATAFS_METAD_LEVEL_MOUNT	4	/* ... the table of mounts */
 #define DATAFS_METAD_LEVEL_NODE	5	/* ... nodes */
+#define DATAFS_METAD_LEVEL_JOB	6	/* ... jobs */
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
 #define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
@@ -177,6 +180,26 @@ struct datafs_metad_routing {
 	uint64_t version;	/* rises by one with each change of what placement sees; 0: none yet */
 	uint64_t last_id;	/* of the node that came last */
 	uint32_t nodes;		/* those that are away, too */
+};
+
+/* Texts are without NUL. */
+struct datafs_metad_job {
+	uint64_t id;		/* from 1 on: no other in this cluster ever has it */
+	uint64_t node;		/* who is to do it; 0: whichever comes first */
+	uint64_t session;	/* that has it; 0 unless it is running */
+	uint64_t files, bytes, errors;	/* what was reported since it was claimed last */
+	uint64_t added, changed;	/* times of entries, in ns; @changed: or reported of */
+	const char *path, *error;	/* @error: the first one, if there are errors */
+	size_t path_len, error_len;
+	enum datafs_job_kind kind;
+	enum datafs_job_state state;
+};
+
+struct datafs_metad_jobs {
+	/* rises by one with each change of which there are, their states and who has them */
+	uint64_t version;
+	uint64_t last_id;	/* of the job that came last */
+	uint32_t jobs;		/* those that have ended, too */
 };
 
 /* The packed Result of each command of an entry, in their order. */
@@ -292,6 +315,16 @@ typedef int (*datafs_metad_node_fn)(void *arg, const struct datafs_metad_node *n
  */
 int datafs_metad_nodes(struct datafs_metad *m, uint64_t after, datafs_metad_node_fn fn,
 		       void *arg, bool *eof, struct datafs_metad_routing *routing);
+/* The version and counts of the table of jobs; all 0: there never was one. */
+int datafs_metad_jobs_table(struct datafs_metad *m, struct datafs_metad_jobs *res);
+/* Valid in the call. Return non-zero to stop before this one. */
+typedef int (*datafs_metad_job_fn)(void *arg, const struct datafs_metad_job *job);
+/*
+ * The jobs with higher ids than @after, by these. *@eof: @fn has taken the last one.
+ * @table is of the same moment.
+ */
+int datafs_metad_jobs(struct datafs_metad *m, uint64_t after, datafs_metad_job_fn fn,
+		      void *arg, bool *eof, struct datafs_metad_jobs *table);
 /* The length; @buf has DATAFS_SYMLINK_MAX bytes, no NUL is added. -EINVAL. */
 ssize_t datafs_metad_readlink(struct datafs_metad *m, uint64_t ino, char *buf);
 /* As getxattr(2), listxattr(2): @size 0 asks for the length. -ENODATA, -ERANGE. */

@@ -37,6 +37,11 @@ static const struct command {
 	{ METAD__COMMAND__OP_NODE_JOIN, op_node_join, DATAFS_METAD_LEVEL_NODE },
 	{ METAD__COMMAND__OP_NODE_SET, op_node_set, DATAFS_METAD_LEVEL_NODE },
 	{ METAD__COMMAND__OP_NODE_REMOVE, op_node_remove, DATAFS_METAD_LEVEL_NODE },
+	{ METAD__COMMAND__OP_JOB_ADD, op_job_add, DATAFS_METAD_LEVEL_JOB },
+	{ METAD__COMMAND__OP_JOB_CLAIM, op_job_claim, DATAFS_METAD_LEVEL_JOB },
+	{ METAD__COMMAND__OP_JOB_REPORT, op_job_report, DATAFS_METAD_LEVEL_JOB },
+	{ METAD__COMMAND__OP_JOB_CANCEL, op_job_cancel, DATAFS_METAD_LEVEL_JOB },
+	{ METAD__COMMAND__OP_JOB_REMOVE, op_job_remove, DATAFS_METAD_LEVEL_JOB },
 };
 
 static const struct command *find_command(Metad__Command__OpCase op)

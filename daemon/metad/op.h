@@ -37,6 +37,7 @@ struct op {
 	uint64_t time;		/* of the entry, or a later one before it */
 	struct timespec now;	/* the same */
 	bool more;		/* it is not done: to be sent again */
+	uint64_t job;		/* the id of one that was added; else 0 */
 	unsigned int inodes;
 	struct op_inode in[OP_INODES];
 	struct op_inode *told[TOLD_NR];
@@ -149,6 +150,17 @@ int op_node_set(struct op *o, const Metad__Command *c);
 int op_node_remove(struct op *o, const Metad__Command *c);
 /* A session is ending: the node that it speaks for is away. 0, or damage. */
 int op_node_session_ends(struct op *o, uint64_t session);
+
+/* op_job.c */
+int op_job_add(struct op *o, const Metad__Command *c);
+int op_job_claim(struct op *o, const Metad__Command *c);
+int op_job_report(struct op *o, const Metad__Command *c);
+int op_job_cancel(struct op *o, const Metad__Command *c);
+int op_job_remove(struct op *o, const Metad__Command *c);
+/* A session is ending, or speaks for another node: what it has waits again. 0, or damage. */
+int op_job_session_leaves(struct op *o, uint64_t session);
+/* What was for a node that is removed is cancelled. 0, or damage. */
+int op_job_node_gone(struct op *o, uint64_t node);
 
 /* op_xattr.c */
 int op_setxattr(struct op *o, const Metad__Command *c);

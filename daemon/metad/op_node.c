@@ -86,6 +86,8 @@ static int leave_other(struct op *o, uint64_t id)
 	if (ret <= 0 || other.id == id)
 		return ret < 0 ? ret : 0;
 	ret = leave(o, &other);
+	if (!ret)
+		ret = op_job_session_leaves(o, o->session);
 	return ret ? ret : 1;
 }
 
@@ -177,5 +179,5 @@ int op_node_remove(struct op *o, const Metad__Command *c)
 	routing.nodes--;
 	rec_routed_del(o->t, &node);
 	rec_routing_put(o->t, &routing);
-	return 0;
+	return op_job_node_gone(o, node.id);
 }

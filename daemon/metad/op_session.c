@@ -111,6 +111,8 @@ int op_session_close(struct op *o, const Metad__Command *c)
 		/* who ends it has forgotten all, or had no lease for long */
 		rec_del(o->t, &lease);
 		ret = op_node_session_ends(o, id);
+		if (!ret)
+			ret = op_job_session_leaves(o, id);
 		if (ret)
 			return ret;
 	}

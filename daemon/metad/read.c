@@ -429,3 +429,46 @@ int datafs_metad_nodes(struct datafs_metad *m, uint64_t after, datafs_metad_node
 	txn_end(&t);
 	return err;
 }
+
+int datafs_metad_jobs_table(struct datafs_metad *m, struct datafs_metad_jobs *res)
+{
+	struct txn t;
+	int ret;
+
+	txn_view(&t, m->db, m->dir);
+	ret = rec_jobs_get(&t, res);
+	txn_end(&t);
+	return ret < 0 ? ret : 0;
+}
+
+static int each_job(struct txn *t, uint64_t after, datafs_metad_job_fn fn, void *arg, bool *eof)
+{
+	struct key from = key_make('J', after + 1);
+	struct txn_bytes key, val, prefix = { from.b, 1 };
+	struct datafs_metad_job job;
+	struct txn_scan s;
+
+	txn_scan_begin(&s, t, prefix, key_bytes(&from));
+	while (txn_scan_next(&s, &key, &val) == 1)
+		if (rec_job_decode(t, key, val, &job) || fn(arg, &job))
+			goto stop;
+	*eof = !txn_error(t);
+stop:
+	txn_scan_end(&s);
+	return txn_error(t);
+}
+
+int datafs_metad_jobs(struct datafs_metad *m, uint64_t after, datafs_metad_job_fn fn,
+		      void *arg, bool *eof, struct datafs_metad_jobs *table)
+{
+	struct txn t;
+	int err;
+
+	*eof = !(after + 1);
+	txn_view(&t, m->db, m->dir);
+	err = rec_jobs_get(&t, table);
+	if (err >= 0)
+		err = *eof ? 0 : each_job(&t, after, fn, arg, eof);
+	txn_end(&t);
+	return err;
+}

@@ -20,6 +20,9 @@
  *   E name                 the id of the node of that name
  *   B session              ... of the node that the session speaks for
  *   V                      struct datafs_metad_routing: the routing table
+ *   J id                   struct datafs_metad_job
+ *   K session job          the session has the job
+ *   A                      struct datafs_metad_jobs: the table of jobs
  *   N                      struct rec_node: this member
  *
  * What must hold between them (tests/unit/metad_check.c checks it):
@@ -38,6 +41,10 @@
  *   - V is there if there ever was a P, with their number; none has an id above its last;
  *     E is there for each P, and B for each that is not away, whose session is there and
  *     not ending. There is none below feature level 5
+ *   - A is there if there ever was a J, with their number; none has an id above its last;
+ *     K is there for each J that is running, and its session is there and not ending. A J
+ *     that has not ended is for a node that is there, or any; while it is running its
+ *     session speaks for that. There is none below feature level 6
  *
  * A record that does not decode, or contradicts itself, is damage: one line in
  * the log and -EUCLEAN, which sticks to the transaction.
@@ -152,6 +159,22 @@ int rec_routing_get(struct txn *t, struct datafs_metad_routing *routing);
 void rec_routing_put(struct txn *t, const struct datafs_metad_routing *routing);
 /* Nobody speaks for any node any more; the version rises by one if somebody did. */
 int rec_routing_all_away(struct txn *t);
+
+/* schema_job.c */
+int rec_job_get(struct txn *t, uint64_t id, struct datafs_metad_job *job);
+/* What a scan over J has found. 0 or the error. */
+int rec_job_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		   struct datafs_metad_job *job);
+/* Both of J and K; @had: the session that has had it, or 0. */
+void rec_job_put(struct txn *t, const struct datafs_metad_job *job, uint64_t had);
+/* @table is 0 if it is not there. */
+int rec_jobs_get(struct txn *t, struct datafs_metad_jobs *table);
+void rec_jobs_put(struct txn *t, const struct datafs_metad_jobs *table);
+/*
+ * Jobs of the K records that begin with @holds wait again, @time or later; the version rises
+ * by one if there are any. 0 or the error.
+ */
+int rec_jobs_lose(struct txn *t, struct txn_bytes holds, uint64_t time);
 
 /* @l is 0 if it is not there. */
 int rec_lease_get(struct txn *t, uint64_t session, struct datafs_metad_lease *l);

@@ -77,6 +77,23 @@ static void nodes(void)
 	save_ask(&ask, "nodes", 1);
 }
 
+static void jobs(void)
+{
+	Metad__Jobs jobs = METAD__JOBS__INIT;
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Ask ask = METAD__ASK__INIT;
+
+	q.of_case = METAD__QUERY__OF_JOBS;
+	q.jobs = &jobs;
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = &q;
+	save_ask(&ask, "jobs", 0);
+	jobs.has_after = jobs.has_known = true;
+	jobs.after = 1;
+	jobs.known = 2;
+	save_ask(&ask, "jobs", 1);
+}
+
 static void mounts(void)
 {
 	Metad__Mounts mounts = METAD__MOUNTS__INIT;
@@ -171,6 +188,7 @@ void seeds_ask(void)
 	queries();
 	mounts();
 	nodes();
+	jobs();
 	admins();
 	leases();
 	pieces();

@@ -45,6 +45,12 @@ static const struct req reqs[] = {
 	{ OP(NODE_SET), .name = "n", .level = 9, .has_weight = true, .create = true },
 	{ OP(NODE_SET), .name = "n", .replace = true },
 	{ OP(NODE_REMOVE), .name = "n" },
+	{ OP(JOB_ADD), .name = "/x", .mode = 1, .to = 1 },
+	{ OP(JOB_CLAIM), .ino = 2 },
+	{ OP(JOB_REPORT), .ino = 1, .inodes = 3, .bytes = 4096, .session = 2 },
+	{ OP(JOB_REPORT), .ino = 1, .uid = 1, .source = "f: gone", .level = 4, .session = 2 },
+	{ OP(JOB_CANCEL), .ino = 1 },
+	{ OP(JOB_REMOVE), .ino = 2 },
 };
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))

@@ -35,7 +35,8 @@ static struct {
 	struct datafs_metad_mounts table;
 	struct datafs_metad_routing routing;
 	size_t inodes, sessions, quotas, mounts, names, entries;
-	size_t nodes, node_names, spoken, speakers;
+	struct datafs_metad_jobs jobs_table;
+	size_t nodes, node_names, spoken, speakers, jobs, running, holders;
 	const char *why;
 } w;
 
@@ -289,6 +290,51 @@ static const char *see_speaker(struct txn_bytes key, struct txn_bytes val)
 	return NULL;
 }
 
+static const char *see_jobs_table(struct txn_bytes key, struct txn_bytes val)
+{
+	(void)val;
+	if (!HOLDS(key.len == 1 && w.n.c.feature_level >= 6))
+		return w.why;
+	if (!HOLDS(rec_jobs_get(&w.t, &w.jobs_table) == 1))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_job(struct txn_bytes key, struct txn_bytes val)
+{
+	struct datafs_metad_job job;
+	struct datafs_metad_node node = { 0 };
+	struct key by;
+
+	w.jobs++;
+	if (!HOLDS(!rec_job_decode(&w.t, key, val, &job)))
+		return w.why;
+	w.running += job.session != 0;
+	by = key_make2('K', job.session, job.id);
+	if (!HOLDS(job.id <= w.jobs_table.last_id))
+		return w.why;
+	if (!HOLDS(!job.session || rec_mark_get(&w.t, &by) == 1))
+		return w.why;
+	if (!HOLDS(datafs_job_ended(job.state) || !job.node ||
+		   rec_routed_get(&w.t, job.node, &node) == 1))
+		return w.why;
+	if (!HOLDS(!job.session || !job.node || node.session == job.session))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_holder(struct txn_bytes key, struct txn_bytes val)
+{
+	struct rec_session s;
+
+	(void)val;
+	w.holders++;
+	if (!HOLDS(key.len == 17 &&
+		   rec_session_get(&w.t, datafs_get_be64(key.p + 1), &s) == 1 && !s.closing))
+		return w.why;
+	return NULL;
+}
+
 static const char *see_node(struct txn_bytes key, struct txn_bytes val)
 {
 	(void)val;
@@ -307,6 +353,7 @@ static const struct {
 	{ 'O', see_orphan }, { 'H', see_hold }, { 'R', see_answer }, { 'Q', see_quota },
 	{ 'L', see_lease }, { 'T', see_table }, { 'M', see_mount },
 	{ 'V', see_routing }, { 'P', see_routed }, { 'E', see_node_name }, { 'B', see_speaker },
+	{ 'A', see_jobs_table }, { 'J', see_job }, { 'K', see_holder },
 };
 
 /* That of a mount is its path, and one of a node its name. */
@@ -337,7 +384,7 @@ static const char *keys_known(void)
 
 	txn_scan_begin(&s, &w.t, none, none);
 	while (known && txn_scan_next(&s, &key, &val) == 1)
-		known = key.len && memchr("NISDCXOHRQLTMVPEB", key.p[0], 17);
+		known = key.len && memchr("NISDCXOHRQLTMVPEBJKA", key.p[0], 20);
 	txn_scan_end(&s);
 	if (!HOLDS(known))
 		return w.why;
@@ -431,6 +478,8 @@ static const char *sum(void)
 	if (!HOLDS(w.routing.nodes == w.nodes && w.node_names == w.nodes))
 		return w.why;
 	if (!HOLDS(w.spoken == w.speakers))
+		return w.why;
+	if (!HOLDS(w.jobs_table.jobs == w.jobs && w.running == w.holders))
 		return w.why;
 	return NULL;
 }

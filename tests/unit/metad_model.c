@@ -596,6 +596,8 @@ static int node(struct model *w, const struct req *r)
 
 static int run(struct model *w, const struct req *r)
 {
+	int err;
+
 	switch (r->op) {
 	case OP(CREATE):
 		return make(w, r, S_IFREG);
@@ -622,11 +624,20 @@ static int run(struct model *w, const struct req *r)
 		return hold(w, r);
 	case OP(SESSION_CLOSE):
 		node(w, r);
+		model_jobs_follow(w, r);
 		return end_session(w, r);
 	case OP(NODE_JOIN):
 	case OP(NODE_SET):
 	case OP(NODE_REMOVE):
-		return node(w, r);
+		err = node(w, r);
+		model_jobs_follow(w, r);
+		return err;
+	case OP(JOB_ADD):
+	case OP(JOB_CLAIM):
+	case OP(JOB_REPORT):
+	case OP(JOB_CANCEL):
+	case OP(JOB_REMOVE):
+		return model_job_do(w, r);
 	case OP(SET_QUOTA):
 	case OP(REMOVE_QUOTA):
 		return quota(w, r);

@@ -16,6 +16,7 @@
 #define MODEL_QUOTAS	512	/* at once */
 #define MODEL_MOUNTS	32	/* at once */
 #define MODEL_NODES	8	/* at once */
+#define MODEL_JOBS	64	/* at once */
 #define MODEL_XATTRS	3	/* user.0 to user.2 */
 
 struct model_inode {
@@ -53,6 +54,14 @@ struct model_node {
 	bool draining;
 };
 
+/* As they came, so by their ids. */
+struct model_job {
+	const char *path, *error;	/* @error: "": none */
+	uint64_t id, node, session;	/* @session: 1 to MODEL_SESSIONS; 0: none */
+	uint64_t files, bytes, errors;
+	uint32_t kind, state;
+};
+
 struct model {
 	int inodes, names;		/* so many there are */
 	int inodes_max, names_max;	/* more abort the test */
@@ -66,6 +75,10 @@ struct model {
 	uint64_t routing_version, last_node;
 	int nodes;
 	struct model_node node[MODEL_NODES];
+	uint64_t jobs_version, last_job;
+	int jobs;
+	struct model_job job[MODEL_JOBS];
+	uint64_t spoken[MODEL_SESSIONS + 1];	/* by sessions: the id of the node; 0: none */
 	struct timespec now;
 	struct model_inode in[];	/* by their numbers; then the names */
 };
@@ -77,6 +90,11 @@ static inline struct model_name *model_names(const struct model *w)
 {
 	return (struct model_name *)&w->in[w->inodes_max];
 }
+
+/* metad_model_job.c: as model_do(), of the commands of jobs. */
+int model_job_do(struct model *w, const struct req *r);
+/* What a command of a session's end or of nodes, which was done, leaves of the jobs. */
+void model_jobs_follow(struct model *w, const struct req *r);
 
 /* NULL: not there. */
 struct model_inode *model_inode(const struct model *w, uint64_t ino);

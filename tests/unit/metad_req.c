@@ -28,6 +28,11 @@ union op {
 	Metad__NodeJoin node_join;
 	Metad__NodeSet node_set;
 	Metad__NodeRemove node_remove;
+	Metad__JobAdd job_add;
+	Metad__JobClaim job_claim;
+	Metad__JobReport job_report;
+	Metad__JobCancel job_cancel;
+	Metad__JobRemove job_remove;
 };
 
 static ProtobufCBinaryData bytes(const void *p, size_t len)
@@ -165,6 +170,51 @@ static void node_of(union op *u, const struct req *r)
 	}
 }
 
+static void job_report_of(Metad__JobReport *j, const struct req *r)
+{
+	metad__job_report__init(j);
+	j->has_id = j->has_files = j->has_bytes = j->has_errors = true;
+	j->id = r->ino;
+	j->files = r->inodes;
+	j->bytes = r->bytes;
+	j->errors = r->uid;
+	j->has_error = !!r->source;
+	j->error = text(r->source);
+	j->has_end = r->level != 0;
+	j->end = r->level;
+}
+
+static void job_of(union op *u, const struct req *r)
+{
+	switch (r->op) {
+	case OP(JOB_ADD):
+		metad__job_add__init(&u->job_add);
+		u->job_add.has_kind = u->job_add.has_node = true;
+		u->job_add.kind = r->mode;
+		u->job_add.node = r->to;
+		u->job_add.has_path = !!r->name;
+		u->job_add.path = text(r->name);
+		break;
+	case OP(JOB_CLAIM):
+		metad__job_claim__init(&u->job_claim);
+		u->job_claim.has_id = true;
+		u->job_claim.id = r->ino;
+		break;
+	case OP(JOB_REPORT):
+		job_report_of(&u->job_report, r);
+		break;
+	case OP(JOB_CANCEL):
+		metad__job_cancel__init(&u->job_cancel);
+		u->job_cancel.has_id = true;
+		u->job_cancel.id = r->ino;
+		break;
+	default:
+		metad__job_remove__init(&u->job_remove);
+		u->job_remove.has_id = true;
+		u->job_remove.id = r->ino;
+	}
+}
+
 static void op_of(union op *u, const struct req *r)
 {
 	switch (r->op) {
@@ -232,6 +282,13 @@ static void op_of(union op *u, const struct req *r)
 	case OP(NODE_SET):
 	case OP(NODE_REMOVE):
 		node_of(u, r);
+		break;
+	case OP(JOB_ADD):
+	case OP(JOB_CLAIM):
+	case OP(JOB_REPORT):
+	case OP(JOB_CANCEL):
+	case OP(JOB_REMOVE):
+		job_of(u, r);
 		break;
 	case OP(FEATURE):
 		metad__feature__init(&u->feature);

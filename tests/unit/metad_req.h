@@ -31,6 +31,10 @@ struct req {
 	const char *source, *options;	/* of a mount, whose path is @name; @source: a node's address; NULL: absent */
 	uint64_t generation;	/* the same; 0: absent */
 	Metad__Setattr set;	/* all but its ino */
+	/*
+	 * Of jobs: @ino is the id, @name the path, @mode the kind, @to the node; of a report
+	 * @level the state in which it ends, @inodes the files, @uid the errors, @source the first.
+	 */
 	uint64_t session, request, lowest;
 };
 

@@ -101,6 +101,29 @@ static void some_node(uint64_t *x, struct req *r)
 	r->replace = !(rnd(x) % 3);
 }
 
+/* Mostly one that is there, and by the session that has it, or for its own node. */
+static void some_job(uint64_t *x, struct req *r)
+{
+	static const uint32_t ends[] = { 0, 0, 0, DATAFS_JOB_DONE, DATAFS_JOB_FAILED, 4, 5, 1 };
+	const struct model_job *is = w->jobs ? &w->job[rnd(x) % (uint64_t)w->jobs] : NULL;
+
+	if (r->op == OP(JOB_ADD) && w->jobs == MODEL_JOBS)
+		r->op = OP(JOB_CANCEL);
+	r->ino = is && rnd(x) % 8 ? is->id : rnd(x) % (w->last_job + 3);
+	if (is && is->session && rnd(x) % 2)
+		r->session = is->session;
+	r->name = paths[rnd(x) % ARRAY(paths)];
+	r->mode = (uint32_t)(rnd(x) % 8 ? 1 + rnd(x) % 2 : rnd(x) % 5);
+	r->to = rnd(x) % 2 ? rnd(x) % (w->last_node + 2) : 0;
+	if (rnd(x) % 2 && w->nodes)
+		r->to = w->node[rnd(x) % (uint64_t)w->nodes].id;
+	r->inodes = rnd(x) % 100;
+	r->bytes = rnd(x);
+	r->uid = (uint32_t)(rnd(x) % 2);
+	r->source = r->uid == !(rnd(x) % 8) ? "" : "f: no";
+	r->level = ends[rnd(x) % ARRAY(ends)];
+}
+
 static struct req some_req(uint64_t *x)
 {
 	static const struct {
@@ -114,8 +137,10 @@ static struct req some_req(uint64_t *x)
 		{ OP(SET_QUOTA), 2 }, { OP(REMOVE_QUOTA), 1 },
 		{ OP(MOUNT_ADD), 3 }, { OP(MOUNT_SET), 2 }, { OP(MOUNT_REMOVE), 2 },
 		{ OP(NODE_JOIN), 4 }, { OP(NODE_SET), 3 }, { OP(NODE_REMOVE), 2 },
+		{ OP(JOB_ADD), 2 }, { OP(JOB_CLAIM), 3 }, { OP(JOB_REPORT), 3 },
+		{ OP(JOB_CANCEL), 1 }, { OP(JOB_REMOVE), 3 },
 	};
-	int at = (int)(rnd(x) % 70), i = 0;
+	int at = (int)(rnd(x) % 82), i = 0;
 	const struct model_inode *in;
 	struct req r = { 0 };
 
@@ -151,7 +176,9 @@ static struct req some_req(uint64_t *x)
 		.guard_ns = in ? (uint32_t)in->ctime.tv_nsec : 0,
 	};
 	r.session = 1 + rnd(x) % MODEL_SESSIONS;
-	if (r.op >= OP(NODE_JOIN))
+	if (r.op >= OP(JOB_ADD))
+		some_job(x, &r);
+	else if (r.op >= OP(NODE_JOIN))
 		some_node(x, &r);
 	else if (r.op >= OP(MOUNT_ADD))
 		some_mount(x, &r);
@@ -314,6 +341,38 @@ static void compare_nodes(void)
 	assert_int_equal(routing.last_id, w->last_node);
 }
 
+static int compare_job(void *arg, const struct datafs_metad_job *is)
+{
+	const struct model_job *want = &w->job[*(int *)arg];
+
+	assert_true((*(int *)arg)++ < w->jobs);
+	assert_int_equal(is->id, want->id);
+	assert_int_equal(is->kind, want->kind);
+	assert_int_equal(is->state, want->state);
+	assert_true(is_text(is->path, is->path_len, want->path));
+	assert_true(is_text(is->error, is->error_len, want->error));
+	assert_int_equal(is->node, want->node);
+	assert_int_equal(is->session, want->session ? ids[want->session] : 0);
+	assert_int_equal(is->files, want->files);
+	assert_int_equal(is->bytes, want->bytes);
+	assert_int_equal(is->errors, want->errors);
+	return 0;
+}
+
+static void compare_jobs(void)
+{
+	struct datafs_metad_jobs table;
+	int n = 0;
+	bool eof;
+
+	assert_int_equal(datafs_metad_jobs(m, 0, compare_job, &n, &eof, &table), 0);
+	assert_true(eof);
+	assert_int_equal(n, w->jobs);
+	assert_int_equal(table.jobs, w->jobs);
+	assert_int_equal(table.version, w->jobs_version);
+	assert_int_equal(table.last_id, w->last_job);
+}
+
 static void compare(void)
 {
 	struct datafs_metad_counts n;
@@ -337,6 +396,7 @@ static void compare(void)
 	compare_quotas();
 	compare_mounts();
 	compare_nodes();
+	compare_jobs();
 }
 
 static void assert_same(struct datafs_metad *a, struct datafs_metad *b)
@@ -453,6 +513,7 @@ static void raise_level(uint32_t level)
 	assert_true(level > DATAFS_METAD_LEVEL_QUOTA || !w->quotas);
 	assert_int_equal(w->mounts_version, 0);
 	assert_int_equal(w->routing_version, 0);
+	assert_int_equal(w->jobs_version, 0);
 	assert_int_equal(model_do(w, &r), 0);
 	apply_all(&r, NULL);
 	assert_int_equal(datafs_metad_level(m), level);
@@ -506,7 +567,7 @@ static void random_commands(void **state)
 		first = 1 + rnd(&seed) % MODEL_SESSIONS;
 		session_end(first);
 		if (round < 2)
-			raise_level(round ? DATAFS_METAD_LEVEL_NODE : DATAFS_METAD_LEVEL_QUOTA);
+			raise_level(round ? DATAFS_METAD_LEVEL_JOB : DATAFS_METAD_LEVEL_QUOTA);
 		compare();
 		sessions_open(first, first);
 		one_more_index();

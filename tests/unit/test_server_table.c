@@ -236,6 +236,9 @@ static void too_early(void)
 	assert_int_equal(change((struct req){ OP(NODE_JOIN), .name = "a" }), EOPNOTSUPP);
 	assert_int_equal(change((struct req){ OP(NODE_SET), .name = "a" }), EOPNOTSUPP);
 	assert_int_equal(change((struct req){ OP(NODE_REMOVE), .name = "a" }), EOPNOTSUPP);
+	assert_int_equal(change((struct req){ OP(JOB_ADD), .mode = 1, .name = "/a" }), EOPNOTSUPP);
+	assert_int_equal(change((struct req){ OP(JOB_CLAIM), .ino = 1 }), EOPNOTSUPP);
+	assert_int_equal(change((struct req){ OP(JOB_REPORT), .ino = 1 }), EOPNOTSUPP);
 	assert_int_equal(add("/a", "/srv"), EOPNOTSUPP);
 	assert_int_equal(change((struct req){ OP(MOUNT_SET), .name = "/a" }), EOPNOTSUPP);
 	assert_int_equal(change((struct req){ OP(MOUNT_REMOVE), .name = "/a" }), EOPNOTSUPP);
@@ -346,6 +349,87 @@ static void test_who_changes_nodes(void **state)
 	assert_int_equal(change((struct req){ OP(NODE_REMOVE), .name = "a" }), EBUSY);
 }
 
+/* @known 0: it is not said to be. */
+static Metad__Answer *list_jobs(uint64_t after, uint64_t known)
+{
+	Metad__Query query = METAD__QUERY__INIT;
+	Metad__Jobs from = METAD__JOBS__INIT;
+	Metad__Answer *a;
+
+	from.has_after = true;
+	from.after = after;
+	from.has_known = known != 0;
+	from.known = known;
+	query.of_case = METAD__QUERY__OF_JOBS;
+	query.jobs = &from;
+	assert_int_equal(datafs_quorum_ask(quorum, &query, &a), 0);
+	assert_int_equal(a->error, 0);
+	return a;
+}
+
+/* As many as an answer of 128 KiB takes, and one more: of each its path, and 128 bytes. */
+static void test_jobs(void **state)
+{
+	enum { PATH = 4000, PAGE = (128 << 10) / (PATH + 128) + 1 };
+	static char path[PATH + 1];
+	Metad__Answer *a = list_jobs(0, 0);
+
+	(void)state;
+	assert_true(a->eof && !a->n_jobs && !a->jobs_version);
+	metad__answer__free_unpacked(a, NULL);
+	for (int i = 0; i < PATH; i++)
+		path[i] = i % 100 ? 'a' : '/';
+	for (int i = 0; i < 2 * PAGE; i++)
+		assert_int_equal(change((struct req){ OP(JOB_ADD), .mode = 2, .name = path }), 0);
+	a = list_jobs(0, 2 * PAGE - 1);
+	assert_true(!a->eof && a->n_jobs == PAGE && a->jobs_version == 2 * PAGE);
+	assert_true(a->jobs[0]->id == 1 && a->jobs[0]->kind == 2 && is_text(a->jobs[0]->path, path));
+	assert_true(a->jobs[0]->state == DATAFS_JOB_WAITING && a->jobs[0]->added);
+	metad__answer__free_unpacked(a, NULL);
+	a = list_jobs(PAGE, 0);
+	assert_true(a->eof && a->n_jobs == PAGE && a->jobs[0]->id == PAGE + 1);
+	metad__answer__free_unpacked(a, NULL);
+	/* nothing is listed, from wherever on */
+	a = list_jobs(1, 2 * PAGE);
+	assert_true(a->eof && !a->n_jobs && a->jobs_version == 2 * PAGE);
+	metad__answer__free_unpacked(a, NULL);
+	let_another_lead();
+	assert_int_equal(change((struct req){ OP(JOB_CLAIM), .ino = 1 }), 0);
+	/* the answer got lost */
+	assert_int_equal(change((struct req){ OP(JOB_CLAIM), .ino = 1, .request = operators }), 0);
+	a = list_jobs(0, 2 * PAGE);
+	assert_true(a->n_jobs == PAGE && a->jobs_version == 2 * PAGE + 1);
+	assert_true(a->jobs[0]->state == DATAFS_JOB_RUNNING && a->jobs[0]->session == OPERATOR);
+	metad__answer__free_unpacked(a, NULL);
+	check_same_states();
+}
+
+/* Whoever has a key does them; who has the cluster's adds, cancels and removes. */
+static void test_who_changes_jobs(void **state)
+{
+	struct datafs_remote_config cfg = { .members = all_addresses(), .keys = &client_keys };
+	struct req r = { OP(JOB_CLAIM), .ino = 1, .session = SESSION, .request = 200 };
+	struct datafs_remote *client;
+
+	(void)state;
+	assert_int_equal(datafs_remote_open(&cfg, &client), 0);
+	assert_int_equal(change((struct req){ OP(JOB_ADD), .mode = 1, .name = "/a" }), 0);
+	assert_int_equal(send_as(client, r), 0);
+	r.op = OP(JOB_REPORT);
+	r.request++;
+	assert_int_equal(send_as(client, r), 0);
+	r.op = OP(JOB_ADD);
+	r.mode = 1;
+	r.name = "/a";
+	assert_int_equal(send_as(client, r), EACCES);
+	r.op = OP(JOB_CANCEL);
+	assert_int_equal(send_as(client, r), EACCES);
+	r.op = OP(JOB_REMOVE);
+	assert_int_equal(send_as(client, r), EACCES);
+	datafs_remote_close(client);
+	assert_int_equal(change((struct req){ OP(JOB_CANCEL), .ino = 1 }), 0);
+}
+
 static struct datafs_grant_object the_table(void)
 {
 	return (struct datafs_grant_object) { .ino = 1, .kind = DATAFS_GRANT_MOUNTS };
@@ -425,6 +509,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_malformed, setup, server_teardown),
 		cmocka_unit_test_setup_teardown(test_nodes, setup, server_teardown),
 		cmocka_unit_test_setup_teardown(test_who_changes_nodes, setup, server_teardown),
+		cmocka_unit_test_setup_teardown(test_jobs, setup, server_teardown),
+		cmocka_unit_test_setup_teardown(test_who_changes_jobs, setup, server_teardown),
 		cmocka_unit_test_setup_teardown(test_not_before_its_level, server_setup_level_1,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_seen_at_once, setup_leases, server_teardown),
