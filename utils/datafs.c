@@ -9,6 +9,7 @@
 
 #include "datafs_abi.h"
 #include "invalidate.h"
+#include "job.h"
 #include "key.h"
 #include "load.h"
 #include "meta.h"
@@ -54,6 +55,8 @@ static const struct command commands[] = {
 	  datafs_mount_table_command },
 	{ "node", "COMMAND --members HOST:PORT,...",
 	  "the nodes of the quorum, looked at and changed", datafs_node_command },
+	{ "job", "COMMAND --members HOST:PORT,...",
+	  "what nodes of the quorum are to do, looked at and changed", datafs_job_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };

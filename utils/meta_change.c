@@ -15,12 +15,11 @@
 #define SESSION_AHEAD	(1ull << 40)	/* as mounts choose theirs */
 #define SESSION_TRIES	10
 
-/* 0, or the negative errno of the command, or of the way there. */
-static int send_command(const struct meta_request *q, Metad__Command *c, uint64_t session,
-			uint64_t request)
+/* 0, with *@res to be freed; or the negative errno of the command, or of the way there. */
+static int send_told(const struct meta_request *q, Metad__Command *c, uint64_t session,
+		     uint64_t request, Metad__Result **res)
 {
 	Metad__Ask ask = METAD__ASK__INIT;
-	Metad__Result *res = NULL;
 	Metad__Reply *reply;
 	uint8_t *buf;
 	int ret;
@@ -39,11 +38,24 @@ static int send_command(const struct meta_request *q, Metad__Command *c, uint64_
 		return ret;
 	ret = -(int)reply->error;
 	if (!ret)
-		res = metad__result__unpack(NULL, reply->result.len, reply->result.data);
+		*res = metad__result__unpack(NULL, reply->result.len, reply->result.data);
 	if (!ret)
-		ret = res ? -(int)res->error : -EBADMSG;
-	metad__result__free_unpacked(res, NULL);
+		ret = *res ? -(int)(*res)->error : -EBADMSG;
 	metad__reply__free_unpacked(reply, NULL);
+	if (!ret)
+		return 0;
+	metad__result__free_unpacked(*res, NULL);
+	*res = NULL;
+	return ret;
+}
+
+static int send_command(const struct meta_request *q, Metad__Command *c, uint64_t session,
+			uint64_t request)
+{
+	Metad__Result *res = NULL;
+	int ret = send_told(q, c, session, request, &res);
+
+	metad__result__free_unpacked(res, NULL);
 	return ret;
 }
 
@@ -112,15 +124,16 @@ static uint64_t open_session(const struct meta_request *q)
 	return 0;
 }
 
-int meta_change(const struct meta_request *q, Metad__Command *c, const char *subject,
-		const char *(*why)(uint32_t error), const char *look)
+int meta_change_told(const struct meta_request *q, Metad__Command *c, const char *subject,
+		     const char *(*why)(uint32_t error), const char *look, Metad__Result **res)
 {
 	uint64_t session = open_session(q);
 	int err, closed;
 
+	*res = NULL;
 	if (!session)
 		return DATAFS_EXIT_FAIL;
-	err = send_command(q, c, session, 2);
+	err = send_told(q, c, session, 2, res);
 	if (err && err != -ETIMEDOUT)
 		warnx("%s: %s", subject, why((uint32_t)-err));
 	closed = close_session(q, session);
@@ -129,4 +142,14 @@ int meta_change(const struct meta_request *q, Metad__Command *c, const char *sub
 	else if (err == -ETIMEDOUT)
 		warnx("no answer; whether it is done `%s` tells", look);
 	return err ? DATAFS_EXIT_FAIL : 0;
+}
+
+int meta_change(const struct meta_request *q, Metad__Command *c, const char *subject,
+		const char *(*why)(uint32_t error), const char *look)
+{
+	Metad__Result *res;
+	int ret = meta_change_told(q, c, subject, why, look, &res);
+
+	metad__result__free_unpacked(res, NULL);
+	return ret;
 }

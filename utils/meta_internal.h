@@ -3,8 +3,8 @@
  * Between the files of `datafs meta`: meta.c (arguments; the quorum looked at and
  * changed), meta_ask.c (what all of them need to ask it), meta_backup.c (its state taken
  * away, and brought back), meta_recover.c (gone on with by the last member that is left),
- * meta_quota.c; and of `datafs mount` and `datafs node`, mount_table.c and node.c, whose
- * changes are sent by meta_change.c.
+ * meta_quota.c; and of `datafs mount`, `datafs node` and `datafs job`, mount_table.c,
+ * node.c and job.c, whose changes are sent by meta_change.c.
  */
 #ifndef DATAFS_UTIL_META_INTERNAL_H
 #define DATAFS_UTIL_META_INTERNAL_H
@@ -52,6 +52,9 @@ int meta_call(const struct meta_request *q, int member, const Metad__Admin *admi
  */
 int meta_change(const struct meta_request *q, Metad__Command *c, const char *subject,
 		const char *(*why)(uint32_t error), const char *look);
+/* ... with its Result, to be freed; NULL with an error. */
+int meta_change_told(const struct meta_request *q, Metad__Command *c, const char *subject,
+		     const char *(*why)(uint32_t error), const char *look, Metad__Result **res);
 /* What a Reply's error means for who administers. */
 const char *meta_why(uint32_t error);
 
