@@ -194,7 +194,10 @@ static int ask_told(struct datafs_quorum *q, const Metad__Query *query, Metad__A
 	err = call(q, &ask, &reply, told);
 	if (err)
 		return err;
-	if (reply->error || !reply->answer) {
+	/* members of before that level do not know of it, and there are no jobs then: no line */
+	if (query->of_case == METAD__QUERY__OF_JOBS && reply->error == EPROTO) {
+		err = -EOPNOTSUPP;
+	} else if (reply->error || !reply->answer) {
 		err = refused(reply);
 	} else {
 		*res = reply->answer;

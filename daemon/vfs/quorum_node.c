@@ -6,7 +6,8 @@
  *
  *	sessions/node		that session, as quorum_session.c has those of mounts
  *
- * All is done by one job, or by the umount of the last mount, one at a time. The lease's
+ * All is done by one job, by the umount of the last mount, or by who uses the session
+ * (quorum_job.c), one at a time. The lease's
  * renewals are the clock: when the lease was lost, the session may have been ended, and the
  * node be away; when the last attempt has failed it is made again. No mount waits for this,
  * nor fails with it.
@@ -155,23 +156,29 @@ static int session_have(struct datafs_vfs *v, struct vfs_node *n)
 	return ret;
 }
 
-static int say(struct vfs_node *n)
+int vfs_node_change(struct vfs_node *n, Metad__Command *c)
 {
-	Metad__Command c = METAD__COMMAND__INIT;
-	Metad__NodeJoin join = METAD__NODE_JOIN__INIT;
 	int ret = -EALREADY;
 
-	join.has_name = true;
-	join.name = (ProtobufCBinaryData) { strlen(n->name), (uint8_t *)n->name };
-	c.op_case = METAD__COMMAND__OP_NODE_JOIN;
-	c.node_join = &join;
 	for (int i = 0; ret == -EALREADY && i < REQUEST_TRIES; i++) {
-		ret = vfs_session_change(n->share, &c, n->session, ++n->request);
+		ret = vfs_session_change(n->share, c, n->session, ++n->request);
 		/* the clock was set back since a predecessor's last one */
 		if (ret == -EALREADY)
 			n->request += REQUEST_STEP;
 	}
 	return ret;
+}
+
+static int say(struct vfs_node *n)
+{
+	Metad__Command c = METAD__COMMAND__INIT;
+	Metad__NodeJoin join = METAD__NODE_JOIN__INIT;
+
+	join.has_name = true;
+	join.name = (ProtobufCBinaryData) { strlen(n->name), (uint8_t *)n->name };
+	c.op_case = METAD__COMMAND__OP_NODE_JOIN;
+	c.node_join = &join;
+	return vfs_node_change(n, &c);
 }
 
 static int try_once(struct datafs_vfs *v, struct vfs_node *n)
@@ -256,6 +263,32 @@ static void consider(struct datafs_vfs *v)
 	}
 	pthread_mutex_unlock(&v->lock);
 	pthread_mutex_unlock(&n->lock);
+}
+
+int vfs_node_use(struct datafs_vfs *v, int (*fn)(struct vfs_node *n, void *arg), void *arg)
+{
+	struct vfs_node *n = &v->node;
+	int ret = -ESHUTDOWN;
+
+	pthread_mutex_lock(&n->lock);
+	while (n->busy)
+		pthread_cond_wait(&n->idle, &n->lock);
+	n->busy = n->mounts && !atomic_load(&v->stopping);
+	if (n->busy)
+		ret = n->share && n->leased && n->told == 1 && !atomic_load(&n->due) ? 0 : -EAGAIN;
+	pthread_mutex_unlock(&n->lock);
+	if (ret == -ESHUTDOWN)
+		return ret;
+	if (!ret)
+		ret = fn(n, arg);
+	pthread_mutex_lock(&n->lock);
+	n->busy = false;
+	pthread_cond_broadcast(&n->idle);
+	pthread_mutex_unlock(&n->lock);
+	/* what became due meanwhile has found it busy */
+	if (atomic_load(&n->due))
+		consider(v);
+	return ret;
 }
 
 /* -------------------------------------------------------------- of the mounts */

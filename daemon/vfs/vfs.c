@@ -235,6 +235,7 @@ static int vfs_mount(struct datafs_vfs *v, struct datafs_call *call)
 	if (old)
 		vfs_mount_put(old);
 	mount_add(mnt);
+	vfs_jobs_again(v);
 	datafs_log(LOG_INFO, "mount %u: %s%s%s", mnt->id, mnt->source,
 		   *mnt->options_text ? " with " : "", mnt->options_text);
 	return 0;
@@ -327,6 +328,7 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 	v->recall = cfg->recall;
 	v->lease = cfg->lease;
 	v->arg = cfg->arg;
+	vfs_jobs_init(v);
 	v->streams = datafs_streams_new();
 	if (!vfs_node_init(v, cfg->node_name) && v->dir && (v->key_file || !cfg->key_file) &&
 	    v->streams && asprintf(&dir, "%s/meta", cfg->dir) > 0)
@@ -341,6 +343,7 @@ int datafs_vfs_open(const struct datafs_vfs_config *cfg,
 		datafs_meta_close(v->meta);
 		datafs_streams_free(v->streams);
 		vfs_node_exit(v);
+		vfs_jobs_exit(v);
 		free(v->key_file);
 		free(v->dir);
 		free(v);
@@ -363,9 +366,14 @@ int datafs_vfs_adopt_extent(struct datafs_vfs *v,
 
 int datafs_vfs_start(struct datafs_vfs *v, uint64_t features)
 {
+	int ret;
+
 	v->listings = features & DATAFS_FEATURE_LISTING;
 	vfs_quorum_start(v);
-	return datafs_cache_start(v->cache);
+	ret = datafs_cache_start(v->cache);
+	if (!ret)
+		vfs_jobs_start(v);
+	return ret;
 }
 
 void datafs_vfs_stop(struct datafs_vfs *v)
@@ -382,6 +390,7 @@ void datafs_vfs_stop(struct datafs_vfs *v)
 	q = atomic_load(&v->remote);
 	if (q)
 		datafs_quorum_stop(q);
+	vfs_jobs_stop(v);
 }
 
 void datafs_vfs_close(struct datafs_vfs *v)
@@ -398,6 +407,7 @@ void datafs_vfs_close(struct datafs_vfs *v)
 	datafs_meta_close(v->meta);
 	datafs_quorum_close(atomic_load(&v->quorum));
 	vfs_node_exit(v);
+	vfs_jobs_exit(v);
 	datafs_quorum_close(atomic_load(&v->remote));
 	datafs_streams_free(v->streams);
 	pthread_mutex_destroy(&v->remote_lock);

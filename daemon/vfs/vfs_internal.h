@@ -136,6 +136,17 @@ struct vfs_node {
 	atomic_llong not_before;	/* datafs_now() */
 };
 
+/* The thread that does jobs of the quorum elsewhere: quorum_job.c. */
+struct vfs_jobs {
+	pthread_t thread;
+	bool running;		/* it is there; who starts and stops it */
+	uint64_t known;		/* the thread's: the version of the table that has none for it */
+	atomic_bool again;	/* all of the table is to be looked at, whatever its version */
+	pthread_mutex_t lock;	/* protects @over */
+	pthread_cond_t wake;
+	bool over;
+};
+
 struct datafs_vfs {
 	struct datafs_meta *meta;
 	struct datafs_cache *cache;
@@ -153,6 +164,7 @@ struct datafs_vfs {
 	pthread_mutex_t remote_lock;	/* held over the making of @remote; name resolution */
 	_Atomic(struct datafs_quorum *) remote;	/* elsewhere; NULL: not needed yet */
 	struct vfs_node node;		/* ... there */
+	struct vfs_jobs jobs;		/* ... of it */
 	pthread_mutex_t quorum_lock;	/* held over the making of @quorum */
 	_Atomic(struct datafs_quorum *) quorum;	/* of one, in @dir; NULL: not needed yet */
 
@@ -320,6 +332,26 @@ void vfs_node_exit(struct datafs_vfs *v);
 void vfs_node_mounted(struct vfs_mount *mnt);
 /* It is gone; with the last one the node is away. Waits for that, not for long. */
 void vfs_node_unmounted(struct vfs_mount *mnt);
+/*
+ * What @fn returns, which is called as the one who is busy with the node, joined, so that its
+ * connection and session are there. -ESHUTDOWN: there is no mount, or the daemon ends;
+ * -EAGAIN: it has not joined, or is about to say so again. Blocks while others are busy.
+ */
+int vfs_node_use(struct datafs_vfs *v, int (*fn)(struct vfs_node *n, void *arg), void *arg);
+/* A command of the node's session; of who is busy. 0 or the error. */
+int vfs_node_change(struct vfs_node *n, Metad__Command *c);
+
+/* quorum_job.c */
+
+void vfs_jobs_init(struct datafs_vfs *v);
+/* The thread has been stopped, if there was one. */
+void vfs_jobs_exit(struct datafs_vfs *v);
+/* If the daemon is to be a node. Without a thread, which is logged, jobs are done by others. */
+void vfs_jobs_start(struct datafs_vfs *v);
+/* v->stopping is set. Waits for the thread: until what it has asked for or called has ended. */
+void vfs_jobs_stop(struct datafs_vfs *v);
+/* There is one more mount: what could not be done before may be done now. */
+void vfs_jobs_again(struct datafs_vfs *v);
 
 /* quorum_lease.c */
 
