@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # vm: kernels=6.12 long=6.1,debug mem=2048 disk=2G timeout=2400
 #
-# The table of mounts of a quorum, by two daemons: once `datafs mount` says that it is done
+# The table of mounts of a quorum, and its jobs, by two daemons: once `datafs mount` says that it is done
 # both trees show it, through the kernel's caches, and while it does not change nobody asks
 # for it. A daemon that is stopped delays a change by its lease, and its kernel does not
 # believe the table for longer; leaders are killed meanwhile.
@@ -82,6 +82,18 @@ look()
 		[ ! -e "$MNT/at/none" ] && [ ! -e "$TWO/at/none" ]
 } > /dev/null
 
+job()
+{
+	datafs job "$@" --members "$MEMBERS" --key-file "$Q/key"
+}
+
+# in_cache WANT: so many bytes of /at are in the cache of each
+in_cache()
+{
+	[ "$(datafs du "$MNT/at" | tail -n 1 | cut -d ' ' -f 1)" = "$1" ] &&
+		[ "$(datafs du "$TWO/at" | tail -n 1 | cut -d ' ' -f 1)" = "$1" ]
+}
+
 load
 mkdir -p "$TWO" "$A/sub" "$B/sub"
 echo a > "$A/who" && echo a > "$A/sub/file" && echo b > "$B/who"
@@ -128,6 +140,14 @@ check "its kernel believes it no longer: who looks waits" kill -0 $pid
 kill -CONT "${daemon[two]}"
 check "and is told the truth" eval '! wait $pid && grep -q "No such file" /tmp/stale'
 check "both go on" eval 'gone led && table add /led "$A" && reads led/who a'
+
+# What they were asked to show is in the cache already.
+check "both are to let go of what is loaded" eval 'ids=$(job add free /at --all | sed -n "s/^id //p")'
+is "... each by a job of its own" "$(echo "$ids" | wc -w)" -eq 2
+check "... and do" eval 'job wait $ids && until_true 30 in_cache 0'
+check "both are to load it" eval 'ids=$(job add load /at --all | sed -n "s/^id //p") && job wait $ids'
+check "... and have it, though nobody has read it" in_cache 4
+check "what is not there is an error" eval '! job wait "$(job add load /none | sed -n "s/^id //p")"'
 
 check "unmount" umount "$MNT" "$TWO"
 for i in one two; do
