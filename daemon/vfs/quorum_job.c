@@ -72,7 +72,8 @@ static bool find_mount(struct vfs_job *job)
 	job->below = NULL;
 	pthread_mutex_lock(&v->lock);
 	for (mnt = v->mounts; mnt && !job->below; mnt = mnt->next) {
-		if (!mnt->members || atomic_load(&mnt->gone))
+		/* a predecessor's, of a directory of the quorum, has a root that is not known */
+		if (!mnt->members || !mnt->root || atomic_load(&mnt->gone))
 			continue;
 		job->below = below(strstr(mnt->source, ":/") + 1, job->path);
 		job->mount = mnt->id;

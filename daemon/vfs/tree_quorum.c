@@ -18,6 +18,8 @@
 #include "base/util.h"
 #include "meta/source.h"
 
+#define NAMESPACE_ROOT	1	/* the inode number of its root */
+
 bool vfs_quorum_source(const char *source)
 {
 	return datafs_source_kind(source) != DATAFS_SOURCE_UNDER;
@@ -62,7 +64,7 @@ void vfs_quorum_start(struct datafs_vfs *v)
 /* Follows the source's path from the namespace's root. */
 static int find_root(struct vfs_mount *mnt, struct datafs_attr *attr)
 {
-	struct datafs_req req = { .ino = 1, .mount_id = mnt->id };
+	struct datafs_req req = { .ino = NAMESPACE_ROOT, .mount_id = mnt->id };
 	const char *p = strstr(mnt->source, ":/") + 1;
 	struct datafs_entry entry;
 	struct datafs_call call = { .req = &req, .out = attr };
@@ -130,14 +132,26 @@ static int quorum_open(struct vfs_mount *mnt, struct datafs_attr *root)
 	return ret;
 }
 
+/* Is it a mount of the whole namespace? */
+static bool is_whole(const struct vfs_mount *mnt)
+{
+	const char *p = strstr(mnt->source, ":/") + 1;
+
+	return !p[strspn(p, "/")];
+}
+
 static int quorum_adopt(struct vfs_mount *mnt)
 {
 	struct datafs_attr root;
 	int ret;
 
 	/* Who asks something of it first waits for the quorum; nobody else does. */
-	if (mnt->members)
+	if (mnt->members) {
+		/* else what the table mounts in it is not shown */
+		if (is_whole(mnt))
+			mnt->root = NAMESPACE_ROOT;
 		return 0;
+	}
 	ret = attach_own(mnt);
 	/* It may have been removed, below a mount of it; that is not for us to mind. */
 	if (!ret)

@@ -142,6 +142,11 @@ check "..." job wait "$id"
 
 check "much is to be loaded once more" add load /many --node a
 check "it is begun" will_be "$id" running
+kill -STOP "${pid[a]}"
+stopped[a]=1
+check "a backup is taken" meta backup "$D/backup"
+kill -CONT "${pid[a]}"
+unset "stopped[a]"
 check "the daemon ends" daemon_end a
 check "the next one goes on with its session" daemon_start a
 check "... and does it" job wait "$id"
@@ -160,4 +165,16 @@ daemon_end b
 check "all have applied the same" wait_for 60 all_equal
 check "the members end on a signal" members_end
 check "their states are equal" same_states
+
+"$BIN/datafs" key new "$D/new.key" > /dev/null
+addr[3]=$("$PROG/ports" 4 | tail -n 1)
+check "a new quorum is made of the backup" "$BIN/datafs" meta restore "$D/backup" "$D/4" 1 \
+	"${addr[3]}" --key-file "$D/new.key"
+printf 'id = 1\ndir = %s\nlisten = %s\nkey_file = %s\n' "$D/4" "${addr[3]}" "$D/new.key" > "$D/4.conf"
+member_start 4
+cp "$D/new.key" "$D/key"
+MEMBERS=${addr[3]}
+check "in it what was running waits" will_be "$id" 'waiting node a'
+check "... and what was done is done" is 1 'done'
+member_end 4 TERM
 exit "$FAILED"
