@@ -67,8 +67,8 @@ int datafs_vfs_adopt_extent(struct datafs_vfs *v,
 int datafs_vfs_start(struct datafs_vfs *v, uint64_t features);
 /*
  * The pool's jobs are about to be the last: what is fetched ahead ends early, and
- * so does what waits for room in the cache or for a quorum elsewhere, with -ESHUTDOWN.
- * Any thread.
+ * so does what waits for room in the cache or for a quorum elsewhere, with -ESHUTDOWN. Waits
+ * for the thread that does the quorum's jobs: for a look at a store, at the longest. Any thread.
  */
 void datafs_vfs_stop(struct datafs_vfs *v);
 /* Nothing may run any more, the pool's jobs included. */

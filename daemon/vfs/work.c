@@ -187,11 +187,11 @@ static int load_file(struct working *g, uint64_t ino, uint64_t size, const char 
 {
 	const size_t len = strlen(path) + 1;
 	struct file *f = malloc(sizeof(*f) + len);
-	int ret = f ? 0 : -ENOMEM;
 	bool failed = false;
+	int ret = 0;
 
-	if (ret)
-		return ret;
+	if (!f)
+		return -ENOMEM;
 	*f = (struct file){ .steps = 1 };
 	memcpy(f->path, path, len);
 	for (uint64_t off = 0; !ret && !failed && off < size; off += STEP) {
