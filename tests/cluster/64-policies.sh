@@ -3,7 +3,8 @@
 # cluster: timeout=240
 #
 # Policies: what `datafs policy` says and changes, to whom, from which feature level on, and that
-# members, a backup and a restored quorum keep them.
+# members, a backup and a restored quorum keep them; and what a daemon without a kernel
+# (prog/daemon.c) makes of them.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -21,6 +22,35 @@ listed()
 levels_are()
 {
 	[ "$(meta status | awk '/^level/ && $2 == n' n="$1" | wc -l)" -eq 3 ]
+}
+
+mount_table()
+{
+	"$BIN/datafs" mount "$@" --members "$MEMBERS" --key-file "$D/key"
+}
+
+daemon_start()
+{
+	mkfifo "$D/in"
+	"$PROG/daemon" "$D/a.d" a "$D/client.key" "$MEMBERS:/" < "$D/in" >> "$D/out" 2>> "$D/a.log" &
+	daemon=$!
+	exec {in}> "$D/in"
+	wait_for 60 grep -q '^mounted' "$D/out"
+}
+
+# slots PATH NORMAL KEEP ONCE: there are so many, after the file was read
+slots()
+{
+	: > "$D/out"
+	echo "read $1" >&"$in"
+	wait_for 60 grep -q '^read' "$D/out" && grep -qx "read $1: 0 slots $2 $3 $4" "$D/out"
+}
+
+will_have()
+{
+	wait_for 60 slots "$@" && return
+	sed 's/^/# /' "$D/out"
+	return 1
 }
 
 check "a quorum is made" quorum_make || exit 1
@@ -62,6 +92,31 @@ check "a path that is none is refused" refuses 'does not begin with a slash' \
 	policy set a cache=keep
 check "nothing of that was done" listed 'version 5\n/ cache=normal\n/a\\040b/c cache=normal'
 
+mkdir -p "$D/src/raw" "$D/src/hot"
+for f in raw/1 raw/2 hot/1 plain; do
+	head -c 2000000 /dev/zero > "$D/src/$f"
+done
+check "a store is mounted" mount_table add /s "$D/src"
+check "a daemon mounts the quorum" daemon_start
+check "its files are read, and have the class of no policy" slots /s/plain 1 0 0
+check "... another one as well" slots /s/raw/1 2 0 0
+policy set /s/raw cache=once
+policy set /s cache=keep
+check "what is read again is of the policy's class soon" will_have /s/plain 1 1 0
+check "... by the longest path" slots /s/raw/1 0 1 1
+check "... and what is new" slots /s/raw/2 0 1 2
+check "... and" slots /s/hot/1 0 2 2
+policy remove /s
+check "a policy that is removed holds no more" will_have /s/plain 1 1 2
+policy remove /s/raw
+check "... nor another one" will_have /s/raw/1 2 1 1
+echo end >&"$in"
+wait "$daemon"
+check "the daemon ends" [ $? -eq 0 ]
+exec {in}>&-
+check "each was a version" listed \
+	'version 9\n/ cache=normal\n/a\\040b/c cache=normal'
+
 check "all have applied the same" wait_for 60 all_equal
 for n in 1 2 3; do
 	member_end $n KILL
@@ -70,7 +125,7 @@ for n in 1 2 3; do
 	member_start $n
 done
 check "all members are killed and started again: nothing is lost" \
-	wait_for 60 listed 'version 5\n/ cache=normal\n/a\\040b/c cache=normal'
+	wait_for 60 listed 'version 9\n/ cache=normal\n/a\\040b/c cache=normal'
 check "a backup is taken" meta backup "$D/backup"
 check "one more is set" policy set /z cache=once
 check "all have applied the same" wait_for 60 all_equal
@@ -86,6 +141,6 @@ member_start 4
 cp "$D/new.key" "$D/key"
 MEMBERS=${addr[3]}
 check "it has the same policies" \
-	wait_for 60 listed 'version 5\n/ cache=normal\n/a\\040b/c cache=normal'
+	wait_for 60 listed 'version 9\n/ cache=normal\n/a\\040b/c cache=normal'
 member_end 4 TERM
 exit "$FAILED"
