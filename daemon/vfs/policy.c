@@ -79,8 +79,6 @@ static int add_piece(struct reading *r, const Metad__Answer *a)
 	memcpy(r->after, last->data, last->len);
 	r->from.has_after = true;
 	r->from.after = (ProtobufCBinaryData) { last->len, (uint8_t *)r->after };
-	/* from here on the whole of it is wanted */
-	r->from.has_known = false;
 	return 0;
 }
 

@@ -104,13 +104,13 @@ static unsigned long long counter(const char *key)
 	FILE *f = open_memstream(&text, &len);
 
 	if (!f)
-		err(1, "counter");
+		err(1, "stats");
 	datafs_vfs_stats(v, f);
 	if (fclose(f))
-		err(1, "counter");
+		err(1, "stats");
 	at = strstr(text, key);
 	if (!at || sscanf(at + strlen(key), " %llu", &val) != 1)
-		errx(1, "no counter %s", key);
+		errx(1, "it is not among the stats: %s", key);
 	free(text);
 	return val;
 }
