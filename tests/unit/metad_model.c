@@ -401,8 +401,11 @@ static int hold(struct model *w, const struct req *r)
 	return 0;
 }
 
+/* Sessions above MODEL_SESSIONS hold nothing. */
 static int end_session(struct model *w, const struct req *r)
 {
+	if (r->session > MODEL_SESSIONS)
+		return 0;
 	/* from the last one: those behind it move when it goes */
 	for (int i = w->inodes - 1; i >= 0; i--) {
 		if (!w->in[i].held[r->session])
