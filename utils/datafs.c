@@ -15,6 +15,7 @@
 #include "meta.h"
 #include "mount_table.h"
 #include "node.h"
+#include "policy.h"
 #include "report.h"
 #include "upgrade.h"
 
@@ -57,6 +58,9 @@ static const struct command commands[] = {
 	  "the nodes of the quorum, looked at and changed", datafs_node_command },
 	{ "job", "COMMAND --members HOST:PORT,...",
 	  "what nodes of the quorum are to do, looked at and changed", datafs_job_command },
+	{ "policy", "COMMAND --members HOST:PORT,...",
+	  "what holds below paths of the namespace, looked at and changed",
+	  datafs_policy_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };

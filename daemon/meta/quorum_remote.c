@@ -194,8 +194,9 @@ static int ask_told(struct datafs_quorum *q, const Metad__Query *query, Metad__A
 	err = call(q, &ask, &reply, told);
 	if (err)
 		return err;
-	/* members of before that level do not know of it, and there are no jobs then: no line */
-	if (query->of_case == METAD__QUERY__OF_JOBS && reply->error == EPROTO) {
+	/* members that do not know of policies or jobs have none */
+	if (reply->error == EPROTO && (query->of_case == METAD__QUERY__OF_POLICIES ||
+				       query->of_case == METAD__QUERY__OF_JOBS)) {
 		err = -EOPNOTSUPP;
 	} else if (reply->error || !reply->answer) {
 		err = refused(reply);

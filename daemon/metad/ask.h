@@ -29,6 +29,9 @@
 #define DATAFS_JOBS_BYTES	(128u << 10)
 #define DATAFS_JOB_BYTES	128u	/* all but its texts, at the most */
 
+/* Paths of one answer with policies, but for its last one; all of it is below twice that. */
+#define DATAFS_POLICIES_TEXTS	(128u << 10)
+
 struct datafs_ask {
 	Metad__Ask *what;		/* a command is in @command, too */
 	Metad__Command *command;	/* NULL: it is no command */

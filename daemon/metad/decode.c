@@ -49,6 +49,8 @@ bool metad_is_operators(const Metad__Command *c)
 	       c->op_case == METAD__COMMAND__OP_MOUNT_REMOVE ||
 	       c->op_case == METAD__COMMAND__OP_NODE_SET ||
 	       c->op_case == METAD__COMMAND__OP_NODE_REMOVE ||
+	       c->op_case == METAD__COMMAND__OP_POLICY_SET ||
+	       c->op_case == METAD__COMMAND__OP_POLICY_REMOVE ||
 	       c->op_case == METAD__COMMAND__OP_JOB_ADD ||
 	       c->op_case == METAD__COMMAND__OP_JOB_CANCEL ||
 	       c->op_case == METAD__COMMAND__OP_JOB_REMOVE;

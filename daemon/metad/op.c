@@ -42,6 +42,8 @@ static const struct command {
 	{ METAD__COMMAND__OP_JOB_REPORT, op_job_report, DATAFS_METAD_LEVEL_JOB },
 	{ METAD__COMMAND__OP_JOB_CANCEL, op_job_cancel, DATAFS_METAD_LEVEL_JOB },
 	{ METAD__COMMAND__OP_JOB_REMOVE, op_job_remove, DATAFS_METAD_LEVEL_JOB },
+	{ METAD__COMMAND__OP_POLICY_SET, op_policy_set, DATAFS_METAD_LEVEL_POLICY },
+	{ METAD__COMMAND__OP_POLICY_REMOVE, op_policy_remove, DATAFS_METAD_LEVEL_POLICY },
 };
 
 static const struct command *find_command(Metad__Command__OpCase op)

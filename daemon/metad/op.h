@@ -162,6 +162,10 @@ int op_job_session_leaves(struct op *o, uint64_t session);
 /* What was for a node that is removed is cancelled. 0, or damage. */
 int op_job_node_gone(struct op *o, uint64_t node);
 
+/* op_policy.c */
+int op_policy_set(struct op *o, const Metad__Command *c);
+int op_policy_remove(struct op *o, const Metad__Command *c);
+
 /* op_xattr.c */
 int op_setxattr(struct op *o, const Metad__Command *c);
 int op_removexattr(struct op *o, const Metad__Command *c);

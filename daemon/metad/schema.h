@@ -23,6 +23,8 @@
  *   J id                   struct datafs_metad_job
  *   K session job          the session has the job
  *   A                      struct datafs_metad_jobs: the table of jobs
+ *   Y path                 struct datafs_metad_policy
+ *   Z                      struct datafs_metad_policies: version and number of these
  *   N                      struct rec_node: this member
  *
  * What must hold between them (tests/unit/metad_check.c checks it):
@@ -45,6 +47,8 @@
  *     K is there for each J that is running, and its session is there and not ending. A J
  *     that has not ended is for a node that is there, or any; while it is running its
  *     session speaks for that. There is none below feature level 6
+ *   - Z is there if there ever was a Y, with their number. There is none below feature
+ *     level 6
  *
  * A record that does not decode, or contradicts itself, is damage: one line in
  * the log and -EUCLEAN, which sticks to the transaction.
@@ -175,6 +179,18 @@ void rec_jobs_put(struct txn *t, const struct datafs_metad_jobs *table);
  * by one if there are any. 0 or the error.
  */
 int rec_jobs_lose(struct txn *t, struct txn_bytes holds, uint64_t time);
+
+/* schema_policy.c */
+/* "Y path", good until txn_end(); of no length, and the transaction has failed: no memory. */
+struct txn_bytes rec_policy_key(struct txn *t, const void *path, size_t len);
+int rec_policy_get(struct txn *t, struct txn_bytes key, struct datafs_metad_policy *policy);
+/* What a scan over Y has found. 0 or the error. */
+int rec_policy_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		      struct datafs_metad_policy *policy);
+void rec_policy_put(struct txn *t, struct txn_bytes key, uint32_t cache);
+/* @table is 0 if it is not there. */
+int rec_policies_get(struct txn *t, struct datafs_metad_policies *table);
+void rec_policies_put(struct txn *t, const struct datafs_metad_policies *table);
 
 /* @l is 0 if it is not there. */
 int rec_lease_get(struct txn *t, uint64_t session, struct datafs_metad_lease *l);

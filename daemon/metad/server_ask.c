@@ -218,6 +218,8 @@ static size_t reply_max(const struct datafs_ask *what)
 		return DATAFS_NODES_PAGE * 512;
 	case METAD__QUERY__OF_JOBS:
 		return 2 * DATAFS_JOBS_BYTES;
+	case METAD__QUERY__OF_POLICIES:
+		return 2 * DATAFS_POLICIES_TEXTS;
 	default:
 		return 0;
 	}

@@ -51,6 +51,9 @@ static const struct req reqs[] = {
 	{ OP(JOB_REPORT), .ino = 1, .uid = 1, .source = "f: gone", .level = 4, .session = 2 },
 	{ OP(JOB_CANCEL), .ino = 1 },
 	{ OP(JOB_REMOVE), .ino = 2 },
+	{ OP(POLICY_SET), .name = "/d/e", .level = 3 },
+	{ OP(POLICY_SET), .name = "/d", .level = 9 },
+	{ OP(POLICY_REMOVE), .name = "/d" },
 };
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))

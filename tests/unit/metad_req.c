@@ -33,6 +33,8 @@ union op {
 	Metad__JobReport job_report;
 	Metad__JobCancel job_cancel;
 	Metad__JobRemove job_remove;
+	Metad__PolicySet policy_set;
+	Metad__PolicyRemove policy_remove;
 };
 
 static ProtobufCBinaryData bytes(const void *p, size_t len)
@@ -215,6 +217,21 @@ static void job_of(union op *u, const struct req *r)
 	}
 }
 
+static void policy_of(union op *u, const struct req *r)
+{
+	if (r->op == OP(POLICY_SET)) {
+		metad__policy_set__init(&u->policy_set);
+		u->policy_set.has_path = !!r->name;
+		u->policy_set.path = text(r->name);
+		u->policy_set.has_cache = true;
+		u->policy_set.cache = r->level;
+		return;
+	}
+	metad__policy_remove__init(&u->policy_remove);
+	u->policy_remove.has_path = !!r->name;
+	u->policy_remove.path = text(r->name);
+}
+
 static void op_of(union op *u, const struct req *r)
 {
 	switch (r->op) {
@@ -289,6 +306,10 @@ static void op_of(union op *u, const struct req *r)
 	case OP(JOB_CANCEL):
 	case OP(JOB_REMOVE):
 		job_of(u, r);
+		break;
+	case OP(POLICY_SET):
+	case OP(POLICY_REMOVE):
+		policy_of(u, r);
 		break;
 	case OP(FEATURE):
 		metad__feature__init(&u->feature);

@@ -36,7 +36,7 @@ void *__wrap_calloc(size_t n, size_t size)
 }
 
 #define COPIES	24
-#define MORE	15	/* commands that are there once */
+#define MORE	18	/* commands that are there once */
 
 /* Commands that need what an entry can need, many times, so that each runs out. */
 static uint8_t *big_entry(size_t *len)
@@ -72,6 +72,9 @@ static uint8_t *big_entry(size_t *len)
 	r[n++] = (struct req){ OP(JOB_REMOVE), .ino = 4 };
 	r[n++] = (struct req){ OP(JOB_CANCEL), .ino = 2 };
 	r[n++] = (struct req){ OP(NODE_JOIN), .name = "other" };
+	r[n++] = (struct req){ OP(POLICY_SET), .name = "/a/b", .level = DATAFS_POLICY_KEEP };
+	r[n++] = (struct req){ OP(POLICY_SET), .name = "/p", .level = DATAFS_POLICY_ONCE };
+	r[n++] = (struct req){ OP(POLICY_REMOVE), .name = "/p" };
 	for (size_t i = 0; i < n; i++) {
 		r[i].session = SESSION;
 		r[i].request = 100 + i;
@@ -103,6 +106,7 @@ static void prepare(void)
 	must((struct req){ OP(JOB_ADD), .name = "/c", .mode = DATAFS_JOB_FREE });
 	must((struct req){ OP(JOB_CLAIM), .ino = 2, .session = 9, .request = 4 });
 	must((struct req){ OP(JOB_CLAIM), .ino = 3, .session = 9, .request = 5 });
+	must((struct req){ OP(POLICY_SET), .name = "/p", .level = DATAFS_POLICY_KEEP });
 }
 
 static unsigned int try_all(const uint8_t *entry, size_t len, bool behind)
