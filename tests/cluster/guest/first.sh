@@ -33,7 +33,7 @@ b_end()
 {
 	local res
 
-	until_true 120 b_done || { echo "the other guest does not answer"; return 125; }
+	until_true 600 b_done || { echo "the other guest does not answer"; return 125; }
 	res=$(cat "$SHARED/res.$((sent - 1))")
 	[ "$res" = "${res##*$'\n'}" ] || echo "${res%$'\n'*}"
 	return "${res##*$'\n'}"

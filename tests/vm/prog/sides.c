@@ -170,12 +170,14 @@ static struct request some_change(int *err)
 static void is_done(unsigned int side, const struct request *r, int want, int err)
 {
 	static const char *const ops[] = { "mkdir", "rmdir", "rename" };
-	char text[16];
+	char text[16], to[16];
 
 	name_of(r->name, text);
+	name_of(r->to_name, to);
 	if (err != want)
-		broken("%s %s of %s/%s: %d, not %d", ops[r->op], side_name(side), dirs[r->dir],
-		       text, err, want);
+		broken("%s %s of %s/%s (a rename: to %s/%s): %s, not %s", ops[r->op],
+		       side_name(side), dirs[r->dir], text, dirs[r->to_dir], to,
+		       strerrorname_np(err), strerrorname_np(want));
 }
 
 static void change(unsigned int side)

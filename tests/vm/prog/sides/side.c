@@ -170,6 +170,12 @@ void act(const struct request *r, struct answer *a)
 		break;
 	case RENAME:
 		ret = rename(from, path_of(r->to_dir, r->to_name, to));
+		/*
+		 * The other side has moved that directory, this kernel has it in its old
+		 * place, and cannot move it there while it holds the locks of a rename.
+		 */
+		if (ret && errno == ESTALE && !lstat(from, &st))
+			ret = rename(from, to);
 		break;
 	case STAT:
 		ret = lstat(from, &st);
