@@ -57,6 +57,7 @@ struct letter {
 	STAILQ_ENTRY(letter) link;
 	void (*fn)(struct datafs_server *s, struct letter *l);
 	size_t bytes;		/* of a frame that may be lost; else 0 */
+	bool gathers;		/* what it asks of the member goes with what the next ones ask */
 };
 
 /* A name that a command changes, from when it came until it is done. */
@@ -187,6 +188,9 @@ struct datafs_server {
 	size_t letters_bytes;
 	bool raft_ends;			/* no letter is taken, yet or any more */
 	struct letter last;
+	/* Of the network thread. */
+	struct datafs_task delivery;	/* of letters that the raft thread is not told of yet */
+	bool delivers;			/* ... is deferred */
 
 	/* Of the raft thread. */
 	pthread_t raft_thread;
@@ -240,6 +244,18 @@ void server_raft_close(struct datafs_server *s);
 void *server_raft_main(void *arg);
 /* Any thread. False: there is no room, or it ends; the letter is still the caller's. */
 bool server_mail(struct datafs_server *s, struct letter *l);
+/* The same, on the network thread: the raft thread is woken once for all that came together. */
+bool server_mail_later(struct datafs_server *s, struct letter *l);
+/*
+ * For the network thread, from any. The raft thread wakes it once for all that it has, before
+ * it waits or applies something.
+ */
+void server_post(struct datafs_server *s, struct datafs_task *task);
+/* The raft thread, which waits next, or is about something that takes long. */
+void server_push(struct datafs_server *s);
+/* datafs_member_cork() and datafs_member_uncork(), if the member is still there. */
+void server_cork(struct datafs_server *s);
+void server_uncork(struct datafs_server *s);
 /* The raft thread ends soon. */
 void server_raft_end(struct datafs_server *s);
 
