@@ -100,6 +100,7 @@ void server_post(struct datafs_server *s, struct datafs_task *task)
 
 void server_push(struct datafs_server *s)
 {
+	server_queries_push(s);
 	if (pushes)
 		datafs_loop_push(s->loop);
 }
@@ -308,6 +309,7 @@ void server_raft_close(struct datafs_server *s)
 	begin_close(s);
 	uv_run(&s->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&s->uv);
+	server_push(s);
 }
 
 static void read_last_mail(struct datafs_server *s, struct letter *l)
