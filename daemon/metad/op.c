@@ -37,6 +37,8 @@ static const struct command {
 	{ METAD__COMMAND__OP_NODE_JOIN, op_node_join, DATAFS_METAD_LEVEL_NODE },
 	{ METAD__COMMAND__OP_NODE_SET, op_node_set, DATAFS_METAD_LEVEL_NODE },
 	{ METAD__COMMAND__OP_NODE_REMOVE, op_node_remove, DATAFS_METAD_LEVEL_NODE },
+	{ METAD__COMMAND__OP_POLICY_SET, op_policy_set, DATAFS_METAD_LEVEL_POLICY },
+	{ METAD__COMMAND__OP_POLICY_REMOVE, op_policy_remove, DATAFS_METAD_LEVEL_POLICY },
 };
 
 static const struct command *find_command(Metad__Command__OpCase op)

@@ -150,6 +150,10 @@ int op_node_remove(struct op *o, const Metad__Command *c);
 /* A session is ending: the node that it speaks for is away. 0, or damage. */
 int op_node_session_ends(struct op *o, uint64_t session);
 
+/* op_policy.c */
+int op_policy_set(struct op *o, const Metad__Command *c);
+int op_policy_remove(struct op *o, const Metad__Command *c);
+
 /* op_xattr.c */
 int op_setxattr(struct op *o, const Metad__Command *c);
 int op_removexattr(struct op *o, const Metad__Command *c);

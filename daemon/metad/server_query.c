@@ -39,6 +39,7 @@ static bool asked_object(const Metad__Query *q, struct datafs_grant_object *o)
 	case METAD__QUERY__OF_COUNTS:
 	case METAD__QUERY__OF_QUOTAS:
 	case METAD__QUERY__OF_NODES:
+	case METAD__QUERY__OF_POLICIES:
 		return false;
 	default:
 		o->ino = q->getattr->ino;

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "looks.h"
 
 /*
  * How often what was just synced may turn out to be out of date again (an
@@ -160,22 +161,27 @@ static void list_state_free(void *arg)
 }
 
 struct list_arg {
-	struct vfs_mount *mnt;
-	const char *key;	/* the directory's */
-	bool tells;		/* the store looks at what it lists */
 	struct datafs_meta_listing *listing;
+	struct vfs_looks *looks;	/* NULL: the store looks at what it lists */
 };
 
-/* What the store lists without looking at it is looked at here. */
-static int list_look(struct list_arg *a, const char *name, struct datafs_under_stat *st)
+/* Looks at what has come together. */
+static int list_look(struct list_arg *a)
 {
-	char *key;
-	int err;
+	struct vfs_looks *l = a->looks;
+	int err = 0;
 
-	if (asprintf(&key, "%s%s%s", a->key, *a->key ? "/" : "", name) < 0)
-		return -ENOMEM;
-	err = look(a->mnt, key, st);
-	free(key);
+	vfs_looks_go(l);
+	for (unsigned int i = 0; i < l->n && !err; i++) {
+		const struct vfs_look *look = &l->looks[i];
+
+		if (look->err == -ENOMEM)
+			err = -ENOMEM;
+		else if (look->err != -ENOENT)	/* else it is gone meanwhile */
+			err = datafs_meta_list_add(a->listing, look->name,
+						   look->err ? NULL : &look->st);
+	}
+	l->n = 0;
 	return err;
 }
 
@@ -183,19 +189,11 @@ static int list_entry(void *arg, const char *name,
 		      const struct datafs_under_stat *st)
 {
 	struct list_arg *a = arg;
-	struct datafs_under_stat own;
-	int err;
 
-	if (!st && !a->tells) {
-		err = list_look(a, name, &own);
-		/* gone meanwhile */
-		if (err == -ENOENT)
-			return 0;
-		if (err == -ENOMEM)
-			return err;
-		st = err ? NULL : &own;
-	}
-	return datafs_meta_list_add(a->listing, name, st);
+	if (st || !a->looks)
+		return datafs_meta_list_add(a->listing, name, st);
+	strcpy(a->looks->looks[a->looks->n++].name, name);
+	return a->looks->n < VFS_LOOKS_MAX ? 0 : list_look(a);
 }
 
 /*
@@ -241,16 +239,27 @@ static int look_at_dir(struct vfs_mount *mnt, uint64_t dir, const char *key,
 static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *state,
 		     struct datafs_meta_listing *listing)
 {
-	struct list_arg arg = { .mnt = mnt, .key = state->key, .listing = listing };
+	struct list_arg arg = { .listing = listing };
 	struct datafs_under_stat st;
 	struct datafs_under *u;
-	int err;
+	int err, ret;
 
 	err = vfs_under(mnt, &u);
 	if (err)
 		return err;
-	arg.tells = datafs_under_caps(u) & DATAFS_UNDER_ATTRS;
+	if (!(datafs_under_caps(u) & DATAFS_UNDER_ATTRS)) {
+		arg.looks = malloc(sizeof(*arg.looks));
+		if (!arg.looks)
+			return -ENOMEM;
+		arg.looks->u = u;
+		arg.looks->key = state->key;
+		arg.looks->n = 0;
+	}
 	err = datafs_under_list(u, state->key, &state->place, list_entry, &arg);
+	/* What was taken before it ended, or broke off. */
+	ret = arg.looks ? list_look(&arg) : 0;
+	free(arg.looks);
+	err = ret ? ret : err;
 	if (!err)
 		err = look_at_dir(mnt, dir, state->key, &st);
 	if (!err && !datafs_meta_list_whole(listing, &st))

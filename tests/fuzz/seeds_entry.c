@@ -45,6 +45,9 @@ static const struct req reqs[] = {
 	{ OP(NODE_SET), .name = "n", .level = 9, .has_weight = true, .create = true },
 	{ OP(NODE_SET), .name = "n", .replace = true },
 	{ OP(NODE_REMOVE), .name = "n" },
+	{ OP(POLICY_SET), .name = "/d/e", .level = 3 },
+	{ OP(POLICY_SET), .name = "/d", .level = 9 },
+	{ OP(POLICY_REMOVE), .name = "/d" },
 };
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))
