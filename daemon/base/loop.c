@@ -33,8 +33,9 @@ struct datafs_loop {
 	int err;			/* why it was stopped; 0: as it should be */
 	struct waiter *waiters;		/* the innermost first */
 	struct tasks deferred;
-	pthread_mutex_t lock;		/* protects posted */
+	pthread_mutex_t lock;		/* protects posted, woken */
 	struct tasks posted;
+	bool woken;			/* for them: they are being run, or soon */
 	int wake_fd;
 	uint64_t wake_count;		/* where the eventfd is read to */
 	struct datafs_event wake;
@@ -142,16 +143,36 @@ void datafs_loop_defer(struct datafs_loop *loop, struct datafs_task *task)
 	STAILQ_INSERT_TAIL(&loop->deferred, task, link);
 }
 
-void datafs_loop_post(struct datafs_loop *loop, struct datafs_task *task)
+void datafs_loop_add(struct datafs_loop *loop, struct datafs_task *task)
 {
-	bool first;
-
 	pthread_mutex_lock(&loop->lock);
-	first = STAILQ_EMPTY(&loop->posted);
 	STAILQ_INSERT_TAIL(&loop->posted, task, link);
 	pthread_mutex_unlock(&loop->lock);
-	/* who posted the first one has woken the loop, which takes them until there is none */
-	if (first)
+}
+
+void datafs_loop_push(struct datafs_loop *loop)
+{
+	bool wake;
+
+	pthread_mutex_lock(&loop->lock);
+	wake = !loop->woken && !STAILQ_EMPTY(&loop->posted);
+	loop->woken |= wake;
+	pthread_mutex_unlock(&loop->lock);
+	if (wake)
+		datafs_loop_wake(loop);
+}
+
+void datafs_loop_post(struct datafs_loop *loop, struct datafs_task *task)
+{
+	bool wake;
+
+	pthread_mutex_lock(&loop->lock);
+	STAILQ_INSERT_TAIL(&loop->posted, task, link);
+	/* who has woken the loop has it take them until there is none */
+	wake = !loop->woken;
+	loop->woken = true;
+	pthread_mutex_unlock(&loop->lock);
+	if (wake)
 		datafs_loop_wake(loop);
 }
 
@@ -195,6 +216,8 @@ static void loop_run_posted(struct datafs_loop *loop)
 		t = STAILQ_FIRST(&loop->posted);
 		if (t)
 			STAILQ_REMOVE_HEAD(&loop->posted, link);
+		else
+			loop->woken = false;
 		pthread_mutex_unlock(&loop->lock);
 		if (!t)
 			return;

@@ -2,7 +2,7 @@
 /*
  * The event loop: an io_uring that one thread runs. Callbacks run on that
  * thread and must not block for long. All calls are of that thread, but
- * datafs_loop_wake() and datafs_loop_post().
+ * datafs_loop_wake(), datafs_loop_post(), datafs_loop_add() and datafs_loop_push().
  */
 #ifndef DATAFS_LOOP_H
 #define DATAFS_LOOP_H
@@ -83,6 +83,12 @@ void datafs_loop_defer(struct datafs_loop *loop, struct datafs_task *task);
  * last run is not run.
  */
 void datafs_loop_post(struct datafs_loop *loop, struct datafs_task *task);
+/*
+ * The same, of which the loop is told by datafs_loop_push(), at the latest: who has many
+ * tasks wakes it once. In one order with those that are posted.
+ */
+void datafs_loop_add(struct datafs_loop *loop, struct datafs_task *task);
+void datafs_loop_push(struct datafs_loop *loop);
 /* @task is not run, if it was deferred or posted. */
 void datafs_loop_forget(struct datafs_loop *loop, struct datafs_task *task);
 

@@ -82,6 +82,9 @@ static int begin(struct op *o, const Metad__Command *c, struct txn_bytes *res)
 	rec_session_put(o->t, c->session, o->s);
 	if (c->request < o->s->lowest)
 		return -EALREADY;
+	/* none is remembered: it has not been answered */
+	if (!o->s->answers)
+		return 0;
 	ret = rec_bytes_get(o->t, &k, res);
 	if (ret == 1 && metad_planted(DATAFS_METAD_PLANT_TWICE)) {
 		rec_del(o->t, &k);
@@ -199,6 +202,8 @@ int datafs_metad_apply(struct datafs_metad *m, uint64_t index, uint64_t term,
 	n.c.index = index;
 	n.c.term = term;
 	txn_begin(&t, m->db, m->ropt, m->dir);
+	t.cache = m->cache;
+	t.batch = m->batch;
 	err = apply(m, &t, &n, e, res);
 	txn_end(&t);
 	metad__entry__free_unpacked(e, NULL);

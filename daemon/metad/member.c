@@ -241,13 +241,24 @@ static bool answer(struct datafs_member *m)
 
 void datafs_member_run(struct datafs_member *m)
 {
-	if (m->busy || !m->started)
+	if (m->busy || m->corked || !m->started)
 		return;
 	m->busy = true;
 	do
 		settle(m);
 	while (answer(m) || (!m->halted && !STAILQ_EMPTY(&m->events)));
 	m->busy = false;
+}
+
+void datafs_member_cork(struct datafs_member *m)
+{
+	m->corked = true;
+}
+
+void datafs_member_uncork(struct datafs_member *m)
+{
+	m->corked = false;
+	datafs_member_run(m);
 }
 
 void datafs_member_fail(struct datafs_member *m, int err, const char *what)

@@ -215,6 +215,14 @@ int datafs_member_start(struct datafs_member *m);
  */
 void datafs_member_close(struct datafs_member *m);
 
+/*
+ * Between the two what is asked waits, and is done together: operations go into as few
+ * entries as there is room in. Meanwhile only datafs_member_submit(), datafs_member_read()
+ * and what changes nothing may be called.
+ */
+void datafs_member_cork(struct datafs_member *m);
+void datafs_member_uncork(struct datafs_member *m);
+
 /* A frame from member @from, which who carries it vouches for. */
 void datafs_member_receive(struct datafs_member *m, uint64_t from, const void *buf,
 			   size_t len);

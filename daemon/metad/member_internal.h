@@ -165,7 +165,7 @@ struct datafs_member {
 	struct raft raft;
 	struct log log;
 	STAILQ_HEAD(, event) events;
-	bool busy, started;
+	bool busy, started, corked;
 	uint64_t ticked;		/* when libraft was last told the time */
 	int halted;
 

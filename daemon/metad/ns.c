@@ -10,6 +10,7 @@
 #include "base/leveldb.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "record_cache.h"
 
 static void root_put(struct txn *t)
 {
@@ -133,7 +134,10 @@ int datafs_metad_open(const struct datafs_metad_options *opt,
 	if (!m)
 		return -ENOMEM;
 	m->dir = strdup(opt->dir);
-	if (!m->dir) {
+	m->cache = record_cache_new();
+	if (!m->dir || !m->cache) {
+		record_cache_free(m->cache);
+		free(m->dir);
 		free(m);
 		return -ENOMEM;
 	}
@@ -152,6 +156,7 @@ int datafs_metad_open(const struct datafs_metad_options *opt,
 	leveldb_readoptions_set_verify_checksums(m->ropt, 1);
 	m->wopt = leveldb_writeoptions_create();
 	leveldb_writeoptions_set_sync(m->wopt, opt->sync);
+	m->batch = leveldb_writebatch_create();
 	err = open_db(m, opt->id);
 	if (err) {
 		datafs_metad_close(m);
@@ -172,6 +177,8 @@ void datafs_metad_close(struct datafs_metad *m)
 	leveldb_cache_destroy(m->block_cache);
 	leveldb_readoptions_destroy(m->ropt);
 	leveldb_writeoptions_destroy(m->wopt);
+	leveldb_writebatch_destroy(m->batch);
+	record_cache_free(m->cache);
 	free(m->dir);
 	free(m);
 }

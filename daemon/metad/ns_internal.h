@@ -38,6 +38,8 @@ struct datafs_metad {
 
 	/* The rest is the applier's alone; reads take all from the database. */
 	struct rec_node n;	/* as it is in the database */
+	struct record_cache *cache;
+	leveldb_writebatch_t *batch;	/* empty, with the memory that the last ones needed */
 	enum metad_state state;
 	int halted;		/* why, a negative errno */
 };

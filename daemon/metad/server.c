@@ -18,6 +18,7 @@ static void server_free(struct datafs_server *s)
 	datafs_keys_wipe(&s->keys);
 	pthread_mutex_destroy(&s->lock);
 	pthread_rwlock_destroy(&s->ns_lock);
+	pthread_mutex_destroy(&s->reads_lock);
 	sem_destroy(&s->is_quiet);
 	free(s->who);
 	free(s->snapshots);
@@ -49,6 +50,9 @@ static struct datafs_server *server_new(const struct datafs_server_config *cfg)
 	STAILQ_INIT(&s->letters);
 	s->raft_ends = true;
 	TAILQ_INIT(&s->owed);
+	TAILQ_INIT(&s->known);
+	TAILQ_INIT(&s->reads);
+	pthread_mutex_init(&s->reads_lock, NULL);
 	TAILQ_INIT(&s->level_asks);
 	TAILQ_INIT(&s->clients);
 	server_leases_init(s);

@@ -86,7 +86,7 @@ void server_ask_down(struct datafs_server *s, struct datafs_conn *conn)
 static void ask_give_back(struct ask *a)
 {
 	a->task.fn = ask_back;
-	datafs_loop_post(a->s->loop, &a->task);
+	server_post(a->s, &a->task);
 }
 
 void server_ask_reply(struct ask *a, const Metad__Reply *reply)
@@ -273,6 +273,7 @@ void server_call(void *arg, struct datafs_conn *conn, uint64_t id, const void *b
 		return;
 	}
 	a->letter.fn = read_ask;
+	a->letter.gathers = what.what->what_case != METAD__ASK__WHAT_ADMIN;
 	a->s = s;
 	a->conn = datafs_conn_get(conn);
 	a->call = id;
@@ -284,7 +285,7 @@ void server_call(void *arg, struct datafs_conn *conn, uint64_t id, const void *b
 					       what.what->lease->fresh);
 	s->asks++;
 	s->asks_bytes += a->bytes;
-	if (!server_mail(s, &a->letter)) {
+	if (!server_mail_later(s, &a->letter)) {
 		a->error = EIO;
 		send_reply(a);
 		ask_free(a);

@@ -24,6 +24,8 @@ static int apply(void *ctx, uint64_t index, uint64_t term, struct datafs_raft_co
 	struct datafs_server *s = ctx;
 	int err;
 
+	/* what other members and clients wait for is on its way meanwhile */
+	server_push(s);
 	atomic_fetch_add(&s->applies, 1);
 	err = s->apply.apply(s->apply.ctx, index, term, cmds, n);
 	atomic_fetch_add(&s->applies, 1);

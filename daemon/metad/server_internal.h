@@ -57,6 +57,7 @@ struct letter {
 	STAILQ_ENTRY(letter) link;
 	void (*fn)(struct datafs_server *s, struct letter *l);
 	size_t bytes;		/* of a frame that may be lost; else 0 */
+	bool gathers;		/* what it asks of the member goes with what the next ones ask */
 };
 
 /* A name that a command changes, from when it came until it is done. */
@@ -97,7 +98,7 @@ struct ask {
 	bool asked;			/* of add: the new member was; */
 	uint32_t level;			/* ... it knows this, 0: it did not answer */
 	/* Of a command that changes what is believed. */
-	TAILQ_ENTRY(ask) ready;
+	TAILQ_ENTRY(ask) ready;		/* also of a question: on known or reads */
 	struct server_name names[DATAFS_TOUCHED_NAMES];
 	struct datafs_change marks;
 	uint64_t marked_in;		/* the table's number; 0: it is in none */
@@ -180,6 +181,8 @@ struct datafs_server {
 	pthread_rwlock_t ns_lock;
 	struct datafs_metad *ns;
 	struct datafs_pool *pool;
+	pthread_mutex_t reads_lock;	/* protects this */
+	struct asks reads;		/* questions that some worker comes to */
 
 	/* To the raft thread. */
 	pthread_mutex_t lock;		/* protects these */
@@ -187,6 +190,9 @@ struct datafs_server {
 	size_t letters_bytes;
 	bool raft_ends;			/* no letter is taken, yet or any more */
 	struct letter last;
+	/* Of the network thread. */
+	struct datafs_task delivery;	/* of letters that the raft thread is not told of yet */
+	bool delivers;			/* ... is deferred */
 
 	/* Of the raft thread. */
 	pthread_t raft_thread;
@@ -201,6 +207,7 @@ struct datafs_server {
 	struct server_who *who;		/* the configuration that the network was told */
 	struct server_level level;
 	struct server_leases leases;
+	struct asks known;		/* questions that may be answered now */
 
 	/* Of the network thread. */
 	pthread_t net_thread;
@@ -240,6 +247,18 @@ void server_raft_close(struct datafs_server *s);
 void *server_raft_main(void *arg);
 /* Any thread. False: there is no room, or it ends; the letter is still the caller's. */
 bool server_mail(struct datafs_server *s, struct letter *l);
+/* The same, on the network thread: the raft thread is woken once for all that came together. */
+bool server_mail_later(struct datafs_server *s, struct letter *l);
+/*
+ * For the network thread, from any. The raft thread wakes it once for all that it has, before
+ * it waits or applies something.
+ */
+void server_post(struct datafs_server *s, struct datafs_task *task);
+/* The raft thread, which waits next, or ends, or is about something that takes long. */
+void server_push(struct datafs_server *s);
+/* datafs_member_cork() and datafs_member_uncork(), if the member is still there. */
+void server_cork(struct datafs_server *s);
+void server_uncork(struct datafs_server *s);
 /* The raft thread ends soon. */
 void server_raft_end(struct datafs_server *s);
 
@@ -296,6 +315,8 @@ void server_ask_answer(struct ask *a, Metad__Answer *answer);
 
 /* server_query.c, server_change.c, server_admin.c: on the raft thread. */
 void server_query(struct ask *a);
+/* Those that may be answered go to workers; of server_push(). */
+void server_queries_push(struct datafs_server *s);
 void server_command(struct ask *a);
 void server_admin(struct ask *a);
 /* A member is added; it knows the feature level. */

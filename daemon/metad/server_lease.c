@@ -172,7 +172,8 @@ static struct ask *take(struct asks *from)
 	return a;
 }
 
-static void run(struct datafs_server *s, unsigned int most)
+/* False: there is no table yet, for which those that are ready wait. */
+static bool run_some(struct datafs_server *s, unsigned int *most)
 {
 	struct server_leases *l = &s->leases;
 	struct ask *a;
@@ -183,14 +184,28 @@ static void run(struct datafs_server *s, unsigned int most)
 		if (!l->closed)
 			server_table(s);
 		if (l->leads && !l->table && !l->closed)
-			return;
-		a = most ? take(&l->ready) : NULL;
-		most -= a ? 1 : 0;
+			return false;
+		a = *most ? take(&l->ready) : NULL;
+		*most -= a ? 1 : 0;
 		if (a)
 			server_command_ready(a);
 	} while (a || !TAILQ_EMPTY(&l->going));
+	return true;
+}
+
+/* What is proposed goes together; whatever that lets go, or makes ready, goes next. */
+static void run(struct datafs_server *s, unsigned int most)
+{
+	struct server_leases *l = &s->leases;
+	bool table;
+
+	do {
+		server_cork(s);
+		table = run_some(s, &most);
+		server_uncork(s);
+	} while (!TAILQ_EMPTY(&l->going) || (table && most && !TAILQ_EMPTY(&l->ready)));
 	/* the disk and the clock have their turn first */
-	if (!TAILQ_EMPTY(&l->ready))
+	if (table && !TAILQ_EMPTY(&l->ready))
 		uv_async_send(&s->mail);
 }
 

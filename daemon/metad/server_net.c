@@ -93,7 +93,7 @@ static void on_frame(void *arg, struct datafs_conn *conn, const struct datafs_fr
 	l->len = f->len;
 	if (f->len)
 		memcpy(l->body, f->body, f->len);
-	if (!server_mail(s, &l->letter))
+	if (!server_mail_later(s, &l->letter))
 		free(l);
 }
 
@@ -136,7 +136,7 @@ void server_send(struct datafs_server *s, uint64_t to, uint16_t type, uint64_t i
 	if (len)
 		memcpy(p->body + head_len, body, len);
 	atomic_fetch_add(&s->outgoing, all);
-	datafs_loop_post(s->loop, &p->task);
+	server_post(s, &p->task);
 }
 
 static void on_up(void *arg, struct datafs_conn *conn)

@@ -12,6 +12,8 @@
 
 #include "metad/answer.h"
 
+#define READS_EACH	4u	/* questions, for each worker that is woken for them */
+
 /* What is asked of. False: nothing that can be believed. */
 static bool asked_object(const Metad__Query *q, struct datafs_grant_object *o)
 {
@@ -166,10 +168,8 @@ static bool tells_more(const Metad__Query *q, const Metad__Answer *r)
 }
 
 /* On a worker. */
-static void answer(struct datafs_job *job)
+static void answer(struct ask *a)
 {
-	struct ask *a = (void *)((char *)job - offsetof(struct ask, job));
-
 	/* while an entry is applied the count is odd, and no later one is equal */
 	a->seen = atomic_load(&a->s->applies) & ~1u;
 	a->answer = look(a);
@@ -183,6 +183,50 @@ static void answer(struct datafs_job *job)
 			return;
 	}
 	finish(a);
+}
+
+/* On a worker: one of its own, then those that nobody has begun. */
+static void answer_some(struct datafs_job *job)
+{
+	struct ask *a = (void *)((char *)job - offsetof(struct ask, job));
+	struct datafs_server *s = a->s;
+
+	while (a) {
+		answer(a);
+		pthread_mutex_lock(&s->reads_lock);
+		a = TAILQ_FIRST(&s->reads);
+		if (a)
+			TAILQ_REMOVE(&s->reads, a, ready);
+		pthread_mutex_unlock(&s->reads_lock);
+	}
+}
+
+/*
+ * A worker for a few, and not for each: most are answered sooner than a thread is woken, and
+ * those that wait for the disk have so many workers that it has enough to do.
+ */
+void server_queries_push(struct datafs_server *s)
+{
+	struct ask *a, *next;
+	struct asks own, *to;
+	unsigned int i = 0;
+
+	if (TAILQ_EMPTY(&s->known))
+		return;
+	TAILQ_INIT(&own);
+	pthread_mutex_lock(&s->reads_lock);
+	for (a = TAILQ_FIRST(&s->known); a; a = next) {
+		next = TAILQ_NEXT(a, ready);
+		TAILQ_REMOVE(&s->known, a, ready);
+		to = i++ % READS_EACH ? &s->reads : &own;
+		TAILQ_INSERT_TAIL(to, a, ready);
+	}
+	pthread_mutex_unlock(&s->reads_lock);
+	/* one that was added may be gone at once */
+	while ((a = TAILQ_FIRST(&own))) {
+		TAILQ_REMOVE(&own, a, ready);
+		datafs_pool_add(s->pool, &a->job, DATAFS_PRIO_WAITED);
+	}
 }
 
 static void read_done(struct datafs_member_read *read, int err)
@@ -200,8 +244,8 @@ static void read_done(struct datafs_member_read *read, int err)
 	a->granted = table && server_session_at(a->s, session, a->conn_nr) &&
 		     asked_object(a->what.what->query, &o) &&
 		     datafs_grant(table, session, server_now(), &o);
-	a->job.run = answer;
-	datafs_pool_add(a->s->pool, &a->job, DATAFS_PRIO_WAITED);
+	a->job.run = answer_some;
+	TAILQ_INSERT_TAIL(&a->s->known, a, ready);
 }
 
 void server_query(struct ask *a)

@@ -40,7 +40,10 @@ static void net_fetch(void *ctx, uint64_t from, const struct datafs_raft_piece *
 		    datafs_piece_ask(piece, buf));
 }
 
-bool server_mail(struct datafs_server *s, struct letter *l)
+/* The thread that this is true of has its tasks for the network pushed. */
+static _Thread_local bool pushes;
+
+static bool put_letter(struct datafs_server *s, struct letter *l, bool wake)
 {
 	bool taken;
 
@@ -50,10 +53,68 @@ bool server_mail(struct datafs_server *s, struct letter *l)
 		STAILQ_INSERT_TAIL(&s->letters, l, link);
 		s->letters_bytes += l->bytes;
 		/* under the lock: it is not closed yet */
-		uv_async_send(&s->mail);
+		if (wake)
+			uv_async_send(&s->mail);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return taken;
+}
+
+bool server_mail(struct datafs_server *s, struct letter *l)
+{
+	return put_letter(s, l, true);
+}
+
+static void deliver(struct datafs_task *task)
+{
+	struct datafs_server *s = (void *)((char *)task -
+					   offsetof(struct datafs_server, delivery));
+
+	s->delivers = false;
+	pthread_mutex_lock(&s->lock);
+	/* who has it end has woken it, for all letters before */
+	if (!s->raft_ends)
+		uv_async_send(&s->mail);
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool server_mail_later(struct datafs_server *s, struct letter *l)
+{
+	if (!put_letter(s, l, false))
+		return false;
+	if (!s->delivers) {
+		s->delivery.fn = deliver;
+		datafs_loop_defer(s->loop, &s->delivery);
+	}
+	s->delivers = true;
+	return true;
+}
+
+void server_post(struct datafs_server *s, struct datafs_task *task)
+{
+	if (pushes)
+		datafs_loop_add(s->loop, task);
+	else
+		datafs_loop_post(s->loop, task);
+}
+
+void server_push(struct datafs_server *s)
+{
+	server_queries_push(s);
+	if (pushes)
+		datafs_loop_push(s->loop);
+}
+
+void server_cork(struct datafs_server *s)
+{
+	if (s->member)
+		datafs_member_cork(s->member);
+}
+
+void server_uncork(struct datafs_server *s)
+{
+	if (s->member)
+		datafs_member_uncork(s->member);
 }
 
 static struct letter *take_letter(struct datafs_server *s)
@@ -75,13 +136,23 @@ static void on_mail(uv_async_t *h)
 {
 	struct datafs_server *s = h->data;
 	struct letter *l = NULL;
+	bool corked = false;
 
 	for (unsigned int i = 0; i < LETTERS_AT_ONCE; i++) {
 		l = take_letter(s);
 		if (!l)
-			return;
+			break;
+		if (l->gathers && !corked)
+			server_cork(s);
+		else if (!l->gathers && corked)
+			server_uncork(s);
+		corked = l->gathers;
 		l->fn(s, l);
 	}
+	if (corked)
+		server_uncork(s);
+	if (!l)
+		return;
 	/* after the last one of all it is closed, and this is nothing */
 	if (!uv_is_closing((uv_handle_t *)h))
 		uv_async_send(h);
@@ -110,6 +181,7 @@ static void on_before_wait(uv_prepare_t *h)
 		if (s->cfg.halted)
 			s->cfg.halted(s->cfg.arg, st.halted);
 	}
+	server_push(s);
 	at = DATAFS_MIN(datafs_member_deadline(s->member), server_leases_deadline(s));
 	if (at == UINT64_MAX) {
 		uv_timer_stop(&s->tick);
@@ -237,6 +309,7 @@ void server_raft_close(struct datafs_server *s)
 	begin_close(s);
 	uv_run(&s->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&s->uv);
+	server_push(s);
 }
 
 static void read_last_mail(struct datafs_server *s, struct letter *l)
@@ -260,7 +333,9 @@ void *server_raft_main(void *arg)
 {
 	struct datafs_server *s = arg;
 
+	pushes = true;
 	uv_run(&s->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&s->uv);
+	server_push(s);
 	return NULL;
 }

@@ -91,7 +91,7 @@ static void on_answer(struct datafs_call *call, int err, const void *body, uint3
 	(void)body;
 	(void)len;
 	r->letter = (struct letter) { .fn = read_recalled };
-	if (err || !server_mail(r->s, &r->letter))
+	if (err || !server_mail_later(r->s, &r->letter))
 		free(r);
 }
 
@@ -177,5 +177,5 @@ void server_recall(struct datafs_server *s, uint64_t conn_nr, uint64_t nr, uint6
 	r->session = session;
 	r->id = id;
 	r->task.fn = do_recall;
-	datafs_loop_post(s->loop, &r->task);
+	server_post(s, &r->task);
 }

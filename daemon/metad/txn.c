@@ -10,6 +10,7 @@
 #include "base/leveldb.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "record_cache.h"
 
 #define CHUNK	(16u << 10)
 
@@ -192,6 +193,7 @@ static struct txn_item *find_next(struct txn *t, struct txn_bytes key, bool past
 
 int txn_get(struct txn *t, struct txn_bytes key, struct txn_bytes *val)
 {
+	struct txn_bytes known;
 	struct txn_item *item;
 	char *said = NULL, *p;
 	size_t len;
@@ -203,6 +205,8 @@ int txn_get(struct txn *t, struct txn_bytes key, struct txn_bytes *val)
 		*val = item->val;
 		return item->is == ITEM_PUT;
 	}
+	if (t->cache && record_cache_get(t->cache, key, &known))
+		return copy(t, val, known.p, known.len) ? t->err : 1;
 	p = leveldb_get(t->db, t->ropt, (const char *)key.p, key.len, &len, &said);
 	if (said)
 		return failed_below(t, said);
@@ -210,7 +214,11 @@ int txn_get(struct txn *t, struct txn_bytes key, struct txn_bytes *val)
 		return 0;
 	copy(t, val, p, len);
 	leveldb_free(p);
-	return t->err ? t->err : 1;
+	if (t->err)
+		return t->err;
+	if (t->cache)
+		record_cache_put(t->cache, key, *val);
+	return 1;
 }
 
 static struct txn_item *item_of(struct txn *t, struct txn_bytes key)
@@ -302,17 +310,35 @@ static void into_batch(const void *node, VISIT when, void *batch)
 		leveldb_writebatch_delete(batch, key, item->key.len);
 }
 
+static void into_cache(const void *node, VISIT when, void *cache)
+{
+	const struct txn_item *item = *(struct txn_item *const *)node;
+
+	if (when != postorder && when != leaf)
+		return;
+	if (item->is == ITEM_PUT)
+		record_cache_put(cache, item->key, item->val);
+	else if (item->is == ITEM_DELETED)
+		record_cache_drop(cache, item->key);
+}
+
 int txn_commit(struct txn *t, leveldb_writeoptions_t *wopt)
 {
-	leveldb_writebatch_t *batch;
+	leveldb_writebatch_t *batch = t->batch;
 	char *said = NULL;
 
 	if (t->err)
 		return t->err;
-	batch = leveldb_writebatch_create();
+	if (!batch)
+		batch = leveldb_writebatch_create();
 	twalk_r(t->items, into_batch, batch);
 	leveldb_write(t->db, wopt, batch, &said);
-	leveldb_writebatch_destroy(batch);
+	if (batch == t->batch)
+		leveldb_writebatch_clear(batch);
+	else
+		leveldb_writebatch_destroy(batch);
+	if (!said && t->cache)
+		twalk_r(t->items, into_cache, t->cache);
 	if (!said)
 		return 0;
 	/* What failed while it was written may be there: it must not be tried again. */

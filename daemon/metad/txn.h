@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct record_cache;
 struct txn_chunk;
 struct txn_item;
 struct txn_undo;
@@ -27,6 +28,8 @@ struct txn {
 	leveldb_t *db;
 	leveldb_readoptions_t *ropt;
 	const leveldb_snapshot_t *snapshot;	/* of a view, else NULL */
+	struct record_cache *cache;	/* of the only one who writes; NULL: none */
+	leveldb_writebatch_t *batch;	/* empty, to be written with; NULL: one is made */
 	const char *dir;		/* for the log */
 	void *items;			/* by key: a tree of tsearch(3) */
 	struct txn_undo *undo;		/* since txn_save(), the latest first */
@@ -40,7 +43,10 @@ struct txn_bytes {
 	size_t len;
 };
 
-/* @ropt and @dir must outlive it. */
+/*
+ * @ropt and @dir must outlive it. No cache and no batch, unless they are set next; both are
+ * the caller's.
+ */
 void txn_begin(struct txn *t, leveldb_t *db, leveldb_readoptions_t *ropt,
 	       const char *dir);
 /* As it is now; has options of its own, which verify checksums. Changes are not allowed. */

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -403,6 +404,49 @@ static void deferred_order(void **state)
 	assert_int_equal(order[3], 9);
 }
 
+static unsigned int wakes;
+
+static void on_wake(void *arg)
+{
+	assert_ptr_equal(arg, &wakes);
+	wakes++;
+}
+
+static void push(struct datafs_event *ev, int res)
+{
+	(void)ev;
+	assert_int_equal(res, sizeof(uint64_t));
+	assert_int_equal(wakes, 0);
+	assert_int_equal(n_order, 0);
+	datafs_loop_push(loop);
+	datafs_loop_add(loop, &tasks[2].task);
+}
+
+/* Of tasks that are added the loop knows nothing before it is told. */
+static void added(void **state)
+{
+	struct datafs_event ev = { .fn = push };
+	int fd = eventfd(1, EFD_CLOEXEC);
+	uint64_t value;
+
+	(void)state;
+	n_order = wakes = 0;
+	assert_true(fd >= 0);
+	datafs_loop_on_wake(loop, on_wake, &wakes);
+	datafs_loop_push(loop);
+	for (unsigned int i = 0; i < 3; i++)
+		tasks[i] = (struct a_task) { { .fn = i < 2 ? note : note_and_stop }, i };
+	datafs_loop_add(loop, &tasks[0].task);
+	datafs_loop_add(loop, &tasks[1].task);
+	assert_int_equal(datafs_loop_read(loop, &ev, fd, &value, sizeof(value)), 0);
+	assert_int_equal(datafs_loop_run(loop), 0);
+	close(fd);
+	assert_int_equal(n_order, 3);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(order[i], i);
+	datafs_loop_on_wake(loop, NULL, NULL);
+}
+
 #define THREADS	4
 #define POSTS	5000
 
@@ -454,7 +498,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(sockets), T(failures), T(aborted), T(accept_cancelled),
 		T(cancel_in_cancel), T(cancel_twice), T(no_wake), T(failed),
-		T(serves), T(deferred_order), T(posts),
+		T(serves), T(deferred_order), T(added), T(posts),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

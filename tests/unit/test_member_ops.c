@@ -109,11 +109,38 @@ static void with_stamp(void **state)
 	assert_int_equal(b.first, 1000000 + stamps);
 }
 
+/* What comes while it is corked goes into as few entries as have room for it. */
+static void corked(void **state)
+{
+	uint64_t last;
+
+	(void)state;
+	assert_int_equal(bench_start(&b), 0);
+	bench_lead(&b);
+	last = datafs_log_last(&b.m->log);
+	datafs_member_cork(b.m);
+	submit(OPS);
+	assert_int_equal(datafs_log_last(&b.m->log), last);
+	datafs_member_uncork(b.m);
+	assert_int_equal(datafs_log_last(&b.m->log), last + 2);
+	bench_ack(&b, 2, last + 1);
+	assert_int_equal(b.cmds, DATAFS_MEMBER_ENTRY_OPS);
+	bench_ack(&b, 2, last + 2);
+	assert_int_equal(b.cmds, OPS - DATAFS_MEMBER_ENTRY_OPS);
+	assert_int_equal(answers, OPS);
+	/* and it is not any more */
+	submit(1);
+	assert_int_equal(datafs_log_last(&b.m->log), last + 3);
+	bench_ack(&b, 2, last + 3);
+	assert_int_equal(answers, OPS + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(without_stamp, setup, teardown),
 		cmocka_unit_test_setup_teardown(with_stamp, setup, teardown),
+		cmocka_unit_test_setup_teardown(corked, setup, teardown),
 	};
 
 	datafs_log_set_level(LOG_CRIT);

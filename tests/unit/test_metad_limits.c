@@ -149,6 +149,7 @@ static void set_holds(uint32_t holds)
 	struct txn t;
 
 	txn_begin(&t, m->db, m->ropt, dir);
+	t.cache = m->cache;
 	assert_int_equal(rec_session_get(&t, SESSION, &s), 1);
 	s.holds = holds;
 	rec_session_put(&t, SESSION, &s);

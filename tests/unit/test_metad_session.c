@@ -358,6 +358,7 @@ static void set_dir(uint64_t ino, uint32_t nlink, uint64_t children, uint64_t co
 	struct txn t;
 
 	txn_begin(&t, m->db, m->ropt, dir);
+	t.cache = m->cache;
 	assert_int_equal(rec_inode_get(&t, ino, &in), 1);
 	in.a.nlink = nlink;
 	in.children = children;
