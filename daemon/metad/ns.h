@@ -14,6 +14,7 @@
  *   schema*.c     keys and records
  *   mounts.c      what may be in the table of mounts
  *   nodes.c       ... in the routing table, and which state of a node follows which
+ *   listing.c     shared listings of under-stores, and what room they have
  *   acl.c         POSIX ACLs
  *   txn.c         what one entry changes, until it is written
  *
@@ -57,6 +58,7 @@
  *   setxattr, removexattr ctime (*)
  *   hold, release         none
  *   quotas, mounts, nodes none
+ *   listings              none
  *
  * Whoever may do what is checked in the kernels of the clients, with sticky bits,
  * and so is what a change of owner takes from a mode.
@@ -75,6 +77,7 @@
 #include <time.h>
 
 #include "datafs_abi.h"
+#include "listings.h"
 #include "mounts.h"
 #include "nodes.h"
 
@@ -84,12 +87,13 @@
  * test builds a member of the next level, too.
  */
 #ifndef DATAFS_METAD_LEVEL
-#define DATAFS_METAD_LEVEL	5
+#define DATAFS_METAD_LEVEL	6
 #endif
 #define DATAFS_METAD_LEVEL_QUOTA	2	/* from here on there are quotas */
 #define DATAFS_METAD_LEVEL_LEASE	3	/* ... leases */
 #define DATAFS_METAD_LEVEL_MOUNT	4	/* ... the table of mounts */
 #define DATAFS_METAD_LEVEL_NODE	5	/* ... nodes */
+#define DATAFS_METAD_LEVEL_LISTING	6	/* ... shared listings */
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
 #define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
@@ -177,6 +181,20 @@ struct datafs_metad_routing {
 	uint64_t version;	/* rises by one with each change of what placement sees; 0: none yet */
 	uint64_t last_id;	/* of the node that came last */
 	uint32_t nodes;		/* those that are away, too */
+};
+
+/* A shared listing of an under-store's directory: listings.h. */
+struct datafs_metad_listing {
+	uint64_t number;	/* of its ticket, rising; from 1 on */
+	uint64_t mount, generation;	/* of the line in the table of mounts */
+	uint64_t session;	/* that holds the ticket; 0 just if it is not coming */
+	uint64_t looked;	/* when the ticket was given: time of an entry */
+	uint64_t progress;	/* when its last page came; the same */
+	uint64_t charge;	/* bytes of the room for all: its own and its pages' */
+	uint32_t pages;
+	enum datafs_listing_state state;
+	const uint8_t *key;
+	size_t key_len;
 };
 
 /* The packed Result of each command of an entry, in their order. */
@@ -292,6 +310,12 @@ typedef int (*datafs_metad_node_fn)(void *arg, const struct datafs_metad_node *n
  */
 int datafs_metad_nodes(struct datafs_metad *m, uint64_t after, datafs_metad_node_fn fn,
 		       void *arg, bool *eof, struct datafs_metad_routing *routing);
+/*
+ * A page of a shared listing, and what is there of that; *@page is NULL if the page is not.
+ * It is to be freed. -ESTALE: it is not there, or its ticket is over.
+ */
+int datafs_metad_listing_page(struct datafs_metad *m, uint64_t number, uint32_t nr,
+			      struct datafs_metad_listing *res, uint8_t **page, size_t *len);
 /* The length; @buf has DATAFS_SYMLINK_MAX bytes, no NUL is added. -EINVAL. */
 ssize_t datafs_metad_readlink(struct datafs_metad *m, uint64_t ino, char *buf);
 /* As getxattr(2), listxattr(2): @size 0 asks for the length. -ENODATA, -ERANGE. */

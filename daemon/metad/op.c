@@ -37,6 +37,9 @@ static const struct command {
 	{ METAD__COMMAND__OP_NODE_JOIN, op_node_join, DATAFS_METAD_LEVEL_NODE },
 	{ METAD__COMMAND__OP_NODE_SET, op_node_set, DATAFS_METAD_LEVEL_NODE },
 	{ METAD__COMMAND__OP_NODE_REMOVE, op_node_remove, DATAFS_METAD_LEVEL_NODE },
+	{ METAD__COMMAND__OP_LISTING_TICKET, op_listing_ticket, DATAFS_METAD_LEVEL_LISTING },
+	{ METAD__COMMAND__OP_LISTING_PUT, op_listing_put, DATAFS_METAD_LEVEL_LISTING },
+	{ METAD__COMMAND__OP_LISTING_DROP, op_listing_drop, DATAFS_METAD_LEVEL_LISTING },
 };
 
 static const struct command *find_command(Metad__Command__OpCase op)

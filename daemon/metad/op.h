@@ -37,6 +37,7 @@ struct op {
 	uint64_t time;		/* of the entry, or a later one before it */
 	struct timespec now;	/* the same */
 	bool more;		/* it is not done: to be sent again */
+	Metad__Listing listing;	/* of the Result, if it has a state */
 	unsigned int inodes;
 	struct op_inode in[OP_INODES];
 	struct op_inode *told[TOLD_NR];
@@ -149,6 +150,11 @@ int op_node_set(struct op *o, const Metad__Command *c);
 int op_node_remove(struct op *o, const Metad__Command *c);
 /* A session is ending: the node that it speaks for is away. 0, or damage. */
 int op_node_session_ends(struct op *o, uint64_t session);
+
+/* op_listing.c */
+int op_listing_ticket(struct op *o, const Metad__Command *c);
+int op_listing_put(struct op *o, const Metad__Command *c);
+int op_listing_drop(struct op *o, const Metad__Command *c);
 
 /* op_xattr.c */
 int op_setxattr(struct op *o, const Metad__Command *c);

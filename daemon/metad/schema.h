@@ -20,6 +20,11 @@
  *   E name                 the id of the node of that name
  *   B session              ... of the node that the session speaks for
  *   V                      struct datafs_metad_routing: the routing table
+ *   G number               struct datafs_metad_listing: a shared listing
+ *   F number page          a page of it
+ *   U mount generation key struct rec_listed: the listings of that directory
+ *   U 0 number             a listing that is over, of which pages are left
+ *   U                      struct rec_listings: what room all of them take
  *   N                      struct rec_node: this member
  *
  * What must hold between them (tests/unit/metad_check.c checks it):
@@ -38,6 +43,9 @@
  *   - V is there if there ever was a P, with their number; none has an id above its last;
  *     E is there for each P, and B for each that is not away, whose session is there and
  *     not ending. There is none below feature level 5
+ *   - a listing's F records are its pages; the U of its directory says it, or U 0 if it is
+ *     over; U has the number of all G records, with what these are charged, at the most
+ *     DATAFS_LISTINGS_BYTES. There is none below feature level 6
  *
  * A record that does not decode, or contradicts itself, is damage: one line in
  * the log and -EUCLEAN, which sticks to the transaction.
@@ -152,6 +160,55 @@ int rec_routing_get(struct txn *t, struct datafs_metad_routing *routing);
 void rec_routing_put(struct txn *t, const struct datafs_metad_routing *routing);
 /* Nobody speaks for any node any more; the version rises by one if somebody did. */
 int rec_routing_all_away(struct txn *t);
+
+/* schema_listing.c */
+
+/* The listings of one directory; 0: there is none. */
+struct rec_listed {
+	uint64_t published, coming;	/* their numbers */
+};
+
+struct rec_listings {
+	uint64_t last;		/* the number that was given last */
+	uint64_t charge;	/* of all, those that are over included */
+	uint32_t listings;	/* ... so many are there */
+};
+
+/* What it is charged for itself, without pages, and for a page of @len bytes. */
+uint64_t rec_listing_charge(size_t key_len);
+uint64_t rec_listing_page_charge(size_t len);
+
+int rec_listing_get(struct txn *t, uint64_t number, struct datafs_metad_listing *l);
+/* What a scan over G has found. 0 or the error. */
+int rec_listing_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		       struct datafs_metad_listing *l);
+void rec_listing_put(struct txn *t, const struct datafs_metad_listing *l);
+void rec_listing_del(struct txn *t, uint64_t number);
+int rec_listing_page_get(struct txn *t, uint64_t number, uint32_t page, struct txn_bytes *bytes);
+void rec_listing_page_put(struct txn *t, uint64_t number, uint32_t page, struct txn_bytes bytes);
+void rec_listing_page_del(struct txn *t, uint64_t number, uint32_t page);
+/* The U of its directory. @listed is 0 if it is not there, and is removed with that. */
+int rec_listed_get(struct txn *t, const struct datafs_metad_listing *l,
+		   struct rec_listed *listed);
+void rec_listed_put(struct txn *t, const struct datafs_metad_listing *l,
+		    const struct rec_listed *listed);
+/* @all is 0 if it is not there. */
+int rec_listings_get(struct txn *t, struct rec_listings *all);
+void rec_listings_put(struct txn *t, const struct rec_listings *all);
+
+/* listing.c; @now: the time of the last entry. 1, 0 or an error that sticks. */
+
+/* Can its pages be read? Of one that is coming: its ticket is still held. */
+int listing_is_there(struct txn *t, uint64_t now, const struct datafs_metad_listing *l);
+/* It is over: nobody finds it any more, and it is reaped sometime. 0 or the error. */
+int listing_end(struct txn *t, struct rec_listings *all, struct datafs_metad_listing *l);
+/*
+ * Removes a few pages of those that are over, and then, if that does not do, of the oldest
+ * ones that nobody is making, until there is room for @more bytes. Is there?
+ */
+int listing_reap(struct txn *t, uint64_t now, struct rec_listings *all, uint64_t more);
+/* Of all that are coming. 0 or the error. */
+int listings_end_tickets(struct txn *t);
 
 /* @l is 0 if it is not there. */
 int rec_lease_get(struct txn *t, uint64_t session, struct datafs_metad_lease *l);

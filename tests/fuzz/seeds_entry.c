@@ -45,6 +45,10 @@ static const struct req reqs[] = {
 	{ OP(NODE_SET), .name = "n", .level = 9, .has_weight = true, .create = true },
 	{ OP(NODE_SET), .name = "n", .replace = true },
 	{ OP(NODE_REMOVE), .name = "n" },
+	{ OP(LISTING_TICKET), 1, "d", .generation = 1, .bytes = 5000 },
+	{ OP(LISTING_TICKET), 1, "", .generation = 1, .session = 2 },
+	{ OP(LISTING_PUT), 1, .to = 1, .create = true, .session = 2 },
+	{ OP(LISTING_DROP), 1, .session = 2 },
 };
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))

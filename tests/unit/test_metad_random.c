@@ -506,7 +506,7 @@ static void random_commands(void **state)
 		first = 1 + rnd(&seed) % MODEL_SESSIONS;
 		session_end(first);
 		if (round < 2)
-			raise_level(round ? DATAFS_METAD_LEVEL_NODE : DATAFS_METAD_LEVEL_QUOTA);
+			raise_level(round ? DATAFS_METAD_LEVEL_LISTING : DATAFS_METAD_LEVEL_QUOTA);
 		compare();
 		sessions_open(first, first);
 		one_more_index();

@@ -213,12 +213,12 @@ static void halts(void **state)
 		size_t len;
 	} bad[] = {
 		{ "\xff", 1 },				/* not an entry */
-		{ "\x18\x06", 2 },			/* feature level 6 */
+		{ "\x18\x07", 2 },			/* feature level 7 */
 		{ "\x28\x01", 2 },			/* a field 5 */
 		{ "\x22\x00", 2 },			/* a command without an op */
-		{ "\x22\x03\x92\x03\x00", 5 },		/* op 50 */
+		{ "\x22\x03\xe2\x03\x00", 5 },		/* op 60 */
 		{ "\x22\x05\x82\x01\x02\x08\x01", 7 },	/* noop with a field */
-		{ "\x22\x05\x8a\x01\x02\x08\x06", 7 },	/* feature level to be 6 */
+		{ "\x22\x05\x8a\x01\x02\x08\x07", 7 },	/* feature level to be 7 */
 	};
 	struct datafs_metad_counts was, is;
 	struct req r = { OP(CREATE), ROOT, "f", .session = SESSION, .request = 1000 };
