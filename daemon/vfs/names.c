@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "share.h"
 
 /*
  * How often what was just synced may turn out to be out of date again (an
@@ -149,12 +150,14 @@ struct list_state {
 	char *key;		/* the directory's */
 	int64_t looked;
 	struct datafs_under_place place;
+	struct vfs_share *share;	/* NULL: of this daemon alone */
 };
 
 static void list_state_free(void *arg)
 {
 	struct list_state *s = arg;
 
+	vfs_share_free(s->share);
 	free(s->key);
 	free(s);
 }
@@ -163,6 +166,7 @@ struct list_arg {
 	struct vfs_mount *mnt;
 	const char *key;	/* the directory's */
 	bool tells;		/* the store looks at what it lists */
+	struct vfs_share *share;	/* it is put there; NULL: it is not */
 	struct datafs_meta_listing *listing;
 };
 
@@ -195,6 +199,7 @@ static int list_entry(void *arg, const char *name,
 			return err;
 		st = err ? NULL : &own;
 	}
+	vfs_share_add(a->share, name, st);
 	return datafs_meta_list_add(a->listing, name, st);
 }
 
@@ -237,6 +242,29 @@ static int look_at_dir(struct vfs_mount *mnt, uint64_t dir, const char *key,
 	return err;
 }
 
+/* What another daemon has looked at. */
+static int list_taken(void *arg, const char *name, const struct datafs_under_stat *st)
+{
+	struct list_arg *a = arg;
+
+	return datafs_meta_list_add(a->listing, name, st);
+}
+
+/* Of the store; what it tells is there for others when this returns. */
+static int ask_page(struct datafs_under *u, struct list_state *state, struct list_arg *a)
+{
+	int err;
+
+	a->tells = datafs_under_caps(u) & DATAFS_UNDER_ATTRS;
+	a->share = state->share;
+	err = datafs_under_list(u, state->key, &state->place, list_entry, a);
+	if (err == DATAFS_UNDER_STOP)
+		vfs_share_flush(state->share);
+	else
+		vfs_share_end(state->share, err);
+	return err;
+}
+
 /* A page more of a listing: DATAFS_UNDER_STOP, there is more; 0, that was the end; or an error. */
 static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *state,
 		     struct datafs_meta_listing *listing)
@@ -249,8 +277,8 @@ static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *sta
 	err = vfs_under(mnt, &u);
 	if (err)
 		return err;
-	arg.tells = datafs_under_caps(u) & DATAFS_UNDER_ATTRS;
-	err = datafs_under_list(u, state->key, &state->place, list_entry, &arg);
+	err = state->share && vfs_share_follows(state->share) ?
+	      vfs_share_next(state->share, list_taken, &arg) : ask_page(u, state, &arg);
 	if (!err)
 		err = look_at_dir(mnt, dir, state->key, &st);
 	if (!err && !datafs_meta_list_whole(listing, &st))
@@ -268,6 +296,7 @@ static int list_on(struct vfs_mount *mnt, uint64_t dir, struct list_state *state
 		datafs_meta_list_pause(listing, state, list_state_free);
 		return 0;
 	}
+	vfs_share_end(state->share, err);
 	list_state_free(state);
 	ret = datafs_meta_list_end(listing, err);
 	err = err ? err : ret;
@@ -292,8 +321,11 @@ static int list_more(struct vfs_mount *mnt, uint64_t dir)
 	err = datafs_meta_key(mnt->v->meta, dir, &key);
 	/* What has moved is listed from its beginning. */
 	if (err || strcmp(key, state->key)) {
+		err = err ? err : -EAGAIN;
+		vfs_share_end(state->share, err);
 		list_state_free(state);
-		datafs_meta_list_end(listing, err ? err : -EAGAIN);
+		datafs_meta_list_end(listing, err);
+		err = err == -EAGAIN ? 0 : err;
 	} else {
 		err = list_on(mnt, dir, state, listing);
 	}
@@ -301,7 +333,7 @@ static int list_more(struct vfs_mount *mnt, uint64_t dir)
 	return err;
 }
 
-static int sync_list(struct vfs_mount *mnt,
+static int sync_list(struct vfs_mount *mnt, int64_t fresh,
 		     const struct datafs_meta_ticket *ticket)
 {
 	struct list_state *state = calloc(1, sizeof(*state));
@@ -317,7 +349,9 @@ static int sync_list(struct vfs_mount *mnt,
 		return err;
 	}
 	state->place.by_page = true;
-	state->looked = datafs_now();
+	state->share = vfs_share_begin(mnt, state->key, fresh);
+	state->looked = state->share && vfs_share_follows(state->share) ?
+			vfs_share_looked(state->share) : datafs_now();
 	err = look_at_dir(mnt, ticket->dir, state->key, &st);
 	if (err)
 		datafs_meta_import(meta, ticket, state->looked, err, NULL);
@@ -325,6 +359,7 @@ static int sync_list(struct vfs_mount *mnt,
 		err = datafs_meta_list_begin(meta, ticket, state->looked, &st, &listing);
 	if (!err)
 		return list_on(mnt, ticket->dir, state, listing);
+	vfs_share_end(state->share, err);
 	list_state_free(state);
 	return err == -EAGAIN ? 0 : vfs_lost(mnt, ticket->dir, err);
 }
@@ -461,7 +496,7 @@ int vfs_list(struct vfs_mount *mnt, uint64_t dir, uint64_t cookie, int64_t fresh
 		if (ret == DATAFS_META_MORE) {
 			ret = list_more(mnt, dir);
 		} else if (ret == DATAFS_META_SYNC) {
-			ret = sync_list(mnt, &ticket);
+			ret = sync_list(mnt, fresh, &ticket);
 			tries++;
 		} else {
 			return ret;

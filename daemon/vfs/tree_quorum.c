@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "meta/source.h"
+#include "share.h"
 
 bool vfs_quorum_source(const char *source)
 {
@@ -37,7 +38,8 @@ int vfs_quorum_parse(struct vfs_mount *mnt)
 	if (!*source.members)
 		return 0;
 	mnt->members = strdup(source.members);
-	return mnt->members ? 0 : -ENOMEM;
+	mnt->shares = vfs_shares_new(mnt);
+	return mnt->members && mnt->shares ? 0 : -ENOMEM;
 }
 
 void vfs_quorum_start(struct datafs_vfs *v)
@@ -109,6 +111,7 @@ static int attach_own(struct vfs_mount *mnt)
 static void quorum_gone(struct vfs_mount *mnt)
 {
 	vfs_leave(mnt);
+	vfs_shares_leave(mnt);
 	vfs_session_gone(mnt);
 	vfs_node_unmounted(mnt);
 }
@@ -148,6 +151,7 @@ static int quorum_adopt(struct vfs_mount *mnt)
 static void quorum_close(struct vfs_mount *mnt)
 {
 	vfs_table_exit(mnt);
+	vfs_shares_free(mnt->shares);
 	datafs_quorum_close(atomic_load(&mnt->share));
 }
 
