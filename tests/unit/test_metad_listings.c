@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "metad_fixture.h"
 
+#include <time.h>
+
 #include "base/util.h"
 #include "metad/ns_internal.h"
 
@@ -377,6 +379,173 @@ static void test_restored(void **state)
 	assert_told(ticket(OTHER, "e", HOUR), DATAFS_LISTING_YOURS, 3, 0);
 }
 
+/* ---- a model, and commands by chance ---- */
+
+#define SESSIONS	3
+#define DIRS	3
+#define ROUNDS	1000
+
+struct model_listing {
+	uint64_t number, session, looked, progress;	/* number 0: there is none */
+	uint32_t pages;
+};
+
+static struct {
+	struct {
+		struct model_listing published, coming;
+	} dir[DIRS];
+	uint64_t session[SESSIONS], last_session, last;
+} w;
+
+static uint64_t seed;
+
+static uint64_t rnd(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed;
+}
+
+static uint64_t ms_since(uint64_t then)
+{
+	return (entry_time - then + 999999) / 1000000;
+}
+
+static bool is_open(uint64_t session)
+{
+	for (unsigned int i = 0; i < SESSIONS; i++)
+		if (w.session[i] == session)
+			return true;
+	return false;
+}
+
+static bool is_held(const struct model_listing *l)
+{
+	return l->number && is_open(l->session) && entry_time - l->progress <= 60000000000ull;
+}
+
+static bool is_young(const struct model_listing *l, uint64_t max_age)
+{
+	return l->number && max_age && ms_since(l->looked) <= max_age;
+}
+
+static void random_ticket(uint64_t session, unsigned int d)
+{
+	static const uint64_t ages[] = { 0, 3000, 8000, HOUR };
+	char key[2] = { (char)('0' + d) };
+	struct model_listing *p = &w.dir[d].published, *c = &w.dir[d].coming;
+	struct req r = { OP(LISTING_TICKET), 1, key, .generation = 1, .bytes = ages[rnd() % 4],
+			 .session = session, .inodes = rnd() % 4 ? 0 : w.last - rnd() % 2 };
+	struct told t = told(r);
+
+	if (is_young(p, r.bytes)) {
+		assert_told(t, DATAFS_LISTING_PUBLISHED, p->number, p->pages);
+		return;
+	}
+	if (is_held(c) && c->session != session && c->number != r.inodes &&
+	    is_young(c, r.bytes)) {
+		assert_told(t, DATAFS_LISTING_COMING, c->number, c->pages);
+		return;
+	}
+	*c = (struct model_listing){ ++w.last, session, entry_time, entry_time };
+	assert_told(t, DATAFS_LISTING_YOURS, c->number, 0);
+}
+
+static void random_put(uint64_t session, unsigned int d)
+{
+	struct model_listing *p = &w.dir[d].published, *c = &w.dir[d].coming;
+	uint32_t nr = c->pages + !(rnd() % 8);
+	uint64_t number = c->number ? c->number : w.last + 1;
+	bool last = !(rnd() % 3);
+	char text[40];
+	struct told t;
+
+	sprintf(text, "%llu.%u", (unsigned long long)number, nr);
+	t = put(session, number, nr, text, last);
+	if (!is_held(c) || c->session != session) {
+		assert_int_equal(t.err, ESTALE);
+	} else if (nr != c->pages) {
+		assert_int_equal(t.err, EINVAL);
+	} else {
+		c->pages++;
+		c->progress = entry_time;
+		assert_told(t, last ? DATAFS_LISTING_PUBLISHED : DATAFS_LISTING_YOURS, number,
+			    c->pages);
+		if (last) {
+			*p = *c;
+			c->number = 0;
+		}
+	}
+}
+
+static void random_drop(uint64_t session, unsigned int d)
+{
+	struct model_listing *c = &w.dir[d].coming;
+	int err = drop(session, c->number ? c->number : w.last + 1);
+
+	if (!is_held(c) || c->session != session) {
+		assert_int_equal(err, ESTALE);
+	} else {
+		assert_int_equal(err, 0);
+		c->number = 0;
+	}
+}
+
+static void random_end(unsigned int i)
+{
+	assert_int_equal(session_close(w.session[i]), 0);
+	w.session[i] = ++w.last_session;
+	assert_int_equal(session_open(w.session[i]), 0);
+}
+
+static void assert_listing(const struct model_listing *l, bool there, unsigned int state)
+{
+	char want[80];
+
+	if (!l->number)
+		return;
+	for (uint32_t i = 0; i < l->pages; i++) {
+		sprintf(want, "%u %u %llu.%u", state, l->pages, (unsigned long long)l->number, i);
+		assert_page(l->number, i, there ? want : "116");
+	}
+}
+
+/* All that is told, and all pages, are as of the model. */
+static void test_random(void **state)
+{
+	const char *given = getenv("DATAFS_SEED");
+
+	(void)state;
+	seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2654435761u + 1;
+	print_message("DATAFS_SEED=%llu\n", (unsigned long long)seed);
+	memset(&w, 0, sizeof(w));
+	w.last_session = 100;
+	for (unsigned int i = 0; i < SESSIONS; i++) {
+		w.session[i] = ++w.last_session;
+		assert_int_equal(session_open(w.session[i]), 0);
+	}
+	for (unsigned int n = 0; n < ROUNDS; n++) {
+		unsigned int what = rnd() % 32, i = rnd() % SESSIONS, d = rnd() % DIRS;
+
+		if (what < 12)
+			random_ticket(w.session[i], d);
+		else if (what < 28)
+			random_put(w.session[i], d);
+		else if (what < 30)
+			random_drop(w.session[i], d);
+		else if (what < 31)
+			random_end(i);
+		else
+			entry_time += (rnd() % 2 ? 20 : 58) * 1000000000ull;
+		for (unsigned int k = 0; what < 31 && k < DIRS; k++) {
+			assert_listing(&w.dir[k].published, true, DATAFS_LISTING_PUBLISHED);
+			assert_listing(&w.dir[k].coming, is_held(&w.dir[k].coming),
+				       DATAFS_LISTING_COMING);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +558,7 @@ int main(void)
 		LISTING_TEST(test_large),
 		METAD_TEST(test_level),
 		LISTING_TEST(test_restored),
+		LISTING_TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
