@@ -19,7 +19,7 @@ enum {
 	KNOWN		= (1u << 5) - 1,
 };
 
-_Static_assert(VFS_SHARE_ENTRY_MAX == HEAD + DATAFS_NAME_MAX + STAT_LEN, "the longest entry");
+_Static_assert(HEAD + DATAFS_NAME_MAX + STAT_LEN == VFS_SHARE_ENTRY_MAX, "the longest entry");
 
 static uint8_t *put64(uint8_t *p, uint64_t v)
 {

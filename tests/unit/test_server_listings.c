@@ -274,6 +274,25 @@ static void test_lost(void **state)
 	assert_string_equal(counted(1), "0 1 0");
 }
 
+/* Of the first ticket's first page: 0, or the errno. */
+static int first_page(void)
+{
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__ListingPage page = METAD__LISTING_PAGE__INIT;
+	Metad__Answer *a;
+	int err;
+
+	q.of_case = METAD__QUERY__OF_LISTING_PAGE;
+	q.listing_page = &page;
+	page.has_number = true;
+	page.number = 1;
+	assert_int_equal(datafs_quorum_ask(quorum, &q, &a), 0);
+	err = (int)a->error;
+	assert_true(err || a->has_data);
+	metad__answer__free_unpacked(a, NULL);
+	return err;
+}
+
 /* The store's error is the first one's alone, and nobody takes anything for gone. */
 static void test_error(void **state)
 {
@@ -291,7 +310,9 @@ static void test_error(void **state)
 	mount_at(1);
 	assert_string_equal(names_at(1, &other), "a b ");
 	snprintf(error, sizeof(error), "%d", -EPROTO);
+	assert_int_equal(first_page(), 0);
 	assert_string_equal(names_at(0, &cookie), error);
+	assert_int_equal(first_page(), ESTALE);
 	assert_string_equal(names_at(1, &other), "c $");
 	/* and then it is shared again */
 	assert_string_equal(names_at(0, &cookie), "c $");
