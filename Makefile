@@ -129,6 +129,7 @@ $(B)/tests/test_vfs_quorum: LDFLAGS += -Wl,--wrap=statvfs
 $(B)/tests/test_util: LDFLAGS += -Wl,--wrap=fsync
 $(B)/tests/test_whole_file: LDFLAGS += -Wl,--wrap=open
 $(B)/tests/test_http_try: LDFLAGS += -Wl,--wrap=curl_easy_setopt
+$(B)/tests/test_vfs_looks: LDFLAGS += -Wl,--wrap=datafs_under_stat
 $(B)/tests/test_cache_disk: LDFLAGS += -Wl,--wrap=datafs_iobuf_rw
 
 # What the tests test_X_*.c share is in X_fixture.c and other X_*.c.

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "looks.h"
 #include "share.h"
 
 /*
@@ -163,23 +164,35 @@ static void list_state_free(void *arg)
 }
 
 struct list_arg {
-	struct vfs_mount *mnt;
-	const char *key;	/* the directory's */
-	bool tells;		/* the store looks at what it lists */
-	struct vfs_share *share;	/* it is put there; NULL: it is not */
 	struct datafs_meta_listing *listing;
+	struct vfs_looks *looks;	/* NULL: the store looks at what it lists */
+	struct vfs_share *share;	/* it is put there; NULL: it is not */
 };
 
-/* What the store lists without looking at it is looked at here. */
-static int list_look(struct list_arg *a, const char *name, struct datafs_under_stat *st)
+static int list_add(void *arg, const char *name, const struct datafs_under_stat *st)
 {
-	char *key;
-	int err;
+	struct list_arg *a = arg;
 
-	if (asprintf(&key, "%s%s%s", a->key, *a->key ? "/" : "", name) < 0)
-		return -ENOMEM;
-	err = look(a->mnt, key, st);
-	free(key);
+	vfs_share_add(a->share, name, st);
+	return datafs_meta_list_add(a->listing, name, st);
+}
+
+/* Looks at what has come together. */
+static int list_look(struct list_arg *a)
+{
+	struct vfs_looks *l = a->looks;
+	int err = 0;
+
+	vfs_looks_go(l);
+	for (unsigned int i = 0; i < l->n && !err; i++) {
+		const struct vfs_look *look = &l->looks[i];
+
+		if (look->err == -ENOMEM)
+			err = -ENOMEM;
+		else if (look->err != -ENOENT)	/* else it is gone meanwhile */
+			err = list_add(a, look->name, look->err ? NULL : &look->st);
+	}
+	l->n = 0;
 	return err;
 }
 
@@ -187,20 +200,11 @@ static int list_entry(void *arg, const char *name,
 		      const struct datafs_under_stat *st)
 {
 	struct list_arg *a = arg;
-	struct datafs_under_stat own;
-	int err;
 
-	if (!st && !a->tells) {
-		err = list_look(a, name, &own);
-		/* gone meanwhile */
-		if (err == -ENOENT)
-			return 0;
-		if (err == -ENOMEM)
-			return err;
-		st = err ? NULL : &own;
-	}
-	vfs_share_add(a->share, name, st);
-	return datafs_meta_list_add(a->listing, name, st);
+	if (st || !a->looks)
+		return list_add(a, name, st);
+	strcpy(a->looks->looks[a->looks->n++].name, name);
+	return a->looks->n < VFS_LOOKS_MAX ? 0 : list_look(a);
 }
 
 /*
@@ -242,22 +246,26 @@ static int look_at_dir(struct vfs_mount *mnt, uint64_t dir, const char *key,
 	return err;
 }
 
-/* What another daemon has looked at. */
-static int list_taken(void *arg, const char *name, const struct datafs_under_stat *st)
+/* Of the store. What it tells is there for others when this returns. */
+static int ask_page(struct datafs_under *u, struct list_state *state,
+		    struct datafs_meta_listing *listing)
 {
-	struct list_arg *a = arg;
+	struct list_arg arg = { .listing = listing, .share = state->share };
+	int err, ret;
 
-	return datafs_meta_list_add(a->listing, name, st);
-}
-
-/* Of the store; what it tells is there for others when this returns. */
-static int ask_page(struct datafs_under *u, struct list_state *state, struct list_arg *a)
-{
-	int err;
-
-	a->tells = datafs_under_caps(u) & DATAFS_UNDER_ATTRS;
-	a->share = state->share;
-	err = datafs_under_list(u, state->key, &state->place, list_entry, a);
+	if (!(datafs_under_caps(u) & DATAFS_UNDER_ATTRS)) {
+		arg.looks = malloc(sizeof(*arg.looks));
+		if (!arg.looks)
+			return -ENOMEM;
+		arg.looks->u = u;
+		arg.looks->key = state->key;
+		arg.looks->n = 0;
+	}
+	err = datafs_under_list(u, state->key, &state->place, list_entry, &arg);
+	/* What was taken before it ended, or broke off. */
+	ret = arg.looks ? list_look(&arg) : 0;
+	free(arg.looks);
+	err = ret ? ret : err;
 	if (err == DATAFS_UNDER_STOP)
 		vfs_share_flush(state->share);
 	else
@@ -265,11 +273,18 @@ static int ask_page(struct datafs_under *u, struct list_state *state, struct lis
 	return err;
 }
 
+/* Of another daemon, that has looked at it. */
+static int take_page(struct list_state *state, struct datafs_meta_listing *listing)
+{
+	struct list_arg arg = { .listing = listing };
+
+	return vfs_share_next(state->share, list_add, &arg);
+}
+
 /* A page more of a listing: DATAFS_UNDER_STOP, there is more; 0, that was the end; or an error. */
 static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *state,
 		     struct datafs_meta_listing *listing)
 {
-	struct list_arg arg = { .mnt = mnt, .key = state->key, .listing = listing };
 	struct datafs_under_stat st;
 	struct datafs_under *u;
 	int err;
@@ -277,8 +292,8 @@ static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *sta
 	err = vfs_under(mnt, &u);
 	if (err)
 		return err;
-	err = state->share && vfs_share_follows(state->share) ?
-	      vfs_share_next(state->share, list_taken, &arg) : ask_page(u, state, &arg);
+	err = state->share && vfs_share_follows(state->share) ? take_page(state, listing) :
+								ask_page(u, state, listing);
 	if (!err)
 		err = look_at_dir(mnt, dir, state->key, &st);
 	if (!err && !datafs_meta_list_whole(listing, &st))

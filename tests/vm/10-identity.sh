@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1 mem=2048 disk=4G timeout=2400 trees
+# vm: kernels=6.12 long=6.1 cpus=1 mem=2048 disk=4G timeout=2400 trees
 #
 # Every byte of real trees, by every way of reading, with 8 readers at once;
 # with a cache smaller than the data; after a restart of the daemon.

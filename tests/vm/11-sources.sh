@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.1 long=6.12 mem=2048 disk=2G timeout=1800
+# vm: kernels=6.1 long=6.12 cpus=1 mem=2048 disk=2G timeout=1800
 #
 # Sources on filesystems that are not local: 9p, which is slow and has poor
 # times; NFS, whose client remembers what it has seen for some seconds.

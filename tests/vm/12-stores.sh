@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=2400 early
+# vm: kernels=6.12 long=6.1 cpus=1 mem=2048 disk=2G timeout=2400 early
 #
 # Stores that are reached by HTTP, through a mount: the files of a web server (nginx), and
 # a bucket of an S3 store (Swift). The servers' own logs say how many requests it took.

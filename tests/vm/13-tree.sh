@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 mem=2048 disk=2G timeout=2400 early
+# vm: kernels=6.12 cpus=1 mem=2048 disk=2G timeout=2400 early
 #
 # One tree: an S3 bucket at /, an NFS export at /shared, a web server at /shared/pub and a
 # local directory at /shared/pub/mine, in one mount of this machine's own namespace; while

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 mem=2048 disk=3G timeout=2400
+# vm: kernels=6.12 cpus=1 mem=2048 disk=3G timeout=2400
 #
 # How often the daemon and the source are asked: bounds that hold whatever the
 # machine's speed. 20-counts.sh [MIB]: the size of the large files

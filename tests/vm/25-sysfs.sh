@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1,debug mem=1536 disk=2G timeout=1800
+# vm: kernels=6.12 long=6.1,debug cpus=1 mem=1536 disk=2G timeout=1800
 #
 # /sys/fs/datafs: what is there is what its page says, values take effect at once,
 # and bad ones are refused. The tables of debugfs, and tracepoints.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1,debug mem=1536 disk=4G timeout=1800
+# vm: kernels=6.12 long=6.1,debug cpus=1 mem=1536 disk=4G timeout=1800
 #
 # datafs load, du, stat and free: what is loaded is read without a request, what is
 # freed is fetched again, and what was interrupted goes on; each byte once.

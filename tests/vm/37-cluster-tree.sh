@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1,debug mem=2048 disk=2G timeout=2400
+# vm: kernels=6.12 long=6.1,debug cpus=1 mem=2048 disk=2G timeout=2400
 #
 # The table of mounts of a quorum, by two daemons: once `datafs mount` says that it is done
 # both trees show it, through the kernel's caches, and while it does not change nobody asks

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.1 long=6.12 mem=2048 disk=3G timeout=2400
+# vm: kernels=6.1 long=6.12 cpus=1 mem=2048 disk=3G timeout=2400
 #
 # What is wrong is refused in one clear line, and what is damaged is noticed.
 

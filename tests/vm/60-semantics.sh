@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=2400
+# vm: kernels=6.12 long=6.1 cpus=1 mem=2048 disk=2G timeout=2400
 #
 # What programs expect of a filesystem, on one that cannot be written.
 

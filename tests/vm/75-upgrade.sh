@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=1800
+# vm: kernels=6.12 long=6.1 cpus=1 mem=2048 disk=2G timeout=1800
 #
 # `datafs daemon upgrade` puts another version in the place of a daemon that
 # serves, one that mount(8) started and one of a supervisor's, while programs read,

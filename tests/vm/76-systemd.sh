@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1 mem=2048 disk=2G timeout=1800
+# vm: kernels=6.12 long=6.1 cpus=1 mem=2048 disk=2G timeout=1800
 #
 # The units, under a systemd that is process 1 of a container: a mount of fstab
 # and one by hand, one with an embedded daemon, restarts of the daemon that no reader
