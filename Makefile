@@ -236,8 +236,9 @@ $(B)/tests/vm/steal: $(B)/obj/tests/vm/prog/steal.o $(daemon_lib)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# The one that is more than a file.
+# Those that are more than a file.
 $(B)/tests/vm/hostile: $(call obj,$(sort $(wildcard tests/vm/prog/hostile/*.c)))
+$(B)/tests/vm/sides: $(call obj,$(sort $(wildcard tests/vm/prog/sides/*.c)))
 
 $(B)/tests/vm/%: $(B)/obj/tests/vm/prog/%.o
 	@mkdir -p $(@D)

@@ -14,6 +14,7 @@
 #include "meta.h"
 #include "mount_table.h"
 #include "node.h"
+#include "policy.h"
 #include "report.h"
 #include "upgrade.h"
 
@@ -54,6 +55,9 @@ static const struct command commands[] = {
 	  datafs_mount_table_command },
 	{ "node", "COMMAND --members HOST:PORT,...",
 	  "the nodes of the quorum, looked at and changed", datafs_node_command },
+	{ "policy", "COMMAND --members HOST:PORT,...",
+	  "what holds below paths of the namespace, looked at and changed",
+	  datafs_policy_command },
 	{ "version", "", "of this program, the contract and the module", cmd_version },
 	{ "help", "", "this text", cmd_help },
 };

@@ -196,7 +196,8 @@ int datafs_cache_open(const struct datafs_cache_config *cfg,
 	c->next_cookie = datafs_cache_now() | 1;
 	TAILQ_INIT(&c->free);
 	TAILQ_INIT(&c->first);
-	TAILQ_INIT(&c->used);
+	for (int i = 0; i < DATAFS_CACHE_CLASSES; i++)
+		TAILQ_INIT(&c->used[i]);
 	TAILQ_INIT(&c->erasing);
 	TAILQ_INIT(&c->revocations);
 	TAILQ_INIT(&c->flights);
@@ -306,14 +307,14 @@ void datafs_cache_forget_mount(struct datafs_cache *c, uint32_t mount_id)
 
 void datafs_cache_get_stats(struct datafs_cache *c, struct datafs_cache_stats *st)
 {
-	uint32_t all = c->max_slabs * SLAB_SLOTS;
-
 	pthread_mutex_lock(&c->lock);
 	*st = c->stats;
 	st->size = (uint64_t)c->max_slabs * DATAFS_SLAB_SIZE;
 	st->used = c->granules * DATAFS_GRANULE;
-	st->slots = all - c->state_count[DATAFS_SLOT_ABSENT] -
-		    c->state_count[DATAFS_SLOT_BAD];
+	st->slots = datafs_slots(c);
+	st->normal_slots = c->class_count[DATAFS_CACHE_NORMAL];
+	st->keep_slots = c->class_count[DATAFS_CACHE_KEEP];
+	st->once_slots = c->class_count[DATAFS_CACHE_ONCE];
 	st->free_slots = c->state_count[DATAFS_SLOT_FREE];
 	st->chunks = c->chunks.count;
 	pthread_mutex_unlock(&c->lock);

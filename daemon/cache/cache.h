@@ -104,6 +104,35 @@ typedef int (*datafs_cache_stream_fn)(void *arg, uint64_t off, uint64_t len,
 				      datafs_cache_take_fn take,
 				      void *take_arg);
 
+/*
+ * What goes first when room is wanted. A slot has the class that it was wanted with last:
+ * so, of small contents packed into one, that of the last one that was used. What is left
+ * of each class, in this order:
+ *
+ *	ONCE	beyond DATAFS_CACHE_ONCE_SHARE of all slots; in the order in which they
+ *		were filled, whoever has used them since
+ *	KEEP	beyond DATAFS_CACHE_KEEP_SHARE of all slots
+ *	NORMAL, the other ONCE, the other KEEP
+ *
+ * In KEEP and NORMAL what was used lately is passed over once. Small contents are packed
+ * with those of their class. It is in the index as it was when the content was filled;
+ * what a later use has changed is learned anew after a restart.
+ */
+enum datafs_cache_class {
+	DATAFS_CACHE_AS_IS,	/* of a want: it changes nothing; new slots are NORMAL */
+	DATAFS_CACHE_NORMAL,
+	DATAFS_CACHE_KEEP,
+	DATAFS_CACHE_ONCE,
+	DATAFS_CACHE_CLASSES
+};
+
+/*
+ * In eighths of the slots. As much of ONCE is there as may be fetched ahead of readers
+ * (vfs/fetch.c), else that would be gone before it is read.
+ */
+#define DATAFS_CACHE_ONCE_SHARE	1u
+#define DATAFS_CACHE_KEEP_SHARE	6u
+
 struct datafs_cache_want {
 	struct datafs_cache_key key;
 	uint64_t size;		/* of the whole content; not used without @fetch */
@@ -112,6 +141,7 @@ struct datafs_cache_want {
 	/* may also have, from @off on: what is there already (0: nothing more) */
 	uint64_t max;
 	uint32_t mount_id;	/* whom the extents are handed to; 0: only fetch */
+	enum datafs_cache_class class;
 	datafs_cache_fetch_fn fetch;	/* NULL: only what is there */
 	void *arg;
 	/* of flights only; NULL: none */
@@ -221,6 +251,7 @@ void datafs_cache_forget_mount(struct datafs_cache *c, uint32_t mount_id);
 
 struct datafs_cache_stats {
 	uint64_t size, used, slots, free_slots, chunks;
+	uint64_t normal_slots, keep_slots, once_slots;	/* in use, by their class */
 	uint64_t hits, misses;		/* pages wanted: there, fetched */
 	uint64_t fetched_bytes, fetches;
 	uint64_t evicted_slots, revokes, bad_granules, index_rebuilt;

@@ -46,7 +46,7 @@
 enum datafs_slot_state {
 	DATAFS_SLOT_ABSENT,	/* its slab is not ready */
 	DATAFS_SLOT_FREE,	/* no chunk, no record names it */
-	DATAFS_SLOT_OPEN,	/* the one that small chunks are packed into */
+	DATAFS_SLOT_OPEN,	/* the one that small chunks of its class are packed into */
 	DATAFS_SLOT_USED,	/* has chunks, takes no more; may be a victim */
 	DATAFS_SLOT_REVOKING,	/* the kernel is being asked to forget it */
 	DATAFS_SLOT_ERASING,	/* nobody uses it; its records are going */
@@ -63,7 +63,8 @@ struct datafs_slot {
 	uint16_t filled;	/* granules given to chunks, from the start */
 	uint16_t dropped;	/* of these, those of dropped chunks */
 	uint8_t state;		/* enum datafs_slot_state */
-	bool touched;		/* wanted since it was put at the end of cache.used */
+	uint8_t class;		/* enum datafs_cache_class; AS_IS: it has none */
+	bool touched;		/* wanted since it was put at the end of its queue */
 	bool first;		/* in cache.first */
 	bool retired;		/* the device failed here: becomes BAD */
 };
@@ -182,14 +183,15 @@ struct datafs_cache {
 	bool grow_failed;
 	uint64_t complained_ns;		/* about a full cache, last */
 	uint64_t write_complained_ns;	/* about a slab that is not written */
-	struct datafs_slot *open;	/* the slot in state OPEN */
+	struct datafs_slot *open[DATAFS_CACHE_CLASSES];	/* the slots in state OPEN */
 	struct datafs_slot_queue free, erasing;
 	/*
-	 * All in state USED: those that are to go first, and the others, for second
-	 * chance. What comes is put at its end, so nothing goes before all that was
-	 * there when it came was passed.
+	 * All in state USED: those that are to go first, and the others, by their class,
+	 * for second chance. What comes is put at its end, so nothing goes before all of
+	 * its class that was there when it came was passed.
 	 */
-	struct datafs_slot_queue first, used;
+	struct datafs_slot_queue first, used[DATAFS_CACHE_CLASSES];
+	uint32_t class_count[DATAFS_CACHE_CLASSES];	/* of OPEN and USED */
 	TAILQ_HEAD(datafs_revocations, datafs_revocation) revocations;
 	TAILQ_HEAD(datafs_flights, datafs_flight) flights; /* not done */
 	uint32_t patient;		/* who wait for one to be run */
@@ -249,7 +251,12 @@ void datafs_slot_move(struct datafs_cache *c, struct datafs_slot *s,
 		      enum datafs_slot_state to);
 /* Room for a chunk, or NULL: nothing is free at the moment. */
 struct datafs_slot *datafs_slot_take(struct datafs_cache *c, uint32_t granules,
-				     uint32_t *base);
+				     enum datafs_cache_class class, uint32_t *base);
+/* What is in it is wanted. One in state OPEN keeps its class. */
+void datafs_slot_touch(struct datafs_cache *c, struct datafs_slot *s,
+		       enum datafs_cache_class class);
+/* All that are or may be of use. */
+uint32_t datafs_slots(const struct datafs_cache *c);
 void datafs_slot_first(struct datafs_cache *c, struct datafs_slot *s);
 /* The device failed here: no get finds its chunks, it is evicted for good. */
 void datafs_slot_retire(struct datafs_cache *c, struct datafs_slot *s);

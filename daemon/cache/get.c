@@ -65,7 +65,7 @@ int datafs_chunk_obtain(struct datafs_cache *c,
 		k = datafs_chunk_find(c, &w->key, index);
 		if (k)
 			break;
-		s = datafs_slot_take(c, granules, &base);
+		s = datafs_slot_take(c, granules, w->class, &base);
 		if (s) {
 			k = datafs_chunk_new(c, &w->key, index, s, base,
 					     granules);
@@ -89,7 +89,7 @@ int datafs_chunk_obtain(struct datafs_cache *c,
 		return -EIO;
 	}
 	datafs_chunk_pin(k);
-	k->slot->touched = true;
+	datafs_slot_touch(c, k->slot, w->class);
 	*res = k;
 	return 0;
 }
@@ -109,7 +109,7 @@ static int chunk_cached(struct datafs_cache *c,
 	if (!k || g >= k->granules || !datafs_have(k, g))
 		return -ESTALE;
 	datafs_chunk_pin(k);
-	k->slot->touched = true;
+	datafs_slot_touch(c, k->slot, w->class);
 	*res = k;
 	return 0;
 }
@@ -272,7 +272,7 @@ int datafs_cache_get(struct datafs_cache *c,
 			if (!k)
 				break;
 			datafs_chunk_pin(k);
-			k->slot->touched = true;
+			datafs_slot_touch(c, k->slot, w->class);
 		}
 		while (g + n < k->granules && datafs_have(k, g + n) &&
 		       pos + (uint64_t)n * DATAFS_GRANULE < limit)

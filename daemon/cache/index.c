@@ -40,7 +40,8 @@ struct index_block {
 	uint16_t granules;	/* of the chunk */
 	uint16_t first;		/* of the block, in the chunk */
 	uint16_t have;		/* a bit for each granule of the block */
-	uint16_t reserved[3];
+	uint16_t class;		/* of its slot then; 0, of what never had one: NORMAL */
+	uint16_t reserved[2];
 	uint32_t crc[BLOCK_GRANULES];	/* as many as the chunk reaches */
 };
 
@@ -165,6 +166,7 @@ static void block_write(struct datafs_cache *c, leveldb_writebatch_t *batch,
 		.chunk = k->index,
 		.granules = k->granules,
 		.first = first,
+		.class = k->slot->class,
 	};
 
 	for (uint32_t i = 0; i < block_len(k->granules, first); i++) {
@@ -291,6 +293,8 @@ static bool block_load(struct datafs_cache *c, const void *key_bytes,
 			return false;
 		s->filled = base + b.granules;
 	}
+	/* Those of one slot differ if it was changed between: the last one has it. */
+	s->class = b.class < DATAFS_CACHE_CLASSES ? b.class : DATAFS_CACHE_AS_IS;
 	for (uint32_t i = 0; i < BLOCK_GRANULES; i++)
 		if (b.have >> i & 1)
 			datafs_chunk_set(c, k, b.first + i, b.crc[i]);

@@ -128,10 +128,43 @@ static bool needs_room(struct datafs_cache *c)
 		       c->state_count[DATAFS_SLOT_ERASING] < low_water(c);
 }
 
-/* Dropped contents and retired slots go first, then second chance. */
+/* The first of a class that may go, by second chance but for what is used once. */
+static struct datafs_slot *sweep(struct datafs_cache *c, enum datafs_cache_class class)
+{
+	struct datafs_slot_queue *q = &c->used[class];
+	struct datafs_slot *s;
+
+	if (class == DATAFS_CACHE_ONCE) {
+		TAILQ_FOREACH(s, q, link)
+			if (!s->pins)
+				return s;
+		return NULL;
+	}
+	for (uint32_t i = 0; i < 2 * c->class_count[class]; i++) {
+		s = TAILQ_FIRST(q);
+		if (!s || (!s->pins && !s->touched))
+			return s;
+		if (!s->pins)
+			s->touched = false;
+		TAILQ_REMOVE(q, s, link);
+		TAILQ_INSERT_TAIL(q, s, link);
+	}
+	return NULL;
+}
+
+/* Dropped contents and retired slots go first, then what cache.h says of classes. */
 static struct datafs_slot *victim(struct datafs_cache *c)
 {
-	uint32_t n = c->state_count[DATAFS_SLOT_USED];
+	static const struct {
+		enum datafs_cache_class class;
+		uint32_t beyond;	/* eighths of the slots */
+	} order[] = {
+		{ DATAFS_CACHE_ONCE, DATAFS_CACHE_ONCE_SHARE },
+		{ DATAFS_CACHE_KEEP, DATAFS_CACHE_KEEP_SHARE },
+		{ DATAFS_CACHE_NORMAL, 0 },
+		{ DATAFS_CACHE_ONCE, 0 },
+		{ DATAFS_CACHE_KEEP, 0 },
+	};
 	/* No room comes of a victim that an index in the way names. */
 	bool room = needs_room(c) && !datafs_index_in_the_way(c);
 	struct datafs_slot *s;
@@ -139,14 +172,12 @@ static struct datafs_slot *victim(struct datafs_cache *c)
 	TAILQ_FOREACH(s, &c->first, link)
 		if (!s->pins && (room || s->retired))
 			return s;
-	for (uint32_t i = 0; room && i < 2 * n; i++) {
-		s = TAILQ_FIRST(&c->used);
-		if (!s || (!s->pins && !s->touched))
+	for (size_t i = 0; room && i < sizeof(order) / sizeof(order[0]); i++) {
+		if (c->class_count[order[i].class] <= datafs_slots(c) * order[i].beyond / 8)
+			continue;
+		s = sweep(c, order[i].class);
+		if (s)
 			return s;
-		if (!s->pins)
-			s->touched = false;
-		TAILQ_REMOVE(&c->used, s, link);
-		TAILQ_INSERT_TAIL(&c->used, s, link);
 	}
 	return NULL;
 }

@@ -19,6 +19,12 @@ static const uint32_t slot_next[DATAFS_SLOT_NR] = {
 	[DATAFS_SLOT_BAD] = 0,
 };
 
+/* One that chunks may be in which gets find. */
+static bool is_full(unsigned int state)
+{
+	return state == DATAFS_SLOT_OPEN || state == DATAFS_SLOT_USED;
+}
+
 void datafs_slot_move(struct datafs_cache *c, struct datafs_slot *s,
 		      enum datafs_slot_state to)
 {
@@ -31,27 +37,35 @@ void datafs_slot_move(struct datafs_cache *c, struct datafs_slot *s,
 	if (s->state == DATAFS_SLOT_FREE)
 		TAILQ_REMOVE(&c->free, s, link);
 	if (s->state == DATAFS_SLOT_OPEN)
-		c->open = NULL;
+		c->open[s->class] = NULL;
 	if (s->state == DATAFS_SLOT_ERASING)
 		TAILQ_REMOVE(&c->erasing, s, link);
 	if (s->state == DATAFS_SLOT_USED)
-		TAILQ_REMOVE(s->first ? &c->first : &c->used, s, link);
+		TAILQ_REMOVE(s->first ? &c->first : &c->used[s->class], s, link);
 	s->first = false;
+	if (is_full(s->state))
+		c->class_count[s->class]--;
 	c->state_count[s->state]--;
 	c->state_count[to]++;
 	s->state = to;
+	if (is_full(to)) {
+		if (!s->class)
+			s->class = DATAFS_CACHE_NORMAL;
+		c->class_count[s->class]++;
+	}
 	switch (to) {
 	case DATAFS_SLOT_FREE:
 		s->filled = s->dropped = 0;
+		s->class = DATAFS_CACHE_AS_IS;
 		s->touched = false;
 		TAILQ_INSERT_TAIL(&c->free, s, link);
 		pthread_cond_broadcast(&c->space);
 		break;
 	case DATAFS_SLOT_OPEN:
-		c->open = s;
+		c->open[s->class] = s;
 		break;
 	case DATAFS_SLOT_USED:
-		TAILQ_INSERT_TAIL(&c->used, s, link);
+		TAILQ_INSERT_TAIL(&c->used[s->class], s, link);
 		if (s->retired)
 			datafs_slot_first(c, s);
 		break;
@@ -72,16 +86,20 @@ void datafs_slot_first(struct datafs_cache *c, struct datafs_slot *s)
 	if (s->first || s->state != DATAFS_SLOT_USED)
 		return;
 	s->first = true;
-	TAILQ_REMOVE(&c->used, s, link);
+	TAILQ_REMOVE(&c->used[s->class], s, link);
 	TAILQ_INSERT_TAIL(&c->first, s, link);
 	pthread_cond_signal(&c->kick);
 }
 
 struct datafs_slot *datafs_slot_take(struct datafs_cache *c, uint32_t granules,
-				     uint32_t *base)
+				     enum datafs_cache_class class, uint32_t *base)
 {
 	bool pack = granules <= PACK_MAX / DATAFS_GRANULE;
-	struct datafs_slot *s = pack ? c->open : NULL;
+	struct datafs_slot *s;
+
+	if (class == DATAFS_CACHE_AS_IS)
+		class = DATAFS_CACHE_NORMAL;
+	s = pack ? c->open[class] : NULL;
 
 	if (s && s->filled + granules > SLOT_GRANULES) {
 		datafs_slot_move(c, s, DATAFS_SLOT_USED);
@@ -91,6 +109,7 @@ struct datafs_slot *datafs_slot_take(struct datafs_cache *c, uint32_t granules,
 		s = TAILQ_FIRST(&c->free);
 		if (!s)
 			return NULL;
+		s->class = class;
 		datafs_slot_move(c, s, pack ? DATAFS_SLOT_OPEN :
 				 DATAFS_SLOT_USED);
 		pthread_cond_signal(&c->kick); /* may be the low-water mark */
@@ -99,6 +118,27 @@ struct datafs_slot *datafs_slot_take(struct datafs_cache *c, uint32_t granules,
 	s->filled += granules;
 	s->touched = true;
 	return s;
+}
+
+void datafs_slot_touch(struct datafs_cache *c, struct datafs_slot *s,
+		       enum datafs_cache_class class)
+{
+	s->touched = true;
+	if (class == DATAFS_CACHE_AS_IS || class == s->class || s->state != DATAFS_SLOT_USED)
+		return;
+	if (!s->first) {
+		TAILQ_REMOVE(&c->used[s->class], s, link);
+		TAILQ_INSERT_TAIL(&c->used[class], s, link);
+	}
+	c->class_count[s->class]--;
+	c->class_count[class]++;
+	s->class = class;
+}
+
+uint32_t datafs_slots(const struct datafs_cache *c)
+{
+	return c->max_slabs * SLAB_SLOTS - c->state_count[DATAFS_SLOT_ABSENT] -
+	       c->state_count[DATAFS_SLOT_BAD];
 }
 
 void datafs_slot_retire(struct datafs_cache *c, struct datafs_slot *s)

@@ -181,13 +181,14 @@ static int enter(struct local *l, struct waiter *w)
 	return w->err;
 }
 
-/* Below the level of mounts, or nodes, there is none that it could be about. */
+/* Below the level of mounts, nodes, or policies, there is none that it could be about. */
 static bool is_about_one(const Metad__Command *c)
 {
 	return c->op_case == METAD__COMMAND__OP_MOUNT_SET ||
 	       c->op_case == METAD__COMMAND__OP_MOUNT_REMOVE ||
 	       c->op_case == METAD__COMMAND__OP_NODE_SET ||
-	       c->op_case == METAD__COMMAND__OP_NODE_REMOVE;
+	       c->op_case == METAD__COMMAND__OP_NODE_REMOVE ||
+	       c->op_case == METAD__COMMAND__OP_POLICY_REMOVE;
 }
 
 /*

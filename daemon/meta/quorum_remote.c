@@ -195,7 +195,10 @@ static int ask_told(struct datafs_quorum *q, const Metad__Query *query, Metad__A
 	err = call(q, &ask, &reply, told);
 	if (err)
 		return err;
-	if (reply->error || !reply->answer) {
+	/* members that do not know of policies have none */
+	if (reply->error == EPROTO && query->of_case == METAD__QUERY__OF_POLICIES) {
+		err = -EOPNOTSUPP;
+	} else if (reply->error || !reply->answer) {
 		err = refused(reply);
 	} else {
 		*res = reply->answer;

@@ -361,6 +361,51 @@ static int nodes(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a
 	return err;
 }
 
+static int add_policy(void *arg, const struct datafs_metad_policy *from)
+{
+	struct listing *l = arg;
+	Metad__Policy *one;
+
+	if (!l->left || l->a->n_policies == DATAFS_METAD_POLICIES_MAX)
+		return 1;
+	one = malloc(sizeof(*one));
+	if (one)
+		metad__policy__init(one);
+	if (!one || !copy_bytes(from->path, from->path_len, &one->has_path, &one->path)) {
+		free(one);
+		l->err = -ENOMEM;
+		return 1;
+	}
+	one->has_cache = true;
+	one->cache = from->cache;
+	l->left -= DATAFS_MIN(from->path_len, l->left);
+	l->a->policies[l->a->n_policies++] = one;
+	return 0;
+}
+
+static int policies(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	struct listing l = { .a = a, .left = DATAFS_POLICIES_TEXTS };
+	const Metad__Policies *p = q->policies;
+	struct datafs_metad_policies table;
+	bool eof = true;
+	int err = datafs_metad_policies_table(m, &table);
+
+	a->has_eof = a->has_policies_version = true;
+	if (!err && !(p->has_known && p->known == table.version)) {
+		a->policies = calloc(DATAFS_METAD_POLICIES_MAX, sizeof(Metad__Policy *));
+		if (!a->policies)
+			return -ENOMEM;
+		err = datafs_metad_policies(m, p->after.data, p->after.len, add_policy, &l,
+					    &eof, &table);
+		if (!err)
+			err = l.err;
+	}
+	a->eof = !err && eof;
+	a->policies_version = err ? 0 : table.version;
+	return err;
+}
+
 static int listing_page(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
 {
 	const Metad__ListingPage *p = q->listing_page;
@@ -424,6 +469,7 @@ static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,
 	[METAD__QUERY__OF_QUOTAS]	= quotas,
 	[METAD__QUERY__OF_MOUNTS]	= mounts,
 	[METAD__QUERY__OF_NODES]	= nodes,
+	[METAD__QUERY__OF_POLICIES]	= policies,
 	[METAD__QUERY__OF_LISTING_PAGE]	= listing_page,
 };
 

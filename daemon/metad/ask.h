@@ -25,6 +25,9 @@
 /* Nodes of one answer; each is below 512 bytes there. */
 #define DATAFS_NODES_PAGE	256u
 
+/* Paths of one answer with policies, but for its last one; all of it is below twice that. */
+#define DATAFS_POLICIES_TEXTS	(128u << 10)
+
 struct datafs_ask {
 	Metad__Ask *what;		/* a command is in @command, too */
 	Metad__Command *command;	/* NULL: it is no command */

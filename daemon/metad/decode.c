@@ -48,7 +48,9 @@ bool metad_is_operators(const Metad__Command *c)
 	       c->op_case == METAD__COMMAND__OP_MOUNT_SET ||
 	       c->op_case == METAD__COMMAND__OP_MOUNT_REMOVE ||
 	       c->op_case == METAD__COMMAND__OP_NODE_SET ||
-	       c->op_case == METAD__COMMAND__OP_NODE_REMOVE;
+	       c->op_case == METAD__COMMAND__OP_NODE_REMOVE ||
+	       c->op_case == METAD__COMMAND__OP_POLICY_SET ||
+	       c->op_case == METAD__COMMAND__OP_POLICY_REMOVE;
 }
 
 const char *metad_check_command(const Metad__Command *c, uint32_t level)

@@ -14,6 +14,7 @@
  *   schema*.c     keys and records
  *   mounts.c      what may be in the table of mounts
  *   nodes.c       ... in the routing table, and which state of a node follows which
+ *   policies.c    what a policy may say
  *   listing.c     shared listings of under-stores, and what room they have
  *   acl.c         POSIX ACLs
  *   txn.c         what one entry changes, until it is written
@@ -58,6 +59,7 @@
  *   setxattr, removexattr ctime (*)
  *   hold, release         none
  *   quotas, mounts, nodes none
+ *   policies              none
  *   listings              none
  *
  * Whoever may do what is checked in the kernels of the clients, with sticky bits,
@@ -80,6 +82,7 @@
 #include "listings.h"
 #include "mounts.h"
 #include "nodes.h"
+#include "policies.h"
 
 #define DATAFS_METAD_ROOT	1	/* the root's inode number */
 /*
@@ -93,6 +96,7 @@
 #define DATAFS_METAD_LEVEL_LEASE	3	/* ... leases */
 #define DATAFS_METAD_LEVEL_MOUNT	4	/* ... the table of mounts */
 #define DATAFS_METAD_LEVEL_NODE	5	/* ... nodes */
+#define DATAFS_METAD_LEVEL_POLICY	6	/* ... policies */
 #define DATAFS_METAD_LEVEL_LISTING	6	/* ... shared listings */
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
@@ -181,6 +185,18 @@ struct datafs_metad_routing {
 	uint64_t version;	/* rises by one with each change of what placement sees; 0: none yet */
 	uint64_t last_id;	/* of the node that came last */
 	uint32_t nodes;		/* those that are away, too */
+};
+
+/* The path is without NUL. */
+struct datafs_metad_policy {
+	const char *path;
+	size_t path_len;
+	uint32_t cache;		/* enum datafs_policy_cache */
+};
+
+struct datafs_metad_policies {
+	uint64_t version;	/* rises by one with each change; 0: there never was a policy */
+	uint32_t policies;
 };
 
 /* A shared listing of an under-store's directory: listings.h. */
@@ -310,6 +326,17 @@ typedef int (*datafs_metad_node_fn)(void *arg, const struct datafs_metad_node *n
  */
 int datafs_metad_nodes(struct datafs_metad *m, uint64_t after, datafs_metad_node_fn fn,
 		       void *arg, bool *eof, struct datafs_metad_routing *routing);
+/* The version and number of policies; all 0: there never was one. */
+int datafs_metad_policies_table(struct datafs_metad *m, struct datafs_metad_policies *res);
+/* Valid in the call. Return non-zero to stop before this one. */
+typedef int (*datafs_metad_policy_fn)(void *arg, const struct datafs_metad_policy *policy);
+/*
+ * The policies with paths behind @after, byte by byte (@len 0: all). *@eof: @fn has taken
+ * the last one. @table is of the same moment. -ENAMETOOLONG: @after is no path.
+ */
+int datafs_metad_policies(struct datafs_metad *m, const void *after, size_t len,
+			  datafs_metad_policy_fn fn, void *arg, bool *eof,
+			  struct datafs_metad_policies *table);
 /*
  * A page of a shared listing, and what is there of that; *@page is NULL if the page is not.
  * It is to be freed. -ESTALE: it is not there, or its ticket is over.

@@ -11,6 +11,7 @@
 enum datafs_metad_plant {
 	DATAFS_METAD_PLANT_TWICE,	/* what was answered before is done again */
 	DATAFS_METAD_PLANT_LOST,	/* some of what is answered was not done */
+	DATAFS_METAD_PLANT_AWAY,	/* a session's end leaves the routing version as it was */
 };
 bool datafs_metad_plant(enum datafs_metad_plant what) __attribute__((weak));
 

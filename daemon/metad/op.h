@@ -151,6 +151,9 @@ int op_node_remove(struct op *o, const Metad__Command *c);
 /* A session is ending: the node that it speaks for is away. 0, or damage. */
 int op_node_session_ends(struct op *o, uint64_t session);
 
+/* op_policy.c */
+int op_policy_set(struct op *o, const Metad__Command *c);
+int op_policy_remove(struct op *o, const Metad__Command *c);
 /* op_listing.c */
 int op_listing_ticket(struct op *o, const Metad__Command *c);
 int op_listing_put(struct op *o, const Metad__Command *c);

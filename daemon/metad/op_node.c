@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "nodes.h"
+#include "ns_internal.h"
 #include "op.h"
 
 static bool looks_other(const struct datafs_metad_node *a, const struct datafs_metad_node *b)
@@ -72,7 +73,7 @@ int op_node_session_ends(struct op *o, uint64_t session)
 		ret = leave(o, &node);
 	if (ret)
 		return ret;
-	routing.version++;
+	routing.version += !metad_planted(DATAFS_METAD_PLANT_AWAY);
 	rec_routing_put(o->t, &routing);
 	return 0;
 }

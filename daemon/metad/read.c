@@ -431,6 +431,58 @@ int datafs_metad_nodes(struct datafs_metad *m, uint64_t after, datafs_metad_node
 	return err;
 }
 
+int datafs_metad_policies_table(struct datafs_metad *m, struct datafs_metad_policies *res)
+{
+	struct txn t;
+	int ret;
+
+	txn_view(&t, m->db, m->dir);
+	ret = rec_policies_get(&t, res);
+	txn_end(&t);
+	return ret < 0 ? ret : 0;
+}
+
+static int each_policy(struct txn *t, struct txn_bytes after, datafs_metad_policy_fn fn,
+		       void *arg, bool *eof)
+{
+	struct txn_bytes key, val, from = rec_policy_key(t, after.p, after.len);
+	struct txn_bytes prefix = rec_policy_key(t, NULL, 0);
+	struct datafs_metad_policy policy;
+	struct txn_scan s;
+
+	if (txn_error(t))
+		return txn_error(t);
+	txn_scan_begin(&s, t, prefix, from);
+	while (txn_scan_next(&s, &key, &val) == 1) {
+		if (after.len && key.len == from.len && !memcmp(key.p, from.p, key.len))
+			continue;
+		if (rec_policy_decode(t, key, val, &policy) || fn(arg, &policy))
+			goto stop;
+	}
+	*eof = !txn_error(t);
+stop:
+	txn_scan_end(&s);
+	return txn_error(t);
+}
+
+int datafs_metad_policies(struct datafs_metad *m, const void *after, size_t len,
+			  datafs_metad_policy_fn fn, void *arg, bool *eof,
+			  struct datafs_metad_policies *table)
+{
+	struct txn t;
+	int err;
+
+	*eof = false;
+	if (len > DATAFS_METAD_PATH_MAX)
+		return -ENAMETOOLONG;
+	txn_view(&t, m->db, m->dir);
+	err = rec_policies_get(&t, table);
+	if (err >= 0)
+		err = each_policy(&t, (struct txn_bytes){ after, len }, fn, arg, eof);
+	txn_end(&t);
+	return err;
+}
+
 static int listing_view(struct txn *t, uint64_t now, uint64_t number, uint32_t nr,
 			struct datafs_metad_listing *res, struct txn_bytes *page)
 {

@@ -20,6 +20,8 @@
  *   E name                 the id of the node of that name
  *   B session              ... of the node that the session speaks for
  *   V                      struct datafs_metad_routing: the routing table
+ *   Y path                 struct datafs_metad_policy
+ *   Z                      struct datafs_metad_policies: version and number of these
  *   G number               struct datafs_metad_listing: a shared listing
  *   F number page          a page of it
  *   U mount generation key struct rec_listed: the listings of that directory
@@ -43,6 +45,8 @@
  *   - V is there if there ever was a P, with their number; none has an id above its last;
  *     E is there for each P, and B for each that is not away, whose session is there and
  *     not ending. There is none below feature level 5
+ *   - Z is there if there ever was a Y, with their number. There is none below feature
+ *     level 6
  *   - a listing's F records are its pages; the U of its directory says it, or U 0 if it is
  *     over; U has the number of all G records, with what these are charged, at the most
  *     DATAFS_LISTINGS_BYTES. There is none below feature level 6
@@ -160,6 +164,18 @@ int rec_routing_get(struct txn *t, struct datafs_metad_routing *routing);
 void rec_routing_put(struct txn *t, const struct datafs_metad_routing *routing);
 /* Nobody speaks for any node any more; the version rises by one if somebody did. */
 int rec_routing_all_away(struct txn *t);
+
+/* schema_policy.c */
+/* "Y path", good until txn_end(); of no length, and the transaction has failed: no memory. */
+struct txn_bytes rec_policy_key(struct txn *t, const void *path, size_t len);
+int rec_policy_get(struct txn *t, struct txn_bytes key, struct datafs_metad_policy *policy);
+/* What a scan over Y has found. 0 or the error. */
+int rec_policy_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		      struct datafs_metad_policy *policy);
+void rec_policy_put(struct txn *t, struct txn_bytes key, uint32_t cache);
+/* @table is 0 if it is not there. */
+int rec_policies_get(struct txn *t, struct datafs_metad_policies *table);
+void rec_policies_put(struct txn *t, const struct datafs_metad_policies *table);
 
 /* schema_listing.c */
 

@@ -216,6 +216,8 @@ static size_t reply_max(const struct datafs_ask *what)
 		return 2 * DATAFS_MOUNTS_TEXTS;
 	case METAD__QUERY__OF_NODES:
 		return DATAFS_NODES_PAGE * 512;
+	case METAD__QUERY__OF_POLICIES:
+		return 2 * DATAFS_POLICIES_TEXTS;
 	case METAD__QUERY__OF_LISTING_PAGE:
 		return DATAFS_LISTING_PAGE_MAX;
 	default:

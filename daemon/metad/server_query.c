@@ -37,6 +37,7 @@ static bool asked_object(const Metad__Query *q, struct datafs_grant_object *o)
 	case METAD__QUERY__OF_COUNTS:
 	case METAD__QUERY__OF_QUOTAS:
 	case METAD__QUERY__OF_NODES:
+	case METAD__QUERY__OF_POLICIES:
 	case METAD__QUERY__OF_LISTING_PAGE:
 		return false;
 	default:

@@ -71,6 +71,8 @@ static int open_now(struct vfs_mount *b)
 	ret = b->tree->open(b, &root);
 	if (!ret) {
 		atomic_store(&b->opened, true);
+		/* so that what they say is known when files are read */
+		vfs_policy_look(b->over);
 		return 0;
 	}
 	atomic_store(&b->failed, now);

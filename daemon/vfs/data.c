@@ -137,6 +137,7 @@ static int extent_of(struct vfs_mount *mnt, struct datafs_call *call,
 	ret = datafs_meta_key(v->meta, in->ino, &src.key);
 	if (ret)
 		return ret;
+	want.class = vfs_policy_class(mnt, src.key);
 	if (plan.now > r.off)
 		vfs_fetch_parts(&src, &want, page, plan.now, true);
 	if (plan.from < plan.to)

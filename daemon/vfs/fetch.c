@@ -211,6 +211,7 @@ int vfs_have(struct vfs_mount *mnt, const struct datafs_meta_inode *in, uint64_t
 
 	if (ret)
 		return ret;
+	want.class = vfs_policy_class(mnt, src.key);
 	while (!ret && from < to) {
 		uint64_t end = datafs_round_up(from + 1, DATAFS_CHUNK_SIZE);
 		uint64_t ahead = (datafs_ramp_limit(&mnt->ramp) + 1) * mnt->part;

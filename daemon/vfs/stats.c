@@ -164,6 +164,8 @@ void datafs_vfs_stats(struct datafs_vfs *v, FILE *f)
 	} cache[] = {
 		{ "size", &st.size }, { "used", &st.used },
 		{ "slots", &st.slots }, { "free_slots", &st.free_slots },
+		{ "normal_slots", &st.normal_slots }, { "keep_slots", &st.keep_slots },
+		{ "once_slots", &st.once_slots },
 		{ "chunks", &st.chunks }, { "hits", &st.hits },
 		{ "misses", &st.misses },
 		{ "fetched_bytes", &st.fetched_bytes },

@@ -122,6 +122,20 @@ struct trie_node *trie_find(struct trie_node *at, const char *path, size_t len)
 	return at;
 }
 
+struct trie_node *trie_along(struct trie_node *at, const char *path, size_t len, bool *all)
+{
+	const char *end = path + len;
+	struct trie_node *n = at;
+
+	for (; (len = next_name(&path, end)); path += len, at = n) {
+		n = trie_child(at, path, len);
+		if (!n)
+			break;
+	}
+	*all = n != NULL;
+	return at;
+}
+
 struct trie_node *trie_next(const struct trie_node *n)
 {
 	const struct trie_node *up;

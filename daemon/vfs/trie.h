@@ -36,6 +36,8 @@ void trie_free(struct trie_node *root);
 struct trie_node *trie_add(struct trie_node *at, const char *path, size_t len);
 /* NULL: there is none. @path "": @at itself. */
 struct trie_node *trie_find(struct trie_node *at, const char *path, size_t len);
+/* As far as there are nodes: the last of them. *@all: that is the whole path. */
+struct trie_node *trie_along(struct trie_node *at, const char *path, size_t len, bool *all);
 struct trie_node *trie_child(const struct trie_node *at, const char *name, size_t len);
 /* All of them, from the root on, each after its parent; NULL: @n was the last. */
 struct trie_node *trie_next(const struct trie_node *n);

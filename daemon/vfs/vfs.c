@@ -23,6 +23,7 @@ void vfs_mount_free(struct vfs_mount *mnt)
 	vfs_table_exit(mnt);
 	vfs_stats_gone(mnt);
 	mnt->tree->close(mnt);
+	vfs_policies_exit(&mnt->policies);
 	pthread_mutex_destroy(&mnt->table_building);
 	pthread_mutex_destroy(&mnt->table_lock);
 	pthread_mutex_destroy(&mnt->joining);
@@ -119,6 +120,7 @@ struct vfs_mount *vfs_mount_new(struct datafs_vfs *v, uint32_t id,
 	pthread_mutex_init(&mnt->lease_lock, NULL);
 	pthread_mutex_init(&mnt->table_lock, NULL);
 	pthread_mutex_init(&mnt->table_building, NULL);
+	vfs_policies_init(&mnt->policies);
 	mnt->table_epoch = 1;
 	mnt->source = strndup(source, source_len);
 	mnt->options_text = strndup(options, options_len);

@@ -30,6 +30,7 @@
 #include "meta/meta.h"
 #include "meta/quorum.h"
 #include "options.h"
+#include "policy.h"
 #include "ramp.h"
 #include "stream.h"
 #include "under/under.h"
@@ -94,6 +95,8 @@ struct vfs_mount {
 	pthread_mutex_t table_lock;
 	struct vfs_table *table;	/* the last one, with a reference; NULL: none yet */
 	uint64_t table_epoch;	/* rises when what tables say may be so no more */
+
+	struct vfs_policies policies;	/* of its quorum */
 
 	/* of a branch: what a table has mounted in the tree of another mount; never in v->mounts */
 	struct vfs_mount *over;		/* that one, whose @id it has; NULL: it is no branch */

@@ -88,7 +88,7 @@ check "nothing is set before all members know it" \
 sed -i '/^feature_level/d' "$D/1.conf"
 member_end 1 TERM
 member_start 1
-check "the level rises" wait_for 60 levels_are 5 || exit 1
+check "the level rises" wait_for 60 levels_are 6 || exit 1
 check "then it joins by itself" will_list 'version 1\nid 1 a - weight 100 joined'
 check "another one joins" daemon_start b b "$MEMBERS:/"
 check "... with an id of its own" \

@@ -4,10 +4,12 @@
 #
 # Two kernels, each in a guest of its own, and one quorum: what is changed on one is
 # seen on the other at once, through all that it keeps, and what has not changed costs
-# no upcall. guest/first.sh has the quorum and tells guest/second.sh what to do.
+# no upcall. guest/first.sh has the quorum and tells guest/second.sh what to do. What is at
+# random follows from DATAFS_SEED, and goes on for DATAFS_ROUNDS (600).
 
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 D=$(mktemp -d "${TMPDIR:-$TOP/build}/cluster-XXXXXX") || exit 1
+SEED=${DATAFS_SEED:-$(date +%s)}
 second=
 cleanup()
 {
@@ -22,7 +24,7 @@ guest()
 {
 	exec "$TOP/scripts/vm" --kernel 6.12 --cpus 1 --mem 1024 --disk 1G --timeout 2900 \
 		--link "$D/link" --out "$D/shared" --console "$D/$1.console" \
-		-- "tests/cluster/guest/$1.sh"
+		-- "tests/cluster/guest/$1.sh" "$SEED" "${DATAFS_ROUNDS:-600}"
 }
 
 (guest first) > "$D/first.out" 2>&1 &

@@ -23,9 +23,10 @@ static const struct req small[] = {
 	{ OP(CREATE), 1, "g", .mode = 0644, .session = 1 },
 	{ OP(HOLD), 3, .session = 1 },
 	{ OP(SETXATTR), 3, "user.a", .value = "1", .len = 1, .session = 1 },
-	{ OP(FEATURE), .level = DATAFS_METAD_LEVEL_LISTING },
+	{ OP(FEATURE), .level = DATAFS_METAD_LEVEL },
 	{ OP(MOUNT_ADD), .name = "/d", .source = "/srv", .session = 1 },
 	{ OP(NODE_JOIN), .name = "n", .source = "h:1", .session = 2 },
+	{ OP(POLICY_SET), .name = "/d", .level = DATAFS_POLICY_KEEP, .session = 1 },
 	{ OP(LISTING_TICKET), 1, "d", .generation = 1, .session = 2 },
 	{ OP(LISTING_PUT), 1, .value = "p", .len = 1, .session = 2 },
 };

@@ -77,6 +77,23 @@ static void nodes(void)
 	save_ask(&ask, "nodes", 1);
 }
 
+static void policies(void)
+{
+	Metad__Policies policies = METAD__POLICIES__INIT;
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Ask ask = METAD__ASK__INIT;
+
+	q.of_case = METAD__QUERY__OF_POLICIES;
+	q.policies = &policies;
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = &q;
+	save_ask(&ask, "policies", 0);
+	policies.has_after = policies.has_known = true;
+	policies.after = (ProtobufCBinaryData) { 2, (uint8_t *)"/d" };
+	policies.known = 2;
+	save_ask(&ask, "policies", 1);
+}
+
 static void listings(void)
 {
 	Metad__ListingPage page = METAD__LISTING_PAGE__INIT;
@@ -188,6 +205,7 @@ void seeds_ask(void)
 	queries();
 	mounts();
 	nodes();
+	policies();
 	listings();
 	admins();
 	leases();

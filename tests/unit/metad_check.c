@@ -34,8 +34,9 @@ static struct {
 	struct seen_quota *q;
 	struct datafs_metad_mounts table;
 	struct datafs_metad_routing routing;
+	struct datafs_metad_policies policies_table;
 	size_t inodes, sessions, quotas, mounts, names, entries;
-	size_t nodes, node_names, spoken, speakers;
+	size_t nodes, node_names, spoken, speakers, policies;
 	struct rec_listings all;
 	size_t listings, listing_pages, pages, listed, over, listings_over;
 	uint64_t charge;
@@ -292,6 +293,26 @@ static const char *see_speaker(struct txn_bytes key, struct txn_bytes val)
 	return NULL;
 }
 
+static const char *see_policies(struct txn_bytes key, struct txn_bytes val)
+{
+	(void)val;
+	if (!HOLDS(key.len == 1 && w.n.c.feature_level >= 6))
+		return w.why;
+	if (!HOLDS(rec_policies_get(&w.t, &w.policies_table) == 1))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_policy(struct txn_bytes key, struct txn_bytes val)
+{
+	struct datafs_metad_policy policy;
+
+	w.policies++;
+	if (!HOLDS(!rec_policy_decode(&w.t, key, val, &policy)))
+		return w.why;
+	return NULL;
+}
+
 /* What the record of a directory says is there, of that directory, and so. */
 static const char *see_listed_as(const struct datafs_metad_listing *dir, uint64_t number,
 				 bool coming)
@@ -393,13 +414,14 @@ static const struct {
 	{ 'O', see_orphan }, { 'H', see_hold }, { 'R', see_answer }, { 'Q', see_quota },
 	{ 'L', see_lease }, { 'T', see_table }, { 'M', see_mount },
 	{ 'V', see_routing }, { 'P', see_routed }, { 'E', see_node_name }, { 'B', see_speaker },
+	{ 'Z', see_policies }, { 'Y', see_policy },
 	{ 'U', see_listed }, { 'G', see_listing }, { 'F', see_page },
 };
 
-/* That of a mount is its path, and one of a node its name. */
+/* That of a mount or a policy is its path, and one of a node its name. */
 static bool length_ok(int kind, size_t len)
 {
-	return len == 1 || len >= 9 || kinds[kind].type == 'M' || kinds[kind].type == 'E';
+	return len == 1 || len >= 9 || strchr("MEY", kinds[kind].type);
 }
 
 static const char *scan(int kind)
@@ -424,7 +446,7 @@ static const char *keys_known(void)
 
 	txn_scan_begin(&s, &w.t, none, none);
 	while (known && txn_scan_next(&s, &key, &val) == 1)
-		known = key.len && memchr("NISDCXOHRQLTMVPEBUGF", key.p[0], 20);
+		known = key.len && memchr("NISDCXOHRQLTMVPEBZYUGF", key.p[0], 22);
 	txn_scan_end(&s);
 	if (!HOLDS(known))
 		return w.why;
@@ -516,6 +538,8 @@ static const char *sum(void)
 	if (!HOLDS(w.table.mounts == w.mounts))
 		return w.why;
 	if (!HOLDS(w.routing.nodes == w.nodes && w.node_names == w.nodes))
+		return w.why;
+	if (!HOLDS(w.policies_table.policies == w.policies))
 		return w.why;
 	if (!HOLDS(w.spoken == w.speakers))
 		return w.why;

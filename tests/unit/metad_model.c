@@ -401,8 +401,11 @@ static int hold(struct model *w, const struct req *r)
 	return 0;
 }
 
+/* Sessions above MODEL_SESSIONS hold nothing. */
 static int end_session(struct model *w, const struct req *r)
 {
+	if (r->session > MODEL_SESSIONS)
+		return 0;
 	/* from the last one: those behind it move when it goes */
 	for (int i = w->inodes - 1; i >= 0; i--) {
 		if (!w->in[i].held[r->session])
@@ -594,6 +597,45 @@ static int node(struct model *w, const struct req *r)
 	return err;
 }
 
+const struct model_policy *model_policy_after(const struct model *w, const char *after)
+{
+	const struct model_policy *res = NULL;
+
+	for (int i = 0; i < w->policies; i++)
+		if ((!after || strcmp(w->policy[i].path, after) > 0) &&
+		    (!res || strcmp(w->policy[i].path, res->path) < 0))
+			res = &w->policy[i];
+	return res;
+}
+
+static int policy(struct model *w, const struct req *r)
+{
+	struct model_policy *at = w->policy, *end = w->policy + w->policies;
+
+	if (w->level < 6)
+		return -EOPNOTSUPP;
+	if (malformed(r->name) || (r->op == OP(POLICY_SET) && (r->level < 1 || r->level > 3)))
+		return -EINVAL;
+	while (at < end && strcmp(at->path, r->name))
+		at++;
+	if (r->op == OP(POLICY_REMOVE)) {
+		if (at == end)
+			return -ENOENT;
+		memmove(at, at + 1, (size_t)(end - at - 1) * sizeof(*at));
+		w->policies--;
+		w->policies_version++;
+		return 0;
+	}
+	if (at == end) {
+		if (++w->policies > MODEL_POLICIES)
+			abort();
+		*at = (struct model_policy){ .path = r->name };
+	}
+	w->policies_version += at->cache != r->level;
+	at->cache = r->level;
+	return 0;
+}
+
 static int run(struct model *w, const struct req *r)
 {
 	switch (r->op) {
@@ -634,6 +676,9 @@ static int run(struct model *w, const struct req *r)
 	case OP(MOUNT_SET):
 	case OP(MOUNT_REMOVE):
 		return mount(w, r);
+	case OP(POLICY_SET):
+	case OP(POLICY_REMOVE):
+		return policy(w, r);
 	case OP(FEATURE):
 		w->level = (int)r->level;
 		return 0;

@@ -16,6 +16,7 @@
 #define MODEL_QUOTAS	512	/* at once */
 #define MODEL_MOUNTS	32	/* at once */
 #define MODEL_NODES	8	/* at once */
+#define MODEL_POLICIES	16	/* at once */
 #define MODEL_XATTRS	3	/* user.0 to user.2 */
 
 struct model_inode {
@@ -53,6 +54,11 @@ struct model_node {
 	bool draining;
 };
 
+struct model_policy {
+	const char *path;
+	uint32_t cache;
+};
+
 struct model {
 	int inodes, names;		/* so many there are */
 	int inodes_max, names_max;	/* more abort the test */
@@ -66,6 +72,9 @@ struct model {
 	uint64_t routing_version, last_node;
 	int nodes;
 	struct model_node node[MODEL_NODES];
+	uint64_t policies_version;
+	int policies;
+	struct model_policy policy[MODEL_POLICIES];	/* as they came */
 	struct timespec now;
 	struct model_inode in[];	/* by their numbers; then the names */
 };
@@ -88,6 +97,8 @@ uint32_t model_nlink(const struct model *w, uint64_t ino);
 bool model_held(const struct model *w, uint64_t ino);
 /* The mount with the first path behind @after (NULL: of all); NULL: there is none. */
 const struct model_mount *model_mount_after(const struct model *w, const char *after);
+/* The policy with the first path behind @after (NULL: of all); NULL: there is none. */
+const struct model_policy *model_policy_after(const struct model *w, const char *after);
 /* What a quota counts. */
 void model_used(const struct model *w, uint64_t id, uint64_t *inodes, uint64_t *bytes);
 

@@ -28,6 +28,8 @@ union op {
 	Metad__NodeJoin node_join;
 	Metad__NodeSet node_set;
 	Metad__NodeRemove node_remove;
+	Metad__PolicySet policy_set;
+	Metad__PolicyRemove policy_remove;
 	Metad__ListingTicket listing_ticket;
 	Metad__ListingPut listing_put;
 	Metad__ListingDrop listing_drop;
@@ -168,6 +170,21 @@ static void node_of(union op *u, const struct req *r)
 	}
 }
 
+static void policy_of(union op *u, const struct req *r)
+{
+	if (r->op == OP(POLICY_SET)) {
+		metad__policy_set__init(&u->policy_set);
+		u->policy_set.has_path = !!r->name;
+		u->policy_set.path = text(r->name);
+		u->policy_set.has_cache = true;
+		u->policy_set.cache = r->level;
+		return;
+	}
+	metad__policy_remove__init(&u->policy_remove);
+	u->policy_remove.has_path = !!r->name;
+	u->policy_remove.path = text(r->name);
+}
+
 static void listing_of(union op *u, const struct req *r)
 {
 	switch (r->op) {
@@ -265,6 +282,10 @@ static void op_of(union op *u, const struct req *r)
 	case OP(NODE_SET):
 	case OP(NODE_REMOVE):
 		node_of(u, r);
+		break;
+	case OP(POLICY_SET):
+	case OP(POLICY_REMOVE):
+		policy_of(u, r);
 		break;
 	case OP(LISTING_TICKET):
 	case OP(LISTING_PUT):

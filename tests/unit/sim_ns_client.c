@@ -3,7 +3,9 @@
  * Clients of the namespace. Each has a session, whose ids are above those of all
  * before; one that gives up opens another. A session that was given up, or any
  * other at times, is closed by the leader, as after its lease; then what it asked
- * last can take no effect any more.
+ * last can take no effect any more, and the node that it spoke for is away.
+ *
+ * There are tables once somebody has raised the feature level.
  */
 #include "sim_ns_client.h"
 
@@ -20,7 +22,7 @@
 #define STEPS	400000ul	/* of the check of a history */
 #define KNOWN	4u		/* inodes that clients have heard of lately */
 
-enum doing { OPENING, CLOSING, CHANGING, READING };
+enum doing { OPENING, CLOSING, RAISING, CHANGING, READING };
 
 struct client {
 	enum doing doing;
@@ -36,6 +38,8 @@ struct work {
 	struct client c[SIM_CLIENTS];
 	struct ns_op ops[SIM_OPS + 1];
 	uint64_t dirs[KNOWN], files[KNOWN];
+	uint64_t generations[KNOWN];	/* of mounts; 0: none */
+	bool raised;
 	struct ns_tree tree;
 };
 
@@ -72,6 +76,34 @@ static uint64_t some_inode(struct sim *s)
 	return sim_pick(s, 4) ? w->files[sim_pick(s, KNOWN)] : some_dir(s);
 }
 
+static struct req some_mount(struct sim *s, Metad__Command__OpCase op)
+{
+	static const char *const paths[NS_LINES] = { "/a", "/b", "/a/c" };
+	static const char *const sources[] = { "/s", "/t" };
+	static const char *const options[] = { "", "uid=7" };
+	struct work *w = s->work;
+
+	return (struct req) {
+		.op = op, .name = paths[sim_pick(s, NS_LINES)], .source = sources[sim_pick(s, 2)],
+		.options = options[sim_pick(s, 2)],
+		.generation = sim_pick(s, 2) ? w->generations[sim_pick(s, KNOWN)] : 0,
+	};
+}
+
+static struct req some_node(struct sim *s, Metad__Command__OpCase op)
+{
+	static const char *const nodes[NS_LINES] = { "n1", "n2", "n3" };
+	static const char *const addresses[] = { "", "h:1", "h:2" };
+	unsigned int how = sim_pick(s, 3);
+
+	/* a weight of 0 is refused */
+	return (struct req) {
+		.op = op, .name = nodes[sim_pick(s, NS_LINES)],
+		.source = addresses[sim_pick(s, 3)], .has_weight = sim_pick(s, 2),
+		.level = sim_pick(s, 4), .create = how == 1, .replace = how == 2,
+	};
+}
+
 static struct req some_change(struct sim *s)
 {
 	static const struct {
@@ -80,13 +112,19 @@ static struct req some_change(struct sim *s)
 	} ops[] = {
 		{ OP(CREATE), 12 }, { OP(MKDIR), 10 }, { OP(LINK), 8 }, { OP(UNLINK), 10 },
 		{ OP(RMDIR), 7 }, { OP(RENAME), 22 }, { OP(SETATTR), 8 },
+		{ OP(MOUNT_ADD), 5 }, { OP(MOUNT_SET), 4 }, { OP(MOUNT_REMOVE), 4 },
+		{ OP(NODE_JOIN), 10 }, { OP(NODE_SET), 6 }, { OP(NODE_REMOVE), 4 },
 	};
-	unsigned int at = sim_pick(s, 77), i = 0, how = sim_pick(s, 8);
+	unsigned int at = sim_pick(s, 110), i = 0, how = sim_pick(s, 8);
 	struct req r = { 0 };
 
 	while (at >= ops[i].weight)
 		at -= ops[i++].weight;
 	r.op = ops[i].op;
+	if (r.op >= OP(NODE_JOIN))
+		return some_node(s, r.op);
+	if (r.op >= OP(MOUNT_ADD))
+		return some_mount(s, r.op);
 	r.ino = r.op == OP(LINK) || r.op == OP(SETATTR) ? some_inode(s) : some_dir(s);
 	r.to = some_dir(s);
 	r.name = names[sim_pick(s, 4)];
@@ -144,15 +182,32 @@ static void open_session(struct sim *s, unsigned int i)
 	send_command(s, i, &r);
 }
 
-/* As the leader does, whose own commands have no session. */
-static void close_session(struct sim *s, unsigned int i, uint64_t session)
+/* As the leader does, whose own commands have no session, and are the same when done twice. */
+static void lead(struct sim *s, unsigned int i, enum doing doing, struct req r)
 {
 	struct work *w = s->work;
-	struct req r = { OP(SESSION_CLOSE), .ino = session };
+	struct ns_op *o = &w->ops[s->clients[i].op];
+
+	w->c[i].doing = doing;
+	o->kind = NS_CHANGE;
+	o->r = r;
+	s->history[s->clients[i].op].what = o;
+	send_command(s, i, &r);
+}
+
+static void raise_level(struct sim *s, unsigned int i)
+{
+	lead(s, i, RAISING, (struct req) { OP(FEATURE), .level = DATAFS_METAD_LEVEL_NODE });
+}
+
+/* One that is not @open, as far as is known, may be opened yet, and then meet a copy of this. */
+static void close_session(struct sim *s, unsigned int i, uint64_t session, bool open)
+{
+	struct work *w = s->work;
 
 	w->c[i].closing = session;
-	w->c[i].doing = CLOSING;
-	send_command(s, i, &r);
+	w->ops[s->clients[i].op].late = !open;
+	lead(s, i, CLOSING, (struct req) { OP(SESSION_CLOSE), .ino = session });
 }
 
 static void read_something(struct sim *s, unsigned int i, struct ns_op *o)
@@ -160,7 +215,7 @@ static void read_something(struct sim *s, unsigned int i, struct ns_op *o)
 	struct work *w = s->work;
 
 	w->c[i].doing = READING;
-	o->kind = NS_LOOKUP + sim_pick(s, 3);
+	o->kind = NS_LOOKUP + sim_pick(s, 5);
 	o->r.ino = o->kind == NS_GETATTR ? some_inode(s) : some_dir(s);
 	o->r.name = names[sim_pick(s, 4)];
 	s->history[s->clients[i].op].what = o;
@@ -187,14 +242,16 @@ void ns_ask(struct sim *s, unsigned int i)
 {
 	struct sim_client *c = &s->clients[i];
 	struct work *w = s->work;
-	uint64_t other = w->c[sim_pick(s, s->n_clients)].session;
+	const struct client *other = &w->c[sim_pick(s, s->n_clients)];
 
 	if (c->last)
 		read_something(s, i, &w->ops[c->op]);
 	else if (w->c[i].given_up && sim_pick(s, 2))
-		close_session(s, i, w->c[i].given_up);
-	else if (other && !sim_pick(s, 50))
-		close_session(s, i, other);
+		close_session(s, i, w->c[i].given_up, true);
+	else if (other->session && !sim_pick(s, 50))
+		close_session(s, i, other->session, other->open);
+	else if (!w->raised && !sim_pick(s, 8))
+		raise_level(s, i);
 	else if (!w->c[i].open)
 		open_session(s, i);
 	else if (!sim_pick(s, 3))
@@ -269,8 +326,10 @@ static void closed(struct sim *s, uint64_t session)
 			w->c[i].given_up = 0;
 }
 
-static enum sim_told told_session(struct sim *s, struct client *c, const void *buf, size_t len)
+static enum sim_told told_session(struct sim *s, struct client *c, struct ns_op *o,
+				  const void *buf, size_t len)
 {
+	struct work *w = s->work;
 	struct req r = { 0 };
 	struct ns_answer a;
 
@@ -283,6 +342,8 @@ static enum sim_told told_session(struct sim *s, struct client *c, const void *b
 		a = (struct ns_answer) { 0 };
 	else if (!take_result(buf, len, &r, &a))
 		s->bad = "an answer is another's";
+	o->answer = a;
+	o->silent = !len;
 	/* it was closed before it was open, or another that began later ended first */
 	if (c->doing == OPENING && a.err != -ESTALE && a.err != -ENOTCONN) {
 		c->open = true;
@@ -292,6 +353,8 @@ static enum sim_told told_session(struct sim *s, struct client *c, const void *b
 		if (a.err)
 			s->bad = "a session cannot be closed";
 		closed(s, c->closing);
+	} else if (c->doing == RAISING) {
+		w->raised = true;
 	}
 	return SIM_TOLD;
 }
@@ -308,12 +371,16 @@ static enum sim_told told_change(struct sim *s, struct client *c, struct ns_op *
 	case -ENOTCONN:
 		c->open = false;
 		return SIM_LOST;
-	case -EALREADY:
 	case -EBUSY:
+		/* a node that somebody speaks for stays */
+		if (o->r.op == OP(NODE_REMOVE))
+			break;
+		/* fall through */
+	case -EALREADY:
 		s->bad = "a request that nobody has heard the answer of is refused";
 		return SIM_LOST;
 	case 0:
-		if (!o->silent)
+		if (o->answer.told & 1u << NS_NODE)
 			heard_of(s, &o->answer.attr[NS_NODE]);
 	}
 	return SIM_TOLD;
@@ -325,14 +392,16 @@ enum sim_told ns_told(struct sim *s, unsigned int i, const void *buf, size_t len
 	struct ns_op *o = &w->ops[s->clients[i].op];
 	struct client *c = &w->c[i];
 
-	if (c->doing == OPENING || c->doing == CLOSING)
-		return told_session(s, c, buf, len);
+	if (c->doing == OPENING || c->doing == CLOSING || c->doing == RAISING)
+		return told_session(s, c, o, buf, len);
 	if (c->doing == CHANGING)
 		return told_change(s, c, o, buf, len);
 	assert(len == sizeof(o->answer));
 	memcpy(&o->answer, buf, len);
 	if (o->answer.told)
 		heard_of(s, &o->answer.attr[NS_NODE]);
+	for (unsigned int k = 0; o->kind == NS_MOUNTS && k < o->answer.table.lines; k++)
+		w->generations[sim_pick(s, KNOWN)] = o->answer.table.line[k].by;
 	return SIM_TOLD;
 }
 
@@ -362,8 +431,12 @@ const char *ns_linearizable(struct sim *s, void *state, struct ns_op *all, struc
 	for (unsigned int i = 0; i < s->ops; i++) {
 		const struct ns_op *o = s->history[i].what;
 
-		if (o && (o->kind == NS_CHANGE || s->history[i].end != LIN_MAYBE))
-			ops[n++] = s->history[i];
+		if (!o || (o->kind != NS_CHANGE && s->history[i].end == LIN_MAYBE))
+			continue;
+		ops[n] = s->history[i];
+		if (o->late)
+			ops[n].end = LIN_MAYBE;
+		n++;
 	}
 	ops[n] = (struct lin_op) { .begin = sim_stamp(s), .what = all };
 	ops[n].end = sim_stamp(s);

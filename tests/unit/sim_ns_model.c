@@ -131,6 +131,88 @@ static bool change(struct ns_state *s, const struct ns_op *o, bool maybe)
 	return true;
 }
 
+/* --- the tables of mounts and of nodes --- */
+
+static void mounts_of(const struct model *w, struct ns_table *t)
+{
+	const struct model_mount *m = NULL;
+
+	*t = (struct ns_table) { .version = w->mounts_version };
+	while ((m = model_mount_after(w, m ? m->path : NULL)))
+		ns_add_mount(t, &(struct datafs_metad_mount) {
+			.path = m->path, .path_len = strlen(m->path),
+			.source = m->source, .source_len = strlen(m->source),
+			.options = m->options, .options_len = strlen(m->options),
+			.id = m->id, .generation = m->generation,
+		});
+}
+
+static void nodes_of(const struct model *w, struct ns_table *t)
+{
+	*t = (struct ns_table) { .version = w->routing_version };
+	for (int i = 0; i < w->nodes; i++) {
+		const struct model_node *n = &w->node[i];
+
+		ns_add_node(t, &(struct datafs_metad_node) {
+			.name = n->name, .name_len = strlen(n->name),
+			.address = n->address, .address_len = strlen(n->address),
+			.id = n->id, .session = n->session, .weight = n->weight,
+			.state = !n->session ? DATAFS_NODE_AWAY :
+				 n->draining ? DATAFS_NODE_DRAINING : DATAFS_NODE_JOINED,
+		});
+	}
+}
+
+static bool same_mounts(const struct model *w, const struct ns_table *told)
+{
+	struct ns_table t;
+
+	mounts_of(w, &t);
+	return !memcmp(&t, told, sizeof(t));
+}
+
+static bool same_nodes(const struct model *w, const struct ns_table *told)
+{
+	struct ns_table t;
+
+	nodes_of(w, &t);
+	return !memcmp(&t, told, sizeof(t));
+}
+
+static bool of_tables(Metad__Command__OpCase op)
+{
+	switch (op) {
+	case OP(FEATURE):
+	case OP(SESSION_CLOSE):
+	case OP(MOUNT_ADD):
+	case OP(MOUNT_SET):
+	case OP(MOUNT_REMOVE):
+	case OP(NODE_JOIN):
+	case OP(NODE_SET):
+	case OP(NODE_REMOVE):
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Also the level that has them, and the end of a session, which a node may have been of. */
+static bool table_change(struct model *w, const struct ns_op *o, bool maybe)
+{
+	int level = w->level, err;
+	struct ns_table mounts, nodes;
+	struct req r = o->r;
+
+	if (r.op == OP(SESSION_CLOSE))
+		r.session = r.ino;
+	mounts_of(w, &mounts);
+	nodes_of(w, &nodes);
+	err = model_do(w, &r);
+	if (!maybe)
+		return err == o->answer.err && !o->answer.told;
+	return !err && (level != w->level || !same_mounts(w, &mounts) || !same_nodes(w, &nodes));
+}
+
 static int usable(const struct model *w, uint64_t dir)
 {
 	const struct model_inode *in = model_inode(w, dir);
@@ -187,6 +269,8 @@ static bool everything(const struct model *w, const struct ns_tree *t)
 {
 	unsigned int at = 0;
 
+	if (!same_mounts(w, &t->mounts) || !same_nodes(w, &t->nodes))
+		return false;
 	if (t->inodes != (unsigned int)w->inodes || t->names != (unsigned int)w->names)
 		return false;
 	for (unsigned int i = 0; i < t->inodes; i++) {
@@ -209,6 +293,8 @@ static bool step(void *state, const void *op, bool maybe)
 
 	switch (o->kind) {
 	case NS_CHANGE:
+		if (of_tables(o->r.op))
+			return table_change(&s->w, o, maybe);
 		return change(s, o, maybe);
 	case NS_LOOKUP:
 		return lookup(&s->w, o);
@@ -216,6 +302,10 @@ static bool step(void *state, const void *op, bool maybe)
 		return getattr(&s->w, o);
 	case NS_READDIR:
 		return readdir(&s->w, o);
+	case NS_MOUNTS:
+		return !o->answer.err && same_mounts(&s->w, &o->answer.table);
+	case NS_NODES:
+		return !o->answer.err && same_nodes(&s->w, &o->answer.table);
 	case NS_EVERYTHING:
 		return everything(&s->w, o->tree);
 	default:
@@ -239,6 +329,9 @@ static uint64_t hash(const void *state)
 	const struct model *w = &s->w;
 	uint64_t h = mix(s->time ^ 0xcbf29ce484222325ull, &w->next, sizeof(w->next));
 
+	h = mix(mix(h, &w->mounts_version, 8), &w->routing_version, 8);
+	for (int i = 0; i < w->nodes; i++)
+		h = mix(h, &w->node[i].session, 8);
 	for (int i = 0; i < w->inodes; i++)
 		h = mix(mix(h, &w->in[i].ino, 8), &w->in[i].version, 8);
 	return mix(h, model_names(w), (size_t)w->names * sizeof(struct model_name));
@@ -250,12 +343,24 @@ static bool same_inode(const struct model_inode *a, const struct model_inode *b)
 	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
 }
 
+static bool equal_tables(const struct model *x, const struct model *y)
+{
+	struct ns_table mounts, nodes;
+
+	mounts_of(x, &mounts);
+	nodes_of(x, &nodes);
+	return x->level == y->level && x->last_node == y->last_node &&
+	       same_mounts(y, &mounts) && same_nodes(y, &nodes);
+}
+
 static bool equal(const void *a, const void *b)
 {
 	const struct ns_state *x = a, *y = b;
 
 	if (x->time != y->time || x->w.next != y->w.next || x->w.inodes != y->w.inodes ||
 	    x->w.names != y->w.names)
+		return false;
+	if (!equal_tables(&x->w, &y->w))
 		return false;
 	for (int i = 0; i < x->w.inodes; i++)
 		if (!same_inode(&x->w.in[i], &y->w.in[i]))

@@ -36,7 +36,7 @@ void *__wrap_calloc(size_t n, size_t size)
 }
 
 #define COPIES	24
-#define MORE	13	/* commands that are there once */
+#define MORE	16	/* commands that are there once */
 
 /* Commands that need what an entry can need, many times, so that each runs out. */
 static uint8_t *big_entry(size_t *len)
@@ -66,6 +66,9 @@ static uint8_t *big_entry(size_t *len)
 	r[n++] = (struct req){ OP(NODE_SET), .name = "nine", .create = true };
 	r[n++] = (struct req){ OP(NODE_REMOVE), .name = "nine" };
 	r[n++] = (struct req){ OP(NODE_JOIN), .name = "other" };
+	r[n++] = (struct req){ OP(POLICY_SET), .name = "/a/b", .level = DATAFS_POLICY_KEEP };
+	r[n++] = (struct req){ OP(POLICY_SET), .name = "/p", .level = DATAFS_POLICY_ONCE };
+	r[n++] = (struct req){ OP(POLICY_REMOVE), .name = "/p" };
 	r[n++] = (struct req){ OP(LISTING_PUT), 1, .to = 1, .value = "q", .len = 1, .create = true };
 	r[n++] = (struct req){ OP(LISTING_TICKET), 1, "other", .generation = 1 };
 	r[n++] = (struct req){ OP(LISTING_DROP), 2 };
@@ -74,7 +77,7 @@ static uint8_t *big_entry(size_t *len)
 		r[i].request = 100 + i;
 		r[i].lowest = 90 + i;
 	}
-	r[n++] = (struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_LISTING, .request = 1 };
+	r[n++] = (struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_POLICY, .request = 1 };
 	r[n++] = (struct req){ OP(SESSION_LEASE), .ino = 9, .level = 300, .request = 1 };
 	r[n++] = (struct req){ OP(SESSION_CLOSE), .ino = 9, .request = 1 };
 	return req_pack(r, n, 5000000000, 0, len);
@@ -91,10 +94,11 @@ static void prepare(void)
 			   .len = sizeof(acl) });
 	must((struct req){ OP(SESSION_OPEN), .session = 9, .request = 1 });
 	must((struct req){ OP(HOLD), 2, .session = 9, .request = 2 });
-	must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_LISTING, .request = 1 });
+	must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_POLICY, .request = 1 });
 	must((struct req){ OP(MOUNT_ADD), .name = "/m", .source = "/srv/m" });
 	must((struct req){ OP(MOUNT_ADD), .name = "/n", .source = "/srv/n" });
 	must((struct req){ OP(NODE_JOIN), .name = "nine", .session = 9, .request = 3 });
+	must((struct req){ OP(POLICY_SET), .name = "/p", .level = DATAFS_POLICY_KEEP });
 	must((struct req){ OP(LISTING_TICKET), 1, "d", .generation = 1 });
 	must((struct req){ OP(LISTING_PUT), 1, .value = "p", .len = 1 });
 }

@@ -101,6 +101,12 @@ static void some_node(uint64_t *x, struct req *r)
 	r->replace = !(rnd(x) % 3);
 }
 
+static void some_policy(uint64_t *x, struct req *r)
+{
+	r->name = paths[rnd(x) % ARRAY(paths)];
+	r->level = (uint32_t)(rnd(x) % 5);
+}
+
 static struct req some_req(uint64_t *x)
 {
 	static const struct {
@@ -114,8 +120,9 @@ static struct req some_req(uint64_t *x)
 		{ OP(SET_QUOTA), 2 }, { OP(REMOVE_QUOTA), 1 },
 		{ OP(MOUNT_ADD), 3 }, { OP(MOUNT_SET), 2 }, { OP(MOUNT_REMOVE), 2 },
 		{ OP(NODE_JOIN), 4 }, { OP(NODE_SET), 3 }, { OP(NODE_REMOVE), 2 },
+		{ OP(POLICY_SET), 4 }, { OP(POLICY_REMOVE), 2 },
 	};
-	int at = (int)(rnd(x) % 70), i = 0;
+	int at = (int)(rnd(x) % 76), i = 0;
 	const struct model_inode *in;
 	struct req r = { 0 };
 
@@ -151,7 +158,9 @@ static struct req some_req(uint64_t *x)
 		.guard_ns = in ? (uint32_t)in->ctime.tv_nsec : 0,
 	};
 	r.session = 1 + rnd(x) % MODEL_SESSIONS;
-	if (r.op >= OP(NODE_JOIN))
+	if (r.op >= OP(POLICY_SET))
+		some_policy(x, &r);
+	else if (r.op >= OP(NODE_JOIN))
 		some_node(x, &r);
 	else if (r.op >= OP(MOUNT_ADD))
 		some_mount(x, &r);
@@ -314,6 +323,31 @@ static void compare_nodes(void)
 	assert_int_equal(routing.last_id, w->last_node);
 }
 
+static int compare_policy(void *arg, const struct datafs_metad_policy *is)
+{
+	const struct model_policy **last = arg;
+	const struct model_policy *want = model_policy_after(w, *last ? (*last)->path : NULL);
+
+	assert_non_null(want);
+	assert_true(is_text(is->path, is->path_len, want->path));
+	assert_int_equal(is->cache, want->cache);
+	*last = want;
+	return 0;
+}
+
+static void compare_policies(void)
+{
+	const struct model_policy *last = NULL;
+	struct datafs_metad_policies table;
+	bool eof;
+
+	assert_int_equal(datafs_metad_policies(m, NULL, 0, compare_policy, &last, &eof, &table), 0);
+	assert_true(eof);
+	assert_null(model_policy_after(w, last ? last->path : NULL));
+	assert_int_equal(table.policies, w->policies);
+	assert_int_equal(table.version, w->policies_version);
+}
+
 static void compare(void)
 {
 	struct datafs_metad_counts n;
@@ -337,6 +371,7 @@ static void compare(void)
 	compare_quotas();
 	compare_mounts();
 	compare_nodes();
+	compare_policies();
 }
 
 static void assert_same(struct datafs_metad *a, struct datafs_metad *b)
@@ -453,6 +488,7 @@ static void raise_level(uint32_t level)
 	assert_true(level > DATAFS_METAD_LEVEL_QUOTA || !w->quotas);
 	assert_int_equal(w->mounts_version, 0);
 	assert_int_equal(w->routing_version, 0);
+	assert_int_equal(w->policies_version, 0);
 	assert_int_equal(model_do(w, &r), 0);
 	apply_all(&r, NULL);
 	assert_int_equal(datafs_metad_level(m), level);
@@ -506,7 +542,7 @@ static void random_commands(void **state)
 		first = 1 + rnd(&seed) % MODEL_SESSIONS;
 		session_end(first);
 		if (round < 2)
-			raise_level(round ? DATAFS_METAD_LEVEL_LISTING : DATAFS_METAD_LEVEL_QUOTA);
+			raise_level(round ? DATAFS_METAD_LEVEL : DATAFS_METAD_LEVEL_QUOTA);
 		compare();
 		sessions_open(first, first);
 		one_more_index();

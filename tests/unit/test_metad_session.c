@@ -216,7 +216,7 @@ static void halts(void **state)
 		{ "\x18\x07", 2 },			/* feature level 7 */
 		{ "\x28\x01", 2 },			/* a field 5 */
 		{ "\x22\x00", 2 },			/* a command without an op */
-		{ "\x22\x03\xe2\x03\x00", 5 },		/* op 60 */
+		{ "\x22\x03\xa2\x06\x00", 5 },		/* op 100 */
 		{ "\x22\x05\x82\x01\x02\x08\x01", 7 },	/* noop with a field */
 		{ "\x22\x05\x8a\x01\x02\x08\x07", 7 },	/* feature level to be 7 */
 	};

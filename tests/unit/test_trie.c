@@ -54,6 +54,32 @@ static void test_paths(void **state)
 	trie_free(NULL);
 }
 
+/* As far as a path is there. */
+static void test_along(void **state)
+{
+	struct trie_node *root = trie_new(), *a, *deep;
+	bool all;
+
+	(void)state;
+	assert_ptr_equal(trie_along(root, "/x/y", 4, &all), root);
+	assert_false(all);
+	assert_ptr_equal(trie_along(root, "/", 1, &all), root);
+	assert_true(all);
+	deep = add(root, "/a/b/c");
+	a = find(root, "a");
+	assert_ptr_equal(trie_along(root, "/a/b/c", 6, &all), deep);
+	assert_true(all);
+	assert_ptr_equal(trie_along(root, "/a/b/c/d/e", 10, &all), deep);
+	assert_false(all);
+	assert_ptr_equal(trie_along(root, "/a/bc/c", 7, &all), a);
+	assert_false(all);
+	assert_ptr_equal(trie_along(a, "b/c", 3, &all), deep);
+	assert_true(all);
+	assert_ptr_equal(trie_along(a, "", 0, &all), a);
+	assert_true(all);
+	trie_free(root);
+}
+
 /* Many names, added in an order without order, are met once each, by their names. */
 static void test_order(void **state)
 {
@@ -99,6 +125,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_along),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_deep),
 	};

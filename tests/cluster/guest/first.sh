@@ -1,16 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The first guest of 70-two-kernels.sh: the quorum, a mount of it, and the test.
+# first.sh SEED ROUNDS: the first guest of 70-two-kernels.sh: the quorum, a mount of it,
+# and the test.
 
 . "$DATAFS_TOP/tests/cluster/guest/lib.sh"
 
 Q=$DISK/quorum
 LEASE=3000
 HOSTS=10.77.0.1:7441,10.77.0.1:7442,10.77.0.1:7443
-SEED=${SEED:-$(date +%s)}
+SEED=$1
+ROUNDS=$2
 RANDOM=$((SEED % 32768))
-echo "# SEED=$SEED"
+echo "# DATAFS_SEED=$SEED"
 sent=0
 declare -A member
 
@@ -158,6 +160,11 @@ rounds()
 }
 check "what is changed here is seen there" rounds here b
 check "what is changed there is seen here" rounds b here
+
+# --- at random, and listings: in two directories, which each of them changes and lists
+check "the other side" b "sides -i $NAME serve 7450 $MNT > /run/sides.log 2>&1 & sides=\$!"
+tap sides -s "$SEED" -i $NAME run 10.77.0.2 7450 "$MNT" "$ROUNDS"
+check "has nothing to say" b 'wait $sides && [ ! -s /run/sides.log ] || { cat /run/sides.log; false; }'
 
 # --- a holder that does not answer delays a change by a lease, and trusts nothing after it
 gone()

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a quorum's policies do to the slots of files that are read. */
+#define _GNU_SOURCE
+#include "vfs_walk.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "metad/policies.h"
+#include "vfs/vfs_internal.h"
+
+#define NORMAL	DATAFS_POLICY_NORMAL
+#define KEEP	DATAFS_POLICY_KEEP
+#define ONCE	DATAFS_POLICY_ONCE
+
+/* Two stores; each file takes a slot. */
+static char dirs[2][4300];
+
+static int setup(void **state)
+{
+	static const char *const files[] = { "a/b/1", "a/b/2", "a/bc", "a/c", "d" };
+	int ret = changes_setup(state);
+
+	for (int i = 0; !ret && i < 2; i++) {
+		char rel[8700];
+
+		snprintf(dirs[i], sizeof(dirs[i]), "%s/store%d", top, i);
+		ret = mkdir(dirs[i], 0755);
+		for (int d = 0; !ret && d < 2; d++) {
+			snprintf(rel, sizeof(rel), "%s/%s", dirs[i], d ? "a/b" : "a");
+			ret = mkdir(rel, 0755);
+		}
+		for (size_t k = 0; !ret && k < sizeof(files) / sizeof(files[0]); k++) {
+			snprintf(rel, sizeof(rel), "../store%d/%s", i, files[k]);
+			put_file(rel, 2 * MIB, (unsigned int)(10 * k) + (unsigned int)i);
+		}
+	}
+	if (ret)
+		return ret;
+	assert_int_equal(table_add("", dirs[0], ""), 0);
+	assert_int_equal(table_add("/m/n", dirs[1], ""), 0);
+	return 0;
+}
+
+#define POLICY_TEST(f)	cmocka_unit_test_setup_teardown(f, setup, changes_teardown)
+
+static ProtobufCBinaryData text(const char *s)
+{
+	return (ProtobufCBinaryData) { strlen(s), (uint8_t *)s };
+}
+
+/* The mount of the quorum: number 2. */
+static void with_mount(void (*f)(struct vfs_mount *mnt))
+{
+	struct vfs_mount *mnt = vfs_mount_get(v, 2);
+
+	assert_non_null(mnt);
+	f(mnt);
+	vfs_mount_put(mnt);
+}
+
+static bool busy;
+
+static void look_busy(struct vfs_mount *mnt)
+{
+	pthread_mutex_lock(&mnt->policies.lock);
+	busy = mnt->policies.busy;
+	pthread_mutex_unlock(&mnt->policies.lock);
+}
+
+/* It is as if five seconds had gone by. */
+static void look_now(struct vfs_mount *mnt)
+{
+	pthread_mutex_lock(&mnt->policies.lock);
+	mnt->policies.next = 0;
+	pthread_mutex_unlock(&mnt->policies.lock);
+	vfs_policy_look(mnt);
+}
+
+static void wait_idle(void)
+{
+	do {
+		usleep(1000);
+		with_mount(look_busy);
+	} while (busy);
+}
+
+static void learn(void)
+{
+	wait_idle();
+	with_mount(look_now);
+	wait_idle();
+}
+
+/* @cache 0: it is removed. */
+static void policy(const char *path, uint32_t cache)
+{
+	Metad__Command c = METAD__COMMAND__INIT;
+	Metad__PolicySet set = METAD__POLICY_SET__INIT;
+	Metad__PolicyRemove rm = METAD__POLICY_REMOVE__INIT;
+	struct datafs_quorum *q;
+
+	assert_int_equal(vfs_own_quorum(v, &q), 0);
+	if (cache) {
+		set.has_path = set.has_cache = true;
+		set.path = text(path);
+		set.cache = cache;
+		c.op_case = METAD__COMMAND__OP_POLICY_SET;
+		c.policy_set = &set;
+	} else {
+		rm.has_path = true;
+		rm.path = text(path);
+		c.op_case = METAD__COMMAND__OP_POLICY_REMOVE;
+		c.policy_remove = &rm;
+	}
+	assert_int_equal(vfs_session_once(q, &c), 0);
+}
+
+static void read_file(const char *path)
+{
+	struct datafs_attr a;
+	char byte;
+
+	assert_int_equal(walk_to(path, &a), 0);
+	assert_int_equal(walk_read(&a, &byte, 1), 0);
+}
+
+static void assert_slots(unsigned int normal, unsigned int keep, unsigned int once)
+{
+	assert_int_equal(stat_value("cache_normal_slots"), normal);
+	assert_int_equal(stat_value("cache_keep_slots"), keep);
+	assert_int_equal(stat_value("cache_once_slots"), once);
+}
+
+/* The longest path that is the file's or above it says what holds. */
+static void test_paths(void **state)
+{
+	(void)state;
+	policy("/a/b", KEEP);
+	policy("/a/b/2", ONCE);
+	policy("/m", ONCE);
+	policy("/m/n/a", NORMAL);
+	policy("/m/n/a/c", KEEP);
+	learn();
+	read_file("/d");
+	/* a name is no other's beginning */
+	read_file("/a/bc");
+	read_file("/a/c");
+	assert_slots(3, 0, 0);
+	read_file("/a/b/1");
+	assert_slots(3, 1, 0);
+	read_file("/a/b/2");
+	assert_slots(3, 1, 1);
+	/* of another store, at a path of its own */
+	read_file("/m/n/d");
+	assert_slots(3, 1, 2);
+	read_file("/m/n/a/b/1");
+	assert_slots(4, 1, 2);
+	read_file("/m/n/a/c");
+	assert_slots(4, 2, 2);
+}
+
+/* A change holds from when it is known, for what is read from then on. */
+static void test_changes(void **state)
+{
+	(void)state;
+	learn();
+	read_file("/d");
+	read_file("/a/c");
+	assert_slots(2, 0, 0);
+	policy("/", KEEP);
+	read_file("/d");
+	assert_slots(2, 0, 0);
+	learn();
+	assert_slots(2, 0, 0);
+	read_file("/d");
+	assert_slots(1, 1, 0);
+	policy("/a", ONCE);
+	learn();
+	/* nothing has changed since */
+	learn();
+	read_file("/a/c");
+	read_file("/d");
+	assert_slots(0, 1, 1);
+	policy("/", 0);
+	policy("/a", 0);
+	learn();
+	read_file("/a/c");
+	read_file("/d");
+	assert_slots(2, 0, 0);
+}
+
+/* What is loaded by hand is as if read. */
+static void test_load(void **state)
+{
+	struct datafs_vfs_loaded loaded;
+	struct datafs_attr a;
+
+	(void)state;
+	policy("/a", KEEP);
+	learn();
+	assert_int_equal(walk_to("/a/c", &a), 0);
+	assert_int_equal(datafs_vfs_load(v, 2, a.ino, 0, 2 * MIB, &loaded), 0);
+	assert_int_equal(loaded.bytes, 2 * MIB);
+	assert_slots(0, 1, 0);
+}
+
+/* More than an answer has, in pieces of one version. */
+static void test_many(void **state)
+{
+	char path[300];
+
+	(void)state;
+	for (unsigned int i = 0; i < 600; i++) {
+		sprintf(path, "/a/%0250u", i);
+		policy(path, ONCE);
+	}
+	policy("/a/b/1", KEEP);
+	policy("/m/n/d", KEEP);
+	learn();
+	read_file("/a/b/1");
+	read_file("/m/n/d");
+	read_file("/d");
+	assert_slots(1, 2, 0);
+}
+
+/* No policy is of a mount that is of no quorum. */
+static void test_plain(void **state)
+{
+	struct datafs_entry e;
+	struct answer a;
+
+	(void)state;
+	policy("/", KEEP);
+	learn();
+	put_file("plain", 2 * MIB, 1);
+	assert_int_equal(lookup(root, "plain", &e), 0);
+	a = up(DATAFS_OP_EXTENT, e.attr.ino, &(struct datafs_extent_req){
+		.off = 0, .len = DATAFS_GRANULE, .content = e.attr.content }, NULL);
+	assert_int_equal(a.err, 0);
+	free(a.out);
+	assert_slots(1, 0, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		POLICY_TEST(test_paths),
+		POLICY_TEST(test_changes),
+		POLICY_TEST(test_load),
+		POLICY_TEST(test_many),
+		POLICY_TEST(test_plain),
+	};
+
+	return cmocka_run_group_tests_name("vfs_policy", tests, NULL, NULL);
+}
