@@ -140,7 +140,7 @@ $(foreach f,$(wildcard tests/unit/*_fixture.c),$(eval \
 	$(call fixture,$(patsubst tests/unit/%_fixture.c,%,$f))))
 
 # A store that is a server.
-$(B)/tests/test_vfs_pages: $(call obj,tests/unit/http_fixture.c)
+$(B)/tests/test_vfs_pages $(B)/tests/test_server_listings: $(call obj,tests/unit/http_fixture.c)
 
 # They look at the members' databases.
 $(filter $(B)/tests/test_server_%,$(test_bin)): $(call obj,tests/unit/metad_check.c tests/unit/metad_req.c)

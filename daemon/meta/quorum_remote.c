@@ -82,8 +82,9 @@ static int result_of(const Metad__Command *cmd, const Metad__Reply *reply, Metad
 		*res = no_room(cmd);
 		return *res ? 0 : -ENOMEM;
 	}
-	/* a node joins when the quorum has the level; until then, and of older members, no line */
-	if (cmd->op_case == METAD__COMMAND__OP_NODE_JOIN &&
+	/* they are tried until the quorum has the level; before, and of older members, no line */
+	if ((cmd->op_case == METAD__COMMAND__OP_NODE_JOIN ||
+	     cmd->op_case == METAD__COMMAND__OP_LISTING_TICKET) &&
 	    (reply->error == EOPNOTSUPP || reply->error == EPROTO))
 		return -EOPNOTSUPP;
 	if (reply->error || !reply->has_result)

@@ -471,6 +471,26 @@ static int policies(struct datafs_metad *m, const Metad__Query *q, Metad__Answer
 	return err;
 }
 
+static int listing_page(struct datafs_metad *m, const Metad__Query *q, Metad__Answer *a)
+{
+	const Metad__ListingPage *p = q->listing_page;
+	struct datafs_metad_listing l;
+	int err = datafs_metad_listing_page(m, p->number, p->page, &l, &a->data.data, &a->data.len);
+
+	if (err)
+		return err;
+	a->has_data = a->data.data != NULL;
+	a->listing = malloc(sizeof(*a->listing));
+	if (!a->listing)
+		return -ENOMEM;
+	metad__listing__init(a->listing);
+	a->listing->has_state = a->listing->has_number = a->listing->has_pages = true;
+	a->listing->state = l.state;
+	a->listing->number = l.number;
+	a->listing->pages = l.pages;
+	return 0;
+}
+
 /* Of one inode. What it is of, or whether it is there, is no matter of the counts. */
 static int add_quota_of(struct datafs_metad *m, uint64_t ino, Metad__Answer *a)
 {
@@ -516,6 +536,7 @@ static int (*const answers[])(struct datafs_metad *m, const Metad__Query *q,
 	[METAD__QUERY__OF_NODES]	= nodes,
 	[METAD__QUERY__OF_JOBS]	= jobs,
 	[METAD__QUERY__OF_POLICIES]	= policies,
+	[METAD__QUERY__OF_LISTING_PAGE]	= listing_page,
 };
 
 int datafs_metad_answer(struct datafs_metad *m, const Metad__Query *q,

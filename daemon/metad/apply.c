@@ -42,6 +42,8 @@ static void pack(struct op *o, const Metad__Command *c, int err,
 		datafs_metad_tell(&o->told[i]->r.a, &attr[i]);
 		*field[i] = &attr[i];
 	}
+	if (!err && o->listing.has_state)
+		r.listing = &o->listing;
 	r.has_more = o->more && !err;
 	r.more = r.has_more;
 	r.has_job = o->job && !err;
@@ -117,6 +119,7 @@ static void run(struct txn *t, struct rec_node *n, const Metad__Command *c,
 	struct op o = {
 		.t = t, .n = n, .s = &s, .session = c->session, .time = n->time,
 		.now = { (time_t)(n->time / DATAFS_SEC), (long)(n->time % DATAFS_SEC) },
+		.listing = METAD__LISTING__INIT,
 	};
 	int ret = begin(&o, c, res);
 

@@ -87,8 +87,8 @@ int datafs_first_look(const char *db, struct rec_node *res)
 }
 
 /*
- * The record of the member, with another id; and no node is spoken for, and no job is
- * running, since nobody goes on with a session of another cluster.
+ * The record of the member, with another id; and no node is spoken for, no job is running, and
+ * no ticket of a listing held, since nobody goes on with a session of another cluster.
  */
 static int rename_cluster(const struct datafs_first *f, const struct open_db *o)
 {
@@ -107,6 +107,8 @@ static int rename_cluster(const struct datafs_first *f, const struct open_db *o)
 		memcpy(n.id, f->cluster, sizeof(n.id));
 		rec_node_put(&t, &n);
 		err = rec_routing_all_away(&t);
+		if (!err)
+			err = listings_end_tickets(&t);
 	}
 	if (!err)
 		err = rec_jobs_lose(&t, (struct txn_bytes){ (const uint8_t *)"K", 1 }, 0);

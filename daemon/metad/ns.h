@@ -16,6 +16,7 @@
  *   nodes.c       ... in the routing table, and which state of a node follows which
  *   jobs.c        the kinds of jobs, and which state of one follows which
  *   policies.c    what a policy may say
+ *   listing.c     shared listings of under-stores, and what room they have
  *   acl.c         POSIX ACLs
  *   txn.c         what one entry changes, until it is written
  *
@@ -60,6 +61,7 @@
  *   hold, release         none
  *   quotas, mounts, nodes, jobs none
  *   policies              none
+ *   listings              none
  *
  * Whoever may do what is checked in the kernels of the clients, with sticky bits,
  * and so is what a change of owner takes from a mode.
@@ -79,6 +81,7 @@
 
 #include "datafs_abi.h"
 #include "jobs.h"
+#include "listings.h"
 #include "mounts.h"
 #include "nodes.h"
 #include "policies.h"
@@ -97,6 +100,7 @@
 #define DATAFS_METAD_LEVEL_NODE	5	/* ... nodes */
 #define DATAFS_METAD_LEVEL_JOB	6	/* ... jobs */
 #define DATAFS_METAD_LEVEL_POLICY	6	/* ... policies */
+#define DATAFS_METAD_LEVEL_LISTING	6	/* ... shared listings */
 #define DATAFS_METAD_ID_LEN	16
 #define DATAFS_METAD_INO_MAX	INT64_MAX
 #define DATAFS_METAD_LINK_MAX	INT32_MAX	/* a file's names; a directory's nlink */
@@ -216,6 +220,20 @@ struct datafs_metad_policy {
 struct datafs_metad_policies {
 	uint64_t version;	/* rises by one with each change; 0: there never was a policy */
 	uint32_t policies;
+};
+
+/* A shared listing of an under-store's directory: listings.h. */
+struct datafs_metad_listing {
+	uint64_t number;	/* of its ticket, rising; from 1 on */
+	uint64_t mount, generation;	/* of the line in the table of mounts */
+	uint64_t session;	/* that holds the ticket; 0 just if it is not coming */
+	uint64_t looked;	/* when the ticket was given: time of an entry */
+	uint64_t progress;	/* when its last page came; the same */
+	uint64_t charge;	/* bytes of the room for all: its own and its pages' */
+	uint32_t pages;
+	enum datafs_listing_state state;
+	const uint8_t *key;
+	size_t key_len;
 };
 
 /* The packed Result of each command of an entry, in their order. */
@@ -352,6 +370,12 @@ typedef int (*datafs_metad_policy_fn)(void *arg, const struct datafs_metad_polic
 int datafs_metad_policies(struct datafs_metad *m, const void *after, size_t len,
 			  datafs_metad_policy_fn fn, void *arg, bool *eof,
 			  struct datafs_metad_policies *table);
+/*
+ * A page of a shared listing, and what is there of that; *@page is NULL if the page is not.
+ * It is to be freed. -ESTALE: it is not there, or its ticket is over.
+ */
+int datafs_metad_listing_page(struct datafs_metad *m, uint64_t number, uint32_t nr,
+			      struct datafs_metad_listing *res, uint8_t **page, size_t *len);
 /* The length; @buf has DATAFS_SYMLINK_MAX bytes, no NUL is added. -EINVAL. */
 ssize_t datafs_metad_readlink(struct datafs_metad *m, uint64_t ino, char *buf);
 /* As getxattr(2), listxattr(2): @size 0 asks for the length. -ENODATA, -ERANGE. */

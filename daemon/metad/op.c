@@ -44,6 +44,9 @@ static const struct command {
 	{ METAD__COMMAND__OP_JOB_REMOVE, op_job_remove, DATAFS_METAD_LEVEL_JOB },
 	{ METAD__COMMAND__OP_POLICY_SET, op_policy_set, DATAFS_METAD_LEVEL_POLICY },
 	{ METAD__COMMAND__OP_POLICY_REMOVE, op_policy_remove, DATAFS_METAD_LEVEL_POLICY },
+	{ METAD__COMMAND__OP_LISTING_TICKET, op_listing_ticket, DATAFS_METAD_LEVEL_LISTING },
+	{ METAD__COMMAND__OP_LISTING_PUT, op_listing_put, DATAFS_METAD_LEVEL_LISTING },
+	{ METAD__COMMAND__OP_LISTING_DROP, op_listing_drop, DATAFS_METAD_LEVEL_LISTING },
 };
 
 static const struct command *find_command(Metad__Command__OpCase op)

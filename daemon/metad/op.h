@@ -38,6 +38,7 @@ struct op {
 	struct timespec now;	/* the same */
 	bool more;		/* it is not done: to be sent again */
 	uint64_t job;		/* the id of one that was added; else 0 */
+	Metad__Listing listing;	/* of the Result, if it has a state */
 	unsigned int inodes;
 	struct op_inode in[OP_INODES];
 	struct op_inode *told[TOLD_NR];
@@ -165,6 +166,10 @@ int op_job_node_gone(struct op *o, uint64_t node);
 /* op_policy.c */
 int op_policy_set(struct op *o, const Metad__Command *c);
 int op_policy_remove(struct op *o, const Metad__Command *c);
+/* op_listing.c */
+int op_listing_ticket(struct op *o, const Metad__Command *c);
+int op_listing_put(struct op *o, const Metad__Command *c);
+int op_listing_drop(struct op *o, const Metad__Command *c);
 
 /* op_xattr.c */
 int op_setxattr(struct op *o, const Metad__Command *c);

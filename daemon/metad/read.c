@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Questions, each to a snapshot of its own. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -521,6 +522,47 @@ int datafs_metad_policies(struct datafs_metad *m, const void *after, size_t len,
 	err = rec_policies_get(&t, table);
 	if (err >= 0)
 		err = each_policy(&t, (struct txn_bytes){ after, len }, fn, arg, eof);
+	txn_end(&t);
+	return err;
+}
+
+static int listing_view(struct txn *t, uint64_t now, uint64_t number, uint32_t nr,
+			struct datafs_metad_listing *res, struct txn_bytes *page)
+{
+	int ret = rec_listing_get(t, number, res);
+
+	if (ret <= 0)
+		return ret ? ret : -ESTALE;
+	ret = listing_is_there(t, now, res);
+	if (ret <= 0)
+		return ret ? ret : -ESTALE;
+	ret = nr < res->pages ? rec_listing_page_get(t, number, nr, page) : 0;
+	return ret < 0 ? ret : 0;
+}
+
+int datafs_metad_listing_page(struct datafs_metad *m, uint64_t number, uint32_t nr,
+			      struct datafs_metad_listing *res, uint8_t **page, size_t *len)
+{
+	struct txn_bytes b = { 0 };
+	struct rec_node n;
+	struct txn t;
+	int err;
+
+	*page = NULL;
+	*len = 0;
+	txn_view(&t, m->db, m->dir);
+	/* m->n may be ahead */
+	err = rec_node_get(&t, &n);
+	if (err >= 0)
+		err = listing_view(&t, n.time, number, nr, res, &b);
+	if (!err && b.p) {
+		*page = malloc(b.len + 1);
+		*len = b.len;
+		if (*page)
+			memcpy(*page, b.p, b.len);
+		else
+			err = -ENOMEM;
+	}
 	txn_end(&t);
 	return err;
 }

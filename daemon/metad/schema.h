@@ -25,6 +25,11 @@
  *   A                      struct datafs_metad_jobs: the table of jobs
  *   Y path                 struct datafs_metad_policy
  *   Z                      struct datafs_metad_policies: version and number of these
+ *   G number               struct datafs_metad_listing: a shared listing
+ *   F number page          a page of it
+ *   U mount generation key struct rec_listed: the listings of that directory
+ *   U 0 number             a listing that is over, of which pages are left
+ *   U                      struct rec_listings: what room all of them take
  *   N                      struct rec_node: this member
  *
  * What must hold between them (tests/unit/metad_check.c checks it):
@@ -49,6 +54,9 @@
  *     session speaks for that. There is none below feature level 6
  *   - Z is there if there ever was a Y, with their number. There is none below feature
  *     level 6
+ *   - a listing's F records are its pages; the U of its directory says it, or U 0 if it is
+ *     over; U has the number of all G records, with what these are charged, at the most
+ *     DATAFS_LISTINGS_BYTES. There is none below feature level 6
  *
  * A record that does not decode, or contradicts itself, is damage: one line in
  * the log and -EUCLEAN, which sticks to the transaction.
@@ -191,6 +199,55 @@ void rec_policy_put(struct txn *t, struct txn_bytes key, uint32_t cache);
 /* @table is 0 if it is not there. */
 int rec_policies_get(struct txn *t, struct datafs_metad_policies *table);
 void rec_policies_put(struct txn *t, const struct datafs_metad_policies *table);
+
+/* schema_listing.c */
+
+/* The listings of one directory; 0: there is none. */
+struct rec_listed {
+	uint64_t published, coming;	/* their numbers */
+};
+
+struct rec_listings {
+	uint64_t last;		/* the number that was given last */
+	uint64_t charge;	/* of all, those that are over included */
+	uint32_t listings;	/* ... so many are there */
+};
+
+/* What it is charged for itself, without pages, and for a page of @len bytes. */
+uint64_t rec_listing_charge(size_t key_len);
+uint64_t rec_listing_page_charge(size_t len);
+
+int rec_listing_get(struct txn *t, uint64_t number, struct datafs_metad_listing *l);
+/* What a scan over G has found. 0 or the error. */
+int rec_listing_decode(struct txn *t, struct txn_bytes key, struct txn_bytes val,
+		       struct datafs_metad_listing *l);
+void rec_listing_put(struct txn *t, const struct datafs_metad_listing *l);
+void rec_listing_del(struct txn *t, uint64_t number);
+int rec_listing_page_get(struct txn *t, uint64_t number, uint32_t page, struct txn_bytes *bytes);
+void rec_listing_page_put(struct txn *t, uint64_t number, uint32_t page, struct txn_bytes bytes);
+void rec_listing_page_del(struct txn *t, uint64_t number, uint32_t page);
+/* The U of its directory. @listed is 0 if it is not there, and is removed with that. */
+int rec_listed_get(struct txn *t, const struct datafs_metad_listing *l,
+		   struct rec_listed *listed);
+void rec_listed_put(struct txn *t, const struct datafs_metad_listing *l,
+		    const struct rec_listed *listed);
+/* @all is 0 if it is not there. */
+int rec_listings_get(struct txn *t, struct rec_listings *all);
+void rec_listings_put(struct txn *t, const struct rec_listings *all);
+
+/* listing.c; @now: the time of the last entry. 1, 0 or an error that sticks. */
+
+/* Can its pages be read? Of one that is coming: its ticket is still held. */
+int listing_is_there(struct txn *t, uint64_t now, const struct datafs_metad_listing *l);
+/* It is over: nobody finds it any more, and it is reaped sometime. 0 or the error. */
+int listing_end(struct txn *t, struct rec_listings *all, struct datafs_metad_listing *l);
+/*
+ * Removes a few pages of those that are over, and then, if that does not do, of the oldest
+ * ones that nobody is making, until there is room for @more bytes. Is there?
+ */
+int listing_reap(struct txn *t, uint64_t now, struct rec_listings *all, uint64_t more);
+/* Of all that are coming. 0 or the error. */
+int listings_end_tickets(struct txn *t);
 
 /* @l is 0 if it is not there. */
 int rec_lease_get(struct txn *t, uint64_t session, struct datafs_metad_lease *l);

@@ -220,6 +220,8 @@ static size_t reply_max(const struct datafs_ask *what)
 		return 2 * DATAFS_JOBS_BYTES;
 	case METAD__QUERY__OF_POLICIES:
 		return 2 * DATAFS_POLICIES_TEXTS;
+	case METAD__QUERY__OF_LISTING_PAGE:
+		return DATAFS_LISTING_PAGE_MAX;
 	default:
 		return 0;
 	}

@@ -185,6 +185,7 @@ static bool is_small(Metad__Command__OpCase op)
 		METAD__COMMAND__OP_RELEASE, METAD__COMMAND__OP_MOUNT_REMOVE,
 		METAD__COMMAND__OP_NODE_REMOVE, METAD__COMMAND__OP_POLICY_REMOVE,
 		METAD__COMMAND__OP_JOB_CANCEL, METAD__COMMAND__OP_JOB_REMOVE,
+		METAD__COMMAND__OP_LISTING_DROP,
 	};
 
 	for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++)

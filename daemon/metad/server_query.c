@@ -41,6 +41,7 @@ static bool asked_object(const Metad__Query *q, struct datafs_grant_object *o)
 	case METAD__QUERY__OF_NODES:
 	case METAD__QUERY__OF_JOBS:
 	case METAD__QUERY__OF_POLICIES:
+	case METAD__QUERY__OF_LISTING_PAGE:
 		return false;
 	default:
 		o->ino = q->getattr->ino;

@@ -511,7 +511,7 @@ static int http_open(struct datafs_under *u, const char *source)
 	CURLU *url = curl_url();
 	int err = -ENOMEM;
 
-	u->caps = DATAFS_UNDER_DIRS | DATAFS_UNDER_SORTED;
+	u->caps = DATAFS_UNDER_DIRS | DATAFS_UNDER_SORTED | DATAFS_UNDER_SAME;
 	if (url)
 		err = parse_source(s, url, source);
 	curl_url_cleanup(url);

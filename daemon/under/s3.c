@@ -200,7 +200,7 @@ static int s3_open(struct datafs_under *u, const char *source)
 	struct s3 *s = s3_of(u);
 	int err;
 
-	u->caps = DATAFS_UNDER_WRITE | DATAFS_UNDER_COPY;
+	u->caps = DATAFS_UNDER_WRITE | DATAFS_UNDER_COPY | DATAFS_UNDER_SAME;
 	err = take_source(s, source);
 	if (!err)
 		err = take_region(s, source, default_region(u->opts));

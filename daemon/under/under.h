@@ -37,6 +37,9 @@
 #define DATAFS_UNDER_IF_ABSENT	(1u << 9)	/* struct datafs_under_cond holds at once with */
 #define DATAFS_UNDER_IF_MATCH	(1u << 10)	/* ... the change itself, not just before it */
 
+/* The same to all daemons that open it with the same source and options. */
+#define DATAFS_UNDER_SAME	(1u << 11)
+
 /*
  * What identifies one state of an object's bytes. Equal fingerprints mean equal bytes
  * unless the object is younger than the clock's grain (datafs_under_young). For posix:

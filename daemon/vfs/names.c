@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "looks.h"
+#include "share.h"
 
 /*
  * How often what was just synced may turn out to be out of date again (an
@@ -150,12 +151,14 @@ struct list_state {
 	char *key;		/* the directory's */
 	int64_t looked;
 	struct datafs_under_place place;
+	struct vfs_share *share;	/* NULL: of this daemon alone */
 };
 
 static void list_state_free(void *arg)
 {
 	struct list_state *s = arg;
 
+	vfs_share_free(s->share);
 	free(s->key);
 	free(s);
 }
@@ -163,7 +166,16 @@ static void list_state_free(void *arg)
 struct list_arg {
 	struct datafs_meta_listing *listing;
 	struct vfs_looks *looks;	/* NULL: the store looks at what it lists */
+	struct vfs_share *share;	/* it is put there; NULL: it is not */
 };
+
+static int list_add(void *arg, const char *name, const struct datafs_under_stat *st)
+{
+	struct list_arg *a = arg;
+
+	vfs_share_add(a->share, name, st);
+	return datafs_meta_list_add(a->listing, name, st);
+}
 
 /* Looks at what has come together. */
 static int list_look(struct list_arg *a)
@@ -178,8 +190,7 @@ static int list_look(struct list_arg *a)
 		if (look->err == -ENOMEM)
 			err = -ENOMEM;
 		else if (look->err != -ENOENT)	/* else it is gone meanwhile */
-			err = datafs_meta_list_add(a->listing, look->name,
-						   look->err ? NULL : &look->st);
+			err = list_add(a, look->name, look->err ? NULL : &look->st);
 	}
 	l->n = 0;
 	return err;
@@ -191,7 +202,7 @@ static int list_entry(void *arg, const char *name,
 	struct list_arg *a = arg;
 
 	if (st || !a->looks)
-		return datafs_meta_list_add(a->listing, name, st);
+		return list_add(a, name, st);
 	strcpy(a->looks->looks[a->looks->n++].name, name);
 	return a->looks->n < VFS_LOOKS_MAX ? 0 : list_look(a);
 }
@@ -235,18 +246,13 @@ static int look_at_dir(struct vfs_mount *mnt, uint64_t dir, const char *key,
 	return err;
 }
 
-/* A page more of a listing: DATAFS_UNDER_STOP, there is more; 0, that was the end; or an error. */
-static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *state,
-		     struct datafs_meta_listing *listing)
+/* Of the store. What it tells is there for others when this returns. */
+static int ask_page(struct datafs_under *u, struct list_state *state,
+		    struct datafs_meta_listing *listing)
 {
-	struct list_arg arg = { .listing = listing };
-	struct datafs_under_stat st;
-	struct datafs_under *u;
+	struct list_arg arg = { .listing = listing, .share = state->share };
 	int err, ret;
 
-	err = vfs_under(mnt, &u);
-	if (err)
-		return err;
 	if (!(datafs_under_caps(u) & DATAFS_UNDER_ATTRS)) {
 		arg.looks = malloc(sizeof(*arg.looks));
 		if (!arg.looks)
@@ -260,6 +266,34 @@ static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *sta
 	ret = arg.looks ? list_look(&arg) : 0;
 	free(arg.looks);
 	err = ret ? ret : err;
+	if (err == DATAFS_UNDER_STOP)
+		vfs_share_flush(state->share);
+	else
+		vfs_share_end(state->share, err);
+	return err;
+}
+
+/* Of another daemon, that has looked at it. */
+static int take_page(struct list_state *state, struct datafs_meta_listing *listing)
+{
+	struct list_arg arg = { .listing = listing };
+
+	return vfs_share_next(state->share, list_add, &arg);
+}
+
+/* A page more of a listing: DATAFS_UNDER_STOP, there is more; 0, that was the end; or an error. */
+static int list_page(struct vfs_mount *mnt, uint64_t dir, struct list_state *state,
+		     struct datafs_meta_listing *listing)
+{
+	struct datafs_under_stat st;
+	struct datafs_under *u;
+	int err;
+
+	err = vfs_under(mnt, &u);
+	if (err)
+		return err;
+	err = state->share && vfs_share_follows(state->share) ? take_page(state, listing) :
+								ask_page(u, state, listing);
 	if (!err)
 		err = look_at_dir(mnt, dir, state->key, &st);
 	if (!err && !datafs_meta_list_whole(listing, &st))
@@ -277,6 +311,7 @@ static int list_on(struct vfs_mount *mnt, uint64_t dir, struct list_state *state
 		datafs_meta_list_pause(listing, state, list_state_free);
 		return 0;
 	}
+	vfs_share_end(state->share, err);
 	list_state_free(state);
 	ret = datafs_meta_list_end(listing, err);
 	err = err ? err : ret;
@@ -301,8 +336,11 @@ static int list_more(struct vfs_mount *mnt, uint64_t dir)
 	err = datafs_meta_key(mnt->v->meta, dir, &key);
 	/* What has moved is listed from its beginning. */
 	if (err || strcmp(key, state->key)) {
+		err = err ? err : -EAGAIN;
+		vfs_share_end(state->share, err);
 		list_state_free(state);
-		datafs_meta_list_end(listing, err ? err : -EAGAIN);
+		datafs_meta_list_end(listing, err);
+		err = err == -EAGAIN ? 0 : err;
 	} else {
 		err = list_on(mnt, dir, state, listing);
 	}
@@ -310,7 +348,7 @@ static int list_more(struct vfs_mount *mnt, uint64_t dir)
 	return err;
 }
 
-static int sync_list(struct vfs_mount *mnt,
+static int sync_list(struct vfs_mount *mnt, int64_t fresh,
 		     const struct datafs_meta_ticket *ticket)
 {
 	struct list_state *state = calloc(1, sizeof(*state));
@@ -326,7 +364,9 @@ static int sync_list(struct vfs_mount *mnt,
 		return err;
 	}
 	state->place.by_page = true;
-	state->looked = datafs_now();
+	state->share = vfs_share_begin(mnt, state->key, fresh);
+	state->looked = state->share && vfs_share_follows(state->share) ?
+			vfs_share_looked(state->share) : datafs_now();
 	err = look_at_dir(mnt, ticket->dir, state->key, &st);
 	if (err)
 		datafs_meta_import(meta, ticket, state->looked, err, NULL);
@@ -334,6 +374,7 @@ static int sync_list(struct vfs_mount *mnt,
 		err = datafs_meta_list_begin(meta, ticket, state->looked, &st, &listing);
 	if (!err)
 		return list_on(mnt, ticket->dir, state, listing);
+	vfs_share_end(state->share, err);
 	list_state_free(state);
 	return err == -EAGAIN ? 0 : vfs_lost(mnt, ticket->dir, err);
 }
@@ -470,7 +511,7 @@ int vfs_list(struct vfs_mount *mnt, uint64_t dir, uint64_t cookie, int64_t fresh
 		if (ret == DATAFS_META_MORE) {
 			ret = list_more(mnt, dir);
 		} else if (ret == DATAFS_META_SYNC) {
-			ret = sync_list(mnt, &ticket);
+			ret = sync_list(mnt, fresh, &ticket);
 			tries++;
 		} else {
 			return ret;

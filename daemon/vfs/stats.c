@@ -149,6 +149,9 @@ static void put_quorum_stats(struct datafs_vfs *v, FILE *f)
 		(r ? atomic_load(&r->questions) : 0));
 	fprintf(f, "quorum_entries %llu\n", q ? atomic_load(&q->entries) : 0);
 	fprintf(f, "quorum_told %llu\n", atomic_load(&v->quorum_told));
+	fprintf(f, "listings_taken %llu\n", atomic_load(&v->listings_taken));
+	fprintf(f, "listings_put %llu\n", atomic_load(&v->listings_put));
+	fprintf(f, "listings_alone %llu\n", atomic_load(&v->listings_alone));
 }
 
 void datafs_vfs_stats(struct datafs_vfs *v, FILE *f)

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "meta/source.h"
+#include "share.h"
 
 #define NAMESPACE_ROOT	1	/* the inode number of its root */
 
@@ -39,7 +40,8 @@ int vfs_quorum_parse(struct vfs_mount *mnt)
 	if (!*source.members)
 		return 0;
 	mnt->members = strdup(source.members);
-	return mnt->members ? 0 : -ENOMEM;
+	mnt->shares = vfs_shares_new(mnt);
+	return mnt->members && mnt->shares ? 0 : -ENOMEM;
 }
 
 void vfs_quorum_start(struct datafs_vfs *v)
@@ -111,6 +113,7 @@ static int attach_own(struct vfs_mount *mnt)
 static void quorum_gone(struct vfs_mount *mnt)
 {
 	vfs_leave(mnt);
+	vfs_shares_leave(mnt);
 	vfs_session_gone(mnt);
 	vfs_node_unmounted(mnt);
 }
@@ -162,6 +165,7 @@ static int quorum_adopt(struct vfs_mount *mnt)
 static void quorum_close(struct vfs_mount *mnt)
 {
 	vfs_table_exit(mnt);
+	vfs_shares_free(mnt->shares);
 	datafs_quorum_close(atomic_load(&mnt->share));
 }
 

@@ -10,6 +10,7 @@
  *   quorum_names.c, quorum_change.c   what is asked of it, and what changes it
  *   quorum_tell.c  what its other mounts must not believe any more
  *   names.c    lookup, attributes, directories
+ *   share.h    ... which are listed once for all daemons of a cluster
  *   misc.c     links' targets, extended attributes, statfs
  *   data.c     extents
  *   stream.c   what to fetch ahead
@@ -85,6 +86,8 @@ struct vfs_mount {
 	atomic_bool lease_none;	/* the kernel takes none */
 	pthread_mutex_t lease_lock;	/* protects @lease_doubt, and the kernel's end of it */
 	bool lease_doubt;	/* the kernel may keep what is not so; it was told that it has none */
+
+	struct vfs_shares *shares;	/* of one elsewhere: its listings that all daemons share */
 
 	/* ... of its table: table.h */
 	pthread_mutex_t table_building;	/* held over the making of a table; the embedded namespace */
@@ -180,6 +183,10 @@ struct datafs_vfs {
 
 	atomic_ullong upcalls[DATAFS_OP_NR];
 	atomic_ullong quorum_told;	/* messages of what has changed */
+	/* Of directories of under-stores: */
+	atomic_ullong listings_taken;	/* listed from what another daemon has put into the quorum */
+	atomic_ullong listings_put;	/* ... from the store, and put there, whole */
+	atomic_ullong listings_alone;	/* ... from the store alone, where that was tried in vain */
 };
 
 /* ---- vfs.c ---- */

@@ -23,13 +23,15 @@ static const struct req small[] = {
 	{ OP(CREATE), 1, "g", .mode = 0644, .session = 1 },
 	{ OP(HOLD), 3, .session = 1 },
 	{ OP(SETXATTR), 3, "user.a", .value = "1", .len = 1, .session = 1 },
-	{ OP(FEATURE), .level = DATAFS_METAD_LEVEL_POLICY },
+	{ OP(FEATURE), .level = DATAFS_METAD_LEVEL },
 	{ OP(MOUNT_ADD), .name = "/d", .source = "/srv", .session = 1 },
 	{ OP(NODE_JOIN), .name = "n", .source = "h:1", .session = 2 },
 	{ OP(JOB_ADD), .name = "/d", .mode = DATAFS_JOB_LOAD, .to = 1, .session = 1 },
 	{ OP(JOB_ADD), .name = "/e", .mode = DATAFS_JOB_FREE, .session = 1 },
 	{ OP(JOB_CLAIM), .ino = 1, .session = 2 },
 	{ OP(POLICY_SET), .name = "/d", .level = DATAFS_POLICY_KEEP, .session = 1 },
+	{ OP(LISTING_TICKET), 1, "d", .generation = 1, .session = 2 },
+	{ OP(LISTING_PUT), 1, .value = "p", .len = 1, .session = 2 },
 };
 
 #define N	(sizeof(small) / sizeof(small[0]))

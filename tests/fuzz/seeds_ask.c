@@ -111,6 +111,23 @@ static void policies(void)
 	save_ask(&ask, "policies", 1);
 }
 
+static void listings(void)
+{
+	Metad__ListingPage page = METAD__LISTING_PAGE__INIT;
+	Metad__Query q = METAD__QUERY__INIT;
+	Metad__Ask ask = METAD__ASK__INIT;
+
+	q.of_case = METAD__QUERY__OF_LISTING_PAGE;
+	q.listing_page = &page;
+	ask.what_case = METAD__ASK__WHAT_QUERY;
+	ask.query = &q;
+	page.has_number = page.has_page = true;
+	page.number = 1;
+	save_ask(&ask, "listings", 0);
+	page.page = 1;
+	save_ask(&ask, "listings", 1);
+}
+
 static void mounts(void)
 {
 	Metad__Mounts mounts = METAD__MOUNTS__INIT;
@@ -207,6 +224,7 @@ void seeds_ask(void)
 	nodes();
 	jobs();
 	policies();
+	listings();
 	admins();
 	leases();
 	pieces();

@@ -54,6 +54,10 @@ static const struct req reqs[] = {
 	{ OP(POLICY_SET), .name = "/d/e", .level = 3 },
 	{ OP(POLICY_SET), .name = "/d", .level = 9 },
 	{ OP(POLICY_REMOVE), .name = "/d" },
+	{ OP(LISTING_TICKET), 1, "d", .generation = 1, .bytes = 5000 },
+	{ OP(LISTING_TICKET), 1, "", .generation = 1, .session = 2 },
+	{ OP(LISTING_PUT), 1, .to = 1, .create = true, .session = 2 },
+	{ OP(LISTING_DROP), 1, .session = 2 },
 };
 
 #define N	(sizeof(reqs) / sizeof(reqs[0]))

@@ -38,6 +38,9 @@ static struct {
 	size_t inodes, sessions, quotas, mounts, names, entries;
 	struct datafs_metad_jobs jobs_table;
 	size_t nodes, node_names, spoken, speakers, policies, jobs, running, holders;
+	struct rec_listings all;
+	size_t listings, listing_pages, pages, listed, over, listings_over;
+	uint64_t charge;
 	const char *why;
 } w;
 
@@ -356,6 +359,89 @@ static const char *see_policy(struct txn_bytes key, struct txn_bytes val)
 	return NULL;
 }
 
+/* What the record of a directory says is there, of that directory, and so. */
+static const char *see_listed_as(const struct datafs_metad_listing *dir, uint64_t number,
+				 bool coming)
+{
+	struct datafs_metad_listing l;
+
+	if (!number)
+		return NULL;
+	w.listed++;
+	if (!HOLDS(rec_listing_get(&w.t, number, &l) == 1))
+		return w.why;
+	if (!HOLDS(l.state != DATAFS_LISTING_OVER &&
+		   coming == (l.state == DATAFS_LISTING_COMING)))
+		return w.why;
+	if (!HOLDS(l.mount == dir->mount && l.generation == dir->generation &&
+		   l.key_len == dir->key_len && !memcmp(l.key, dir->key, l.key_len)))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_listed(struct txn_bytes key, struct txn_bytes val)
+{
+	struct datafs_metad_listing dir;
+	struct rec_listed listed;
+	const char *why;
+
+	(void)val;
+	if (key.len == 1) {
+		if (!HOLDS(w.n.c.feature_level >= 6 && rec_listings_get(&w.t, &w.all) == 1))
+			return w.why;
+		return NULL;
+	}
+	if (!HOLDS(key.len >= 17))
+		return w.why;
+	if (!datafs_get_be64(key.p + 1)) {
+		w.over++;
+		return NULL;
+	}
+	dir = (struct datafs_metad_listing) {
+		.mount = datafs_get_be64(key.p + 1), .generation = datafs_get_be64(key.p + 9),
+		.key = key.p + 17, .key_len = key.len - 17,
+	};
+	if (!HOLDS(rec_listed_get(&w.t, &dir, &listed) == 1))
+		return w.why;
+	why = see_listed_as(&dir, listed.published, false);
+	return why ? why : see_listed_as(&dir, listed.coming, true);
+}
+
+static const char *see_listing(struct txn_bytes key, struct txn_bytes val)
+{
+	uint64_t charge = 0;
+	struct datafs_metad_listing l;
+	struct txn_bytes page;
+	struct key over;
+
+	if (!HOLDS(!rec_listing_decode(&w.t, key, val, &l) && l.number <= w.all.last))
+		return w.why;
+	w.listings++;
+	w.listing_pages += l.pages;
+	w.charge += l.charge;
+	for (uint32_t i = 0; i < l.pages; i++) {
+		if (!HOLDS(rec_listing_page_get(&w.t, l.number, i, &page) == 1))
+			return w.why;
+		charge += rec_listing_page_charge(page.len);
+	}
+	if (!HOLDS(l.charge == charge + rec_listing_charge(l.key_len)))
+		return w.why;
+	over = key_make2('U', 0, l.number);
+	w.listings_over += l.state == DATAFS_LISTING_OVER;
+	if (!HOLDS(rec_mark_get(&w.t, &over) == (l.state == DATAFS_LISTING_OVER)))
+		return w.why;
+	return NULL;
+}
+
+static const char *see_page(struct txn_bytes key, struct txn_bytes val)
+{
+	(void)val;
+	w.pages++;
+	if (!HOLDS(key.len == 17))
+		return w.why;
+	return NULL;
+}
+
 static const char *see_node(struct txn_bytes key, struct txn_bytes val)
 {
 	(void)val;
@@ -376,6 +462,7 @@ static const struct {
 	{ 'V', see_routing }, { 'P', see_routed }, { 'E', see_node_name }, { 'B', see_speaker },
 	{ 'A', see_jobs_table }, { 'J', see_job }, { 'K', see_holder },
 	{ 'Z', see_policies }, { 'Y', see_policy },
+	{ 'U', see_listed }, { 'G', see_listing }, { 'F', see_page },
 };
 
 /* That of a mount or a policy is its path, and one of a node its name. */
@@ -406,7 +493,7 @@ static const char *keys_known(void)
 
 	txn_scan_begin(&s, &w.t, none, none);
 	while (known && txn_scan_next(&s, &key, &val) == 1)
-		known = key.len && memchr("NISDCXOHRQLTMVPEBZYJKA", key.p[0], 22);
+		known = key.len && memchr("NISDCXOHRQLTMVPEBZYJKAUGF", key.p[0], 25);
 	txn_scan_end(&s);
 	if (!HOLDS(known))
 		return w.why;
@@ -504,6 +591,13 @@ static const char *sum(void)
 	if (!HOLDS(w.spoken == w.speakers))
 		return w.why;
 	if (!HOLDS(w.jobs_table.jobs == w.jobs && w.running == w.holders))
+		return w.why;
+	if (!HOLDS(w.listings == w.all.listings && w.charge == w.all.charge))
+		return w.why;
+	/* each is said by its directory, once, or is over */
+	if (!HOLDS(w.listed + w.listings_over == w.listings && w.over == w.listings_over))
+		return w.why;
+	if (!HOLDS(w.pages == w.listing_pages))
 		return w.why;
 	return NULL;
 }

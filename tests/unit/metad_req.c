@@ -35,6 +35,9 @@ union op {
 	Metad__JobRemove job_remove;
 	Metad__PolicySet policy_set;
 	Metad__PolicyRemove policy_remove;
+	Metad__ListingTicket listing_ticket;
+	Metad__ListingPut listing_put;
+	Metad__ListingDrop listing_drop;
 };
 
 static ProtobufCBinaryData bytes(const void *p, size_t len)
@@ -232,6 +235,36 @@ static void policy_of(union op *u, const struct req *r)
 	u->policy_remove.path = text(r->name);
 }
 
+static void listing_of(union op *u, const struct req *r)
+{
+	switch (r->op) {
+	case OP(LISTING_TICKET):
+		metad__listing_ticket__init(&u->listing_ticket);
+		u->listing_ticket.has_mount = u->listing_ticket.has_generation = true;
+		u->listing_ticket.has_key = u->listing_ticket.has_max_age = true;
+		u->listing_ticket.mount = r->ino;
+		u->listing_ticket.generation = r->generation;
+		u->listing_ticket.key = text(r->name);
+		u->listing_ticket.max_age = r->bytes;
+		u->listing_ticket.has_instead_of = r->inodes;
+		u->listing_ticket.instead_of = r->inodes;
+		break;
+	case OP(LISTING_PUT):
+		metad__listing_put__init(&u->listing_put);
+		u->listing_put.has_number = u->listing_put.has_page = true;
+		u->listing_put.has_bytes = u->listing_put.has_last = true;
+		u->listing_put.number = r->ino;
+		u->listing_put.page = (uint32_t)r->to;
+		u->listing_put.bytes = bytes(r->value, r->len);
+		u->listing_put.last = r->create;
+		break;
+	default:
+		metad__listing_drop__init(&u->listing_drop);
+		u->listing_drop.has_number = true;
+		u->listing_drop.number = r->ino;
+	}
+}
+
 static void op_of(union op *u, const struct req *r)
 {
 	switch (r->op) {
@@ -310,6 +343,11 @@ static void op_of(union op *u, const struct req *r)
 	case OP(POLICY_SET):
 	case OP(POLICY_REMOVE):
 		policy_of(u, r);
+		break;
+	case OP(LISTING_TICKET):
+	case OP(LISTING_PUT):
+	case OP(LISTING_DROP):
+		listing_of(u, r);
 		break;
 	case OP(FEATURE):
 		metad__feature__init(&u->feature);

@@ -17,16 +17,16 @@
 
 struct req {
 	Metad__Command__OpCase op;
-	uint64_t ino;		/* or the parent */
+	uint64_t ino;		/* or the parent; a listing's mount, or number */
 	const char *name;
-	uint64_t to;		/* the new parent */
+	uint64_t to;		/* the new parent; a listing's page */
 	const char *new_name;
 	uint32_t mode, umask, uid, gid, level;	/* @level: also of a lease, in ms; a node's weight; a policy's cache */
 	bool has_weight;
-	uint64_t inodes, bytes;	/* of a quota; @bytes: also the holder of a lease */
+	uint64_t inodes, bytes;	/* of a quota; @inodes: also a ticket that is to be over; @bytes: also the holder of a lease, a listing's age */
 	const void *value;	/* of xattrs, links */
 	size_t len;
-	bool create, replace;	/* of rename: noreplace, exchange; of node_set: drain, undrain */
+	bool create, replace;	/* of rename: noreplace, exchange; of node_set: drain, undrain; a last page */
 	bool kill_setgid;
 	const char *source, *options;	/* of a mount, whose path is @name, as of a policy; @source: a node's address; NULL: absent */
 	uint64_t generation;	/* the same; 0: absent */

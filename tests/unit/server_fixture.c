@@ -86,6 +86,8 @@ static void make_keys(void)
 					    client_keys.key[0].key), 0);
 }
 
+uint32_t first_level;
+
 static int set_up(uint32_t level)
 {
 	struct datafs_remote_config cfg = { .members = addresses, .keys = &client_keys };
@@ -122,7 +124,7 @@ static int set_up(uint32_t level)
 int server_setup(void **state)
 {
 	(void)state;
-	return set_up(0);
+	return set_up(first_level);
 }
 
 int server_setup_level_1(void **state)

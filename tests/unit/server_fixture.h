@@ -34,6 +34,7 @@ struct node {
 extern struct node nodes[NODES + 1];	/* by id */
 extern unsigned int threshold;		/* of snapshots, for those started next */
 extern uint32_t lease, session_timeout;	/* the same */
+extern uint32_t first_level;		/* of all members, in server_setup(); 0: this version's */
 extern struct datafs_keys member_keys, client_keys;
 extern struct datafs_quorum *quorum;	/* a client's, with an open session */
 extern struct datafs_remote *admin;	/* who has the cluster's key */

@@ -36,7 +36,7 @@ void *__wrap_calloc(size_t n, size_t size)
 }
 
 #define COPIES	24
-#define MORE	18	/* commands that are there once */
+#define MORE	21	/* commands that are there once */
 
 /* Commands that need what an entry can need, many times, so that each runs out. */
 static uint8_t *big_entry(size_t *len)
@@ -75,12 +75,15 @@ static uint8_t *big_entry(size_t *len)
 	r[n++] = (struct req){ OP(POLICY_SET), .name = "/a/b", .level = DATAFS_POLICY_KEEP };
 	r[n++] = (struct req){ OP(POLICY_SET), .name = "/p", .level = DATAFS_POLICY_ONCE };
 	r[n++] = (struct req){ OP(POLICY_REMOVE), .name = "/p" };
+	r[n++] = (struct req){ OP(LISTING_PUT), 1, .to = 1, .value = "q", .len = 1, .create = true };
+	r[n++] = (struct req){ OP(LISTING_TICKET), 1, "other", .generation = 1 };
+	r[n++] = (struct req){ OP(LISTING_DROP), 2 };
 	for (size_t i = 0; i < n; i++) {
 		r[i].session = SESSION;
 		r[i].request = 100 + i;
 		r[i].lowest = 90 + i;
 	}
-	r[n++] = (struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_JOB, .request = 1 };
+	r[n++] = (struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL, .request = 1 };
 	r[n++] = (struct req){ OP(SESSION_LEASE), .ino = 9, .level = 300, .request = 1 };
 	r[n++] = (struct req){ OP(SESSION_CLOSE), .ino = 9, .request = 1 };
 	return req_pack(r, n, 5000000000, 0, len);
@@ -97,7 +100,7 @@ static void prepare(void)
 			   .len = sizeof(acl) });
 	must((struct req){ OP(SESSION_OPEN), .session = 9, .request = 1 });
 	must((struct req){ OP(HOLD), 2, .session = 9, .request = 2 });
-	must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL_JOB, .request = 1 });
+	must((struct req){ OP(FEATURE), .level = DATAFS_METAD_LEVEL, .request = 1 });
 	must((struct req){ OP(MOUNT_ADD), .name = "/m", .source = "/srv/m" });
 	must((struct req){ OP(MOUNT_ADD), .name = "/n", .source = "/srv/n" });
 	must((struct req){ OP(NODE_JOIN), .name = "nine", .session = 9, .request = 3 });
@@ -107,6 +110,8 @@ static void prepare(void)
 	must((struct req){ OP(JOB_CLAIM), .ino = 2, .session = 9, .request = 4 });
 	must((struct req){ OP(JOB_CLAIM), .ino = 3, .session = 9, .request = 5 });
 	must((struct req){ OP(POLICY_SET), .name = "/p", .level = DATAFS_POLICY_KEEP });
+	must((struct req){ OP(LISTING_TICKET), 1, "d", .generation = 1 });
+	must((struct req){ OP(LISTING_PUT), 1, .value = "p", .len = 1 });
 }
 
 static unsigned int try_all(const uint8_t *entry, size_t len, bool behind)
