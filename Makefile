@@ -156,8 +156,8 @@ $(filter $(B)/tests/test_sim_%,$(test_bin)): $(call obj,\
 # ... with leases, in a time of its own: not the messenger's, nor that of threads.
 $(B)/tests/test_sim_lease: $(call obj,$(sort $(wildcard tests/unit/sim_lease_*.c)))
 comma := ,
-sim_lease_wraps := datafs_now datafs_random uv_async_send datafs_loop_post datafs_loop_fail \
-	datafs_deadline_set datafs_deadline_clear datafs_pool_add sem_wait sem_post \
+sim_lease_wraps := datafs_now datafs_random uv_async_send datafs_loop_post datafs_loop_defer \
+	datafs_loop_fail datafs_deadline_set datafs_deadline_clear datafs_pool_add sem_wait sem_post \
 	datafs_conn_get datafs_conn_put datafs_conn_who datafs_conn_heard datafs_conn_end \
 	datafs_conn_call datafs_call_cancel datafs_conn_reply datafs_remote_open \
 	datafs_remote_close datafs_member_read datafs_grants_new datafs_lease_keep

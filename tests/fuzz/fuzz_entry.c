@@ -11,6 +11,7 @@
 
 #include "fuzz.h"
 #include "metad/ns_internal.h"
+#include "metad/record_cache.h"
 #include "metad_check.h"
 #include "metad_req.h"
 
@@ -98,6 +99,10 @@ static void rewind_db(const uint8_t *is, size_t is_len)
 	txn_begin(&t, m->db, m->ropt, dir);
 	MUST(rec_node_get(&t, &m->n) == 1);
 	txn_end(&t);
+	/* it knows what was written by the namespace itself only */
+	record_cache_free(m->cache);
+	m->cache = record_cache_new();
+	MUST(m->cache);
 	m->state = METAD_RUNS;
 }
 

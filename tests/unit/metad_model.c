@@ -638,6 +638,7 @@ static int policy(struct model *w, const struct req *r)
 
 static int run(struct model *w, const struct req *r)
 {
+	uint64_t spoken = model_spoken(w, r->session);
 	int err;
 
 	switch (r->op) {
@@ -666,13 +667,13 @@ static int run(struct model *w, const struct req *r)
 		return hold(w, r);
 	case OP(SESSION_CLOSE):
 		node(w, r);
-		model_jobs_follow(w, r);
+		model_jobs_follow(w, r, spoken);
 		return end_session(w, r);
 	case OP(NODE_JOIN):
 	case OP(NODE_SET):
 	case OP(NODE_REMOVE):
 		err = node(w, r);
-		model_jobs_follow(w, r);
+		model_jobs_follow(w, r, spoken);
 		return err;
 	case OP(JOB_ADD):
 	case OP(JOB_CLAIM):

@@ -84,7 +84,6 @@ struct model {
 	uint64_t jobs_version, last_job;
 	int jobs;
 	struct model_job job[MODEL_JOBS];
-	uint64_t spoken[MODEL_SESSIONS + 1];	/* by sessions: the id of the node; 0: none */
 	uint64_t policies_version;
 	int policies;
 	struct model_policy policy[MODEL_POLICIES];	/* as they came */
@@ -102,8 +101,13 @@ static inline struct model_name *model_names(const struct model *w)
 
 /* metad_model_job.c: as model_do(), of the commands of jobs. */
 int model_job_do(struct model *w, const struct req *r);
-/* What a command of a session's end or of nodes, which was done, leaves of the jobs. */
-void model_jobs_follow(struct model *w, const struct req *r);
+/* The id of the node that it speaks for; 0: none. */
+uint64_t model_spoken(const struct model *w, uint64_t session);
+/*
+ * What a command of a session's end or of nodes, which was done, leaves of the jobs. @was: the
+ * node that its session spoke for before.
+ */
+void model_jobs_follow(struct model *w, const struct req *r, uint64_t was);
 
 /* NULL: not there. */
 struct model_inode *model_inode(const struct model *w, uint64_t ino);

@@ -131,16 +131,20 @@ int model_job_do(struct model *w, const struct req *r)
 	}
 }
 
-void model_jobs_follow(struct model *w, const struct req *r)
+uint64_t model_spoken(const struct model *w, uint64_t session)
 {
-	uint64_t spoken = 0, was = w->spoken[r->session];
+	for (int i = 0; i < w->nodes; i++)
+		if (w->node[i].session == session)
+			return w->node[i].id;
+	return 0;
+}
+
+void model_jobs_follow(struct model *w, const struct req *r, uint64_t was)
+{
 	bool left, changed = false;
 
-	for (int i = 0; i < w->nodes; i++)
-		if (w->node[i].session == r->session)
-			spoken = w->node[i].id;
-	left = r->op == OP(SESSION_CLOSE) || (was && node_of(w, was) && spoken != was);
-	w->spoken[r->session] = spoken;
+	left = r->op == OP(SESSION_CLOSE) ||
+	       (was && node_of(w, was) && model_spoken(w, r->session) != was);
 	for (int i = 0; i < w->jobs; i++) {
 		struct model_job *j = &w->job[i];
 

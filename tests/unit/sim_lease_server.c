@@ -63,6 +63,9 @@ static void open_machine(void *state)
 	pthread_mutex_init(&server->lock, NULL);
 	STAILQ_INIT(&server->letters);
 	TAILQ_INIT(&server->owed);
+	TAILQ_INIT(&server->known);
+	TAILQ_INIT(&server->reads);
+	pthread_mutex_init(&server->reads_lock, NULL);
 	TAILQ_INIT(&server->clients);
 	server_leases_init(server);
 	lease_event(s, LOOK_MS, LEASE_LOOK, s->at, 0, 0, 0);
@@ -146,6 +149,7 @@ static void ran(struct sim *s, unsigned int id)
 		return;
 	m->server.member = s->members[id].m;
 	server_leases_run(&m->server);
+	server_push(&m->server);
 	at = server_leases_deadline(&m->server);
 	if (at == UINT64_MAX || at == m->tick)
 		return;
@@ -193,8 +197,9 @@ static void crashing(struct sim *s, unsigned int id)
 	struct lease_machine *m = lease_machine(s, id);
 
 	m->server.member = s->members[id].m;
-	while (read_letter(&m->server) || run_job(m))
-		;
+	do
+		server_push(&m->server);
+	while (read_letter(&m->server) || run_job(m));
 	m->server.raft_ends = true;
 }
 
@@ -204,6 +209,7 @@ static void crash(void *state)
 	struct lease_machine *m = state;
 	struct datafs_server *server = &m->server;
 
+	server->member = NULL;
 	server_leases_end(server);
 	lease_member_gone(server, (unsigned int)server->cfg.id);
 	while (lease_task_run(&m->loop))
@@ -211,6 +217,7 @@ static void crash(void *state)
 	assert(!server->asks && TAILQ_EMPTY(&server->clients));
 	server_leases_free(server);
 	pthread_mutex_destroy(&server->lock);
+	pthread_mutex_destroy(&server->reads_lock);
 	pthread_rwlock_destroy(&server->ns_lock);
 	sim_namespace.crash(m->ns);
 }

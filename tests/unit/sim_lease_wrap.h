@@ -10,6 +10,7 @@ int64_t __real_datafs_now(void);
 int __wrap_datafs_random(void *buf, size_t len);
 int __wrap_uv_async_send(uv_async_t *h);
 void __wrap_datafs_loop_post(struct datafs_loop *l, struct datafs_task *task);
+void __wrap_datafs_loop_defer(struct datafs_loop *l, struct datafs_task *task);
 void __wrap_datafs_loop_fail(struct datafs_loop *l, int err, const char *what);
 int __wrap_datafs_deadline_set(struct datafs_deadlines *ds, struct datafs_deadline *d,
 			       uint32_t ms);
