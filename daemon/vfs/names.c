@@ -326,6 +326,7 @@ static int list_more(struct vfs_mount *mnt, uint64_t dir)
 	struct datafs_meta_listing *listing;
 	struct list_state *state;
 	char *key = NULL;
+	bool goes_on;
 	void *held;
 	int err;
 
@@ -333,9 +334,10 @@ static int list_more(struct vfs_mount *mnt, uint64_t dir)
 	if (err)
 		return err == -EAGAIN ? 0 : err;
 	state = held;
+	goes_on = vfs_share_goes_on(state->share, mnt);
 	err = datafs_meta_key(mnt->v->meta, dir, &key);
 	/* What has moved is listed from its beginning. */
-	if (err || strcmp(key, state->key)) {
+	if (err || !goes_on || strcmp(key, state->key)) {
 		err = err ? err : -EAGAIN;
 		vfs_share_end(state->share, err);
 		list_state_free(state);

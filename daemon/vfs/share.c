@@ -51,6 +51,7 @@ struct vfs_shares {
 };
 
 struct vfs_share {
+	/* of the call that is under way; between two pages they may be gone */
 	struct vfs_shares *all;
 	struct vfs_mount *branch;
 	bool follows;
@@ -301,6 +302,22 @@ struct vfs_share *vfs_share_begin(struct vfs_mount *branch, const char *key, int
 	return NULL;
 }
 
+bool vfs_share_goes_on(struct vfs_share *sh, struct vfs_mount *branch)
+{
+	bool may = may_share(branch);
+
+	if (!sh)
+		return true;
+	/* a ticket is its session's, and what is published is anybody's */
+	if (!sh->follows && !sh->over && (!may || branch->over->shares != sh->all)) {
+		sh->over = true;
+		atomic_fetch_add_explicit(&branch->v->listings_alone, 1, memory_order_relaxed);
+	}
+	sh->all = may ? branch->over->shares : NULL;
+	sh->branch = branch;
+	return may || sh->over;
+}
+
 bool vfs_share_follows(const struct vfs_share *sh)
 {
 	return sh->follows;
@@ -317,14 +334,21 @@ static int ask_page(struct vfs_share *sh, Metad__Answer **res)
 {
 	Metad__Query q = METAD__QUERY__INIT;
 	Metad__ListingPage p = METAD__LISTING_PAGE__INIT;
-	struct datafs_quorum *way = atomic_load(&sh->all->way);
+	struct datafs_quorum *way;
 	int ret;
 
+	/* the ticket may be one that another mount has asked for */
+	pthread_mutex_lock(&sh->all->lock);
+	ret = way_have(sh->all);
+	pthread_mutex_unlock(&sh->all->lock);
+	if (ret)
+		return ret;
 	q.of_case = METAD__QUERY__OF_LISTING_PAGE;
 	q.listing_page = &p;
 	p.has_number = p.has_page = true;
 	p.number = sh->number;
 	p.page = sh->pages;
+	way = atomic_load(&sh->all->way);
 	datafs_quorum_limit(way, SHARE_MS);
 	ret = datafs_quorum_ask(way, &q, res);
 	if (!ret && (*res)->error) {

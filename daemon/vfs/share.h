@@ -35,6 +35,12 @@ struct vfs_share;	/* of one listing; of one thread at a time */
  * (datafs_now()) is too old. NULL: it is not shared.
  */
 struct vfs_share *vfs_share_begin(struct vfs_mount *branch, const char *key, int64_t fresh);
+/*
+ * A listing may stop between two pages for as long as nobody reads on, and outlive its branch
+ * and mount, even by others that show the same. So who goes on with one says first for which
+ * branch; NULL is nothing. False: it cannot be gone on with, and is to be begun anew.
+ */
+bool vfs_share_goes_on(struct vfs_share *sh, struct vfs_mount *branch);
 /* It is taken from the quorum; else it is asked of the store, and put there. */
 bool vfs_share_follows(const struct vfs_share *sh);
 /* Of one that is taken: the least time (datafs_now()) at which it may have been looked at. */

@@ -321,6 +321,56 @@ static void test_error(void **state)
 	assert_string_equal(counted(1), "0 1 0");
 }
 
+/*
+ * A listing that was begun for a mount, and is gone on with for the next one, which shows the
+ * same: nothing of the first one is used any more. @puts: it is the one who has the ticket.
+ */
+static void goes_on(bool puts)
+{
+	static const char *const pages[] = {
+		LAST(""), MORE(KEY("a") KEY("b")), LAST(""), MORE(KEY("c")), LAST(KEY("d")),
+	};
+	static const char *const others[] = {
+		LAST(""), MORE(KEY("a") KEY("b")), MORE(KEY("c")), LAST(KEY("d")),
+		LAST(""), LAST(""),
+	};
+	unsigned int i = !puts;
+	uint64_t cookie = 0, was;
+
+	if (puts) {
+		store_says(pages, N(pages));
+	} else {
+		store_says(others, N(others));
+		mount_at(0);
+		while (!strchr(names_at(0, &cookie), '$'))
+			;
+	}
+	mount_at(i);
+	cookie = 0;
+	assert_string_equal(names_at(i, &cookie), "a b ");
+	umount_id(1 + i);
+	was = daemons[i].bucket;
+	mount_at(i);
+	assert_int_equal(daemons[i].bucket, was);
+	assert_string_equal(names_at(i, &cookie), "c ");
+	assert_string_equal(names_at(i, &cookie), "d $");
+	assert_int_equal(store_ends(), puts ? N(pages) : N(others));
+	/* the ticket ended with its session, but what is published is anybody's */
+	assert_string_equal(counted(i), puts ? "0 0 1" : "1 0 0");
+}
+
+static void test_goes_on_putting(void **state)
+{
+	(void)state;
+	goes_on(true);
+}
+
+static void test_goes_on_taking(void **state)
+{
+	(void)state;
+	goes_on(false);
+}
+
 /* Who says that something was changed has the store asked. */
 static void test_on_demand(void **state)
 {
@@ -500,6 +550,8 @@ int main(void)
 		SHARE_TEST(test_coming),
 		SHARE_TEST(test_lost),
 		SHARE_TEST(test_error),
+		SHARE_TEST(test_goes_on_putting),
+		SHARE_TEST(test_goes_on_taking),
 		SHARE_TEST(test_on_demand),
 		SHARE_TEST(test_many),
 		cmocka_unit_test_setup_teardown(test_before, setup_before, teardown),
