@@ -197,7 +197,8 @@ static void run(struct datafs_job *job)
 void vfs_policy_look(struct vfs_mount *mnt)
 {
 	struct vfs_policies *p = &mnt->policies;
-	bool due;
+	struct datafs_vfs *v = mnt->v;
+	bool due, stopping;
 
 	pthread_mutex_lock(&p->lock);
 	due = !p->busy && datafs_now() >= p->next;
@@ -205,9 +206,20 @@ void vfs_policy_look(struct vfs_mount *mnt)
 	pthread_mutex_unlock(&p->lock);
 	if (!due)
 		return;
-	vfs_mount_hold(mnt);
 	p->job.run = run;
-	datafs_pool_add(mnt->v->pool, &p->job, DATAFS_PRIO_AHEAD);
+	pthread_mutex_lock(&v->lock);
+	/* No job is added to a pool that is about to end: a read may be of another one. */
+	stopping = atomic_load(&v->stopping);
+	if (!stopping) {
+		mnt->refs++;
+		datafs_pool_add(v->pool, &p->job, DATAFS_PRIO_AHEAD);
+	}
+	pthread_mutex_unlock(&v->lock);
+	if (!stopping)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->busy = false;
+	pthread_mutex_unlock(&p->lock);
 }
 
 /* ------------------------------------------------------------------ answering */

@@ -242,6 +242,29 @@ static void test_plain(void **state)
 	assert_slots(1, 0, 0);
 }
 
+static int64_t next;
+
+static void look_next(struct vfs_mount *mnt)
+{
+	next = mnt->policies.next;
+}
+
+/* Who reads by another pool than that of the jobs may still do so when that one ends. */
+static void test_end(void **state)
+{
+	(void)state;
+	wait_idle();
+	atomic_store(&v->stopping, true);
+	with_mount(look_now);
+	wait_idle();
+	with_mount(look_next);
+	assert_int_equal(next, 0);
+	atomic_store(&v->stopping, false);
+	learn();
+	with_mount(look_next);
+	assert_true(next > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +273,7 @@ int main(void)
 		POLICY_TEST(test_load),
 		POLICY_TEST(test_many),
 		POLICY_TEST(test_plain),
+		POLICY_TEST(test_end),
 	};
 
 	return cmocka_run_group_tests_name("vfs_policy", tests, NULL, NULL);
