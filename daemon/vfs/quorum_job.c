@@ -143,9 +143,11 @@ static int claim(struct vfs_node *n, const struct vfs_job *job)
 	return change(n, &c);
 }
 
-/* May it be this node's? */
+/* May it be this node's? A kind that only a newer version knows is for those. */
 static bool is_for(const struct vfs_node *n, uint64_t id, const Metad__Job *one)
 {
+	if (!datafs_job_kind_name(one->kind))
+		return false;
 	if (one->state == DATAFS_JOB_RUNNING)
 		return one->session == n->session;
 	return one->state == DATAFS_JOB_WAITING && (!one->node || one->node == id);
@@ -203,7 +205,9 @@ static int look_for(struct vfs_node *n, void *arg)
 		ret = ask(n, &q, &a);
 		if (ret)
 			break;
-		version = a->jobs_version;
+		/* what changes between two pieces is looked for again */
+		if (!from.after)
+			version = a->jobs_version;
 		eof = a->eof || !a->n_jobs;
 		if (a->n_jobs && !id)
 			ret = node_id(n, &id);
@@ -278,7 +282,8 @@ static void report_end(struct vfs_job *job, const struct vfs_work_done *done)
 			   (unsigned long long)job->id, strerror(-ret));
 }
 
-static void work(struct vfs_job *job)
+/* False: it was stopped, and is this session's still. */
+static bool work(struct vfs_job *job)
 {
 	const struct vfs_work w = {
 		.v = job->v, .mount = job->mount, .kind = job->kind, .path = job->below,
@@ -306,9 +311,9 @@ static void work(struct vfs_job *job)
 			   done.errors ? ", the first: " : "", done.error);
 	if (!ret)
 		report_end(job, &done);
-	/* the one that is stopped is this session's still */
 	else if (ret != -ESTALE)
 		atomic_store(&job->v->jobs.again, true);
+	return !ret || ret == -ESTALE;
 }
 
 static void *run(void *arg)
@@ -317,12 +322,12 @@ static void *run(void *arg)
 	struct vfs_job job = { .v = v };
 	int ret = 0;
 
-	/* after one that was done the next one is looked for at once */
+	/* after one that was done the next one is looked for at once, but not the same one */
 	while (ret == 1 || rest(&v->jobs, LOOK_MS)) {
 		ret = vfs_node_use(v, look_for, &job);
 		if (ret != 1)
 			continue;
-		work(&job);
+		ret = work(&job);
 		free(job.path);
 		job.path = NULL;
 	}

@@ -386,8 +386,12 @@ static int finish(struct working *g, int ret)
 		g->dirs = d->next;
 		free(d);
 	}
-	while (!wait_landed(g, 1))
-		ret = ret ? ret : look_up(g);
+	while (!wait_landed(g, 1)) {
+		if (!ret)
+			ret = look_up(g);
+		else
+			g->due = datafs_now() + g->w->interval;
+	}
 	/* a step that was ended with the daemon is no work done */
 	return !ret && atomic_load(&g->w->v->stopping) ? -ESHUTDOWN : ret;
 }
