@@ -158,6 +158,25 @@ uint32_t answer_revokes(void)
 	return n;
 }
 
+/*
+ * Was it asked to let go of this one only because a part of the file was elsewhere before? The
+ * message may come after the new place was handed out, and names no place.
+ */
+static bool has_moved(const struct held *h)
+{
+	for (uint32_t i = 0; i < w.nheld; i++) {
+		const struct held *o = &w.held[i];
+
+		if (o->dying == h->dying && o->key.ino == h->key.ino &&
+		    o->key.content == h->key.content &&
+		    o->ext.off / (4 * MIB) == h->ext.off / (4 * MIB) &&
+		    (o->ext.backing_id != h->ext.backing_id ||
+		     o->ext.backing_off - o->ext.off != h->ext.backing_off - h->ext.off))
+			return true;
+	}
+	return false;
+}
+
 void hold(struct source *s, uint32_t mount,
 	  const struct datafs_cache_answer *a)
 {
@@ -173,7 +192,7 @@ void hold(struct source *s, uint32_t mount,
 			if (h->ext.backing_id == e->backing_id &&
 			    h->ext.backing_off < e->backing_off + e->len &&
 			    e->backing_off < h->ext.backing_off + h->ext.len &&
-			    (!same || h->dying))
+			    (!same || (h->dying && !has_moved(h))))
 				w.wrong = 3;
 		}
 		if (w.nheld == HELD_MAX)

@@ -28,7 +28,7 @@
 #define G DATAFS_GRANULE
 #define SLABS_MAX 4
 #define HELD_MAX 8192
-#define COOKIES_MAX 256
+#define COOKIES_MAX 1024
 
 struct held {
 	struct datafs_cache_key key;
