@@ -53,12 +53,6 @@ static int setup_waits(void **state)
 	return setup_with(state, 5000, DATAFS_SERVER_SESSION);
 }
 
-/* It ends before the messenger takes a connection for dead. */
-static int setup_hangs(void **state)
-{
-	return setup_with(state, 15000, DATAFS_SERVER_SESSION);
-}
-
 static int setup_cut_off(void **state)
 {
 	return setup_with(state, 300, DATAFS_SERVER_SESSION);
@@ -420,11 +414,14 @@ static void test_new_leader_hears_all(void **state)
 	assert_int_equal(a.recalls, 1);
 }
 
-/* What the network thread of a leader does, which hangs. */
-struct hang {
+/*
+ * What the network thread of a leader does, which hangs. It is still in there when the test
+ * ends, perhaps: so this is not on the test's stack, and teardown_hangs() lets it go.
+ */
+static struct hang {
 	struct datafs_task task;
 	sem_t is, go;
-};
+} hang;
 
 static void do_hang(struct datafs_task *task)
 {
@@ -434,34 +431,53 @@ static void do_hang(struct datafs_task *task)
 	sem_wait(&h->go);
 }
 
+/* The lease ends before the messenger takes a connection for dead. */
+static int setup_hangs(void **state)
+{
+	hang.task.fn = do_hang;
+	sem_init(&hang.is, 0, 0);
+	sem_init(&hang.go, 0, 0);
+	return setup_with(state, 15000, DATAFS_SERVER_SESSION);
+}
+
+static int teardown_hangs(void **state)
+{
+	int err;
+
+	sem_post(&hang.go);
+	err = teardown(state);
+	/* its thread is gone */
+	sem_destroy(&hang.is);
+	sem_destroy(&hang.go);
+	return err;
+}
+
 /* Its connections stay, and A asks for nothing; but its lease is not waited for. */
 static void test_leader_hangs(void **state)
 {
 	uint64_t f = client_must(&b, (struct req){ OP(CREATE), 1, "f", .mode = 0644 });
-	struct hang h = { .task.fn = do_hang };
 	struct changing c;
+	unsigned int losses;
 	int64_t until;
 
 	(void)state;
 	believe_attr(&a, f);
-	sem_init(&h.is, 0, 0);
-	sem_init(&h.go, 0, 0);
 	until = datafs_quorum_until(a.q);
-	datafs_loop_post(nodes[leader()].s->loop, &h.task);
-	sem_wait(&h.is);
+	datafs_loop_post(nodes[leader()].s->loop, &hang.task);
+	sem_wait(&hang.is);
 	begin_change(&c, f);
 	pthread_join(c.thread, NULL);
-	assert_int_equal(a.losses, 1);
+	/* more often if more than one is elected meanwhile, with much other work */
+	assert_true(a.losses);
 	assert_int_equal(a.recalls, 0);
 	assert_true(c.ended < until);
 	client_held(&a);
+	losses = a.losses;
 	believe_attr(&a, f);
-	sem_post(&h.go);
+	sem_post(&hang.go);
 	chmod_of(&b, f, 0640);
-	assert_int_equal(a.recalls, 1);
-	assert_int_equal(a.losses, 1);
-	sem_destroy(&h.is);
-	sem_destroy(&h.go);
+	/* it is told, if it has not just heard of another leader again */
+	assert_true(a.recalls == 1 || a.losses > losses);
 }
 
 /* Whom no majority listens to does not prolong anything, also before it knows it. */
@@ -525,7 +541,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_leader_waits, setup_waits, teardown),
 		cmocka_unit_test_setup_teardown(test_new_leader_hears_all, setup_long, teardown),
-		cmocka_unit_test_setup_teardown(test_leader_hangs, setup_hangs, teardown),
+		cmocka_unit_test_setup_teardown(test_leader_hangs, setup_hangs,
+						teardown_hangs),
 		cmocka_unit_test_setup_teardown(test_cut_off, setup_cut_off, teardown),
 		cmocka_unit_test_setup_teardown(test_long_gone, setup_short, teardown),
 	};
