@@ -120,6 +120,8 @@ $(B)/tests/test_metad_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
 $(B)/tests/test_server_members: LDFLAGS += -Wl,--wrap=statvfs
 $(B)/tests/test_server_holder: LDFLAGS += -Wl,--wrap=datafs_conn_call \
 	-Wl,--wrap=datafs_touched,--wrap=datafs_member_submit
+$(B)/tests/test_server_questions: LDFLAGS += -Wl,--wrap=datafs_member_read \
+	-Wl,--wrap=datafs_metad_answer
 $(B)/tests/test_loop: LDFLAGS += -Wl,--wrap=io_uring_submit
 $(B)/tests/test_wire_deadline: LDFLAGS += -Wl,--wrap=datafs_loop_read
 $(B)/tests/test_member_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \

@@ -12,7 +12,7 @@
 
 #include "metad/answer.h"
 
-#define READS_EACH	4u	/* questions, for each worker that is woken for them */
+#define READS_EACH	4u	/* questions of a job, at the most */
 
 /* What is asked of. False: nothing that can be believed. */
 static bool asked_object(const Metad__Query *q, struct datafs_grant_object *o)
@@ -186,25 +186,40 @@ static void answer(struct ask *a)
 	finish(a);
 }
 
-/* On a worker: one of its own, then those that nobody has begun. */
+static struct ask *take_read(struct datafs_server *s)
+{
+	struct ask *a;
+
+	pthread_mutex_lock(&s->reads_lock);
+	a = TAILQ_FIRST(&s->reads);
+	if (a)
+		TAILQ_REMOVE(&s->reads, a, ready);
+	pthread_mutex_unlock(&s->reads_lock);
+	return a;
+}
+
+/*
+ * On a worker: one of its own, then those that nobody has begun. Not more than a job was made
+ * for: else other jobs would wait for as long as there are questions.
+ */
 static void answer_some(struct datafs_job *job)
 {
 	struct ask *a = (void *)((char *)job - offsetof(struct ask, job));
 	struct datafs_server *s = a->s;
 
-	while (a) {
+	answer(a);
+	for (unsigned int i = 1; i < READS_EACH; i++) {
+		a = take_read(s);
+		if (!a)
+			return;
 		answer(a);
-		pthread_mutex_lock(&s->reads_lock);
-		a = TAILQ_FIRST(&s->reads);
-		if (a)
-			TAILQ_REMOVE(&s->reads, a, ready);
-		pthread_mutex_unlock(&s->reads_lock);
 	}
 }
 
 /*
- * A worker for a few, and not for each: most are answered sooner than a thread is woken, and
- * those that wait for the disk have so many workers that it has enough to do.
+ * A job for a few, and not for each: most are answered sooner than a thread is woken, and
+ * those that wait for the disk have so many workers that it has enough to do. Those on reads
+ * are never more than the jobs that have not ended come to: one that ends early has seen none.
  */
 void server_queries_push(struct datafs_server *s)
 {
