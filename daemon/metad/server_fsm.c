@@ -36,6 +36,7 @@ static int checkpoint(void *ctx, const char *dir)
 {
 	struct datafs_server *s = ctx;
 
+	server_push(s);
 	return s->apply.checkpoint(s->apply.ctx, dir);
 }
 
@@ -44,6 +45,7 @@ static int restore(void *ctx, const char *dir)
 	struct datafs_server *s = ctx;
 	int err;
 
+	server_push(s);
 	pthread_rwlock_wrlock(&s->ns_lock);
 	atomic_fetch_add(&s->applies, 2);
 	err = s->apply.restore(s->apply.ctx, dir);
