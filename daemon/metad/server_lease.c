@@ -203,26 +203,42 @@ static void run(struct datafs_server *s, unsigned int most)
 		server_cork(s);
 		table = run_some(s, &most);
 		server_uncork(s);
+		/* if it leads no more, or has halted, that lets go who waits for the table */
+		if (!l->closed)
+			server_table(s);
 	} while (!TAILQ_EMPTY(&l->going) || (table && most && !TAILQ_EMPTY(&l->ready)));
 	/* the disk and the clock have their turn first */
 	if (table && !TAILQ_EMPTY(&l->ready))
 		uv_async_send(&s->mail);
 }
 
-void server_leases_run(struct datafs_server *s)
+/* It leads, there is none, and all that was there when it was elected is applied. */
+static bool table_is_due(struct datafs_server *s)
 {
 	struct server_leases *l = &s->leases;
 	struct datafs_member_status st;
 
-	if (l->closed)
-		return;
 	datafs_member_status(s->member, &st);
 	look(s, &st);
-	if (l->leads && !l->table && st.ready && st.applied >= l->last)
+	return l->leads && !l->table && st.ready && st.applied >= l->last;
+}
+
+void server_leases_run(struct datafs_server *s)
+{
+	struct server_leases *l = &s->leases;
+	bool due;
+
+	if (l->closed)
+		return;
+	due = table_is_due(s);
+	if (due)
 		table_make(s);
 	if (l->table && server_now() >= datafs_grants_deadline(l->table))
 		datafs_grants_tick(l->table, server_now());
 	run(s, READY_AT_ONCE);
+	/* what run() has had applied may have been the last of it */
+	if (!due && table_is_due(s))
+		uv_async_send(&s->mail);
 }
 
 uint64_t server_leases_deadline(const struct datafs_server *s)
