@@ -249,6 +249,8 @@ void *server_raft_main(void *arg);
 bool server_mail(struct datafs_server *s, struct letter *l);
 /* The same, on the network thread: the raft thread is woken once for all that came together. */
 bool server_mail_later(struct datafs_server *s, struct letter *l);
+/* The raft thread: reads so many letters. False: there was none any more. */
+bool server_read_mail(struct datafs_server *s, unsigned int most);
 /*
  * For the network thread, from any. The raft thread wakes it once for all that it has, before
  * it waits or applies something.

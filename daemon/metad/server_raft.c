@@ -131,14 +131,12 @@ static struct letter *take_letter(struct datafs_server *s)
 	return l;
 }
 
-/* Not all at once: the disk and the clock have their turn, too. */
-static void on_mail(uv_async_t *h)
+bool server_read_mail(struct datafs_server *s, unsigned int most)
 {
-	struct datafs_server *s = h->data;
 	struct letter *l = NULL;
 	bool corked = false;
 
-	for (unsigned int i = 0; i < LETTERS_AT_ONCE; i++) {
+	for (unsigned int i = 0; i < most; i++) {
 		l = take_letter(s);
 		if (!l)
 			break;
@@ -151,10 +149,14 @@ static void on_mail(uv_async_t *h)
 	}
 	if (corked)
 		server_uncork(s);
-	if (!l)
-		return;
+	return l;
+}
+
+/* Not all at once: the disk and the clock have their turn, too. */
+static void on_mail(uv_async_t *h)
+{
 	/* after the last one of all it is closed, and this is nothing */
-	if (!uv_is_closing((uv_handle_t *)h))
+	if (server_read_mail(h->data, LETTERS_AT_ONCE) && !uv_is_closing((uv_handle_t *)h))
 		uv_async_send(h);
 }
 

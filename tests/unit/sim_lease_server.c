@@ -78,18 +78,6 @@ static struct datafs_raft_fsm ops(void *state)
 
 /* ------------------------------------------------------------------ threads */
 
-static bool read_letter(struct datafs_server *server)
-{
-	struct letter *l = STAILQ_FIRST(&server->letters);
-
-	if (!l)
-		return false;
-	STAILQ_REMOVE_HEAD(&server->letters, link);
-	server->letters_bytes -= l->bytes;
-	l->fn(server, l);
-	return true;
-}
-
 static bool run_job(struct lease_machine *m)
 {
 	struct lease_job *j = STAILQ_FIRST(&m->jobs);
@@ -105,8 +93,7 @@ static bool run_job(struct lease_machine *m)
 /* A few at once, as they come. */
 static void on_mail(struct sim *s, struct lease_machine *m)
 {
-	for (unsigned int i = 1 + sim_pick(s, 4); i && read_letter(&m->server); i--)
-		;
+	server_read_mail(&m->server, 1 + (unsigned int)sim_pick(s, 4));
 	if (!STAILQ_EMPTY(&m->server.letters))
 		uv_async_send(&m->server.mail);
 }
@@ -199,7 +186,7 @@ static void crashing(struct sim *s, unsigned int id)
 	m->server.member = s->members[id].m;
 	do
 		server_push(&m->server);
-	while (read_letter(&m->server) || run_job(m));
+	while (server_read_mail(&m->server, 1) || run_job(m));
 	m->server.raft_ends = true;
 }
 
