@@ -14,9 +14,10 @@
 #include "questions_wrap.h"
 
 #define QUESTIONS	8u	/* that come together: two jobs */
+#define ASKS		(3 * QUESTIONS)
 
 static struct datafs_server server;
-static struct ask asks[3 * QUESTIONS];
+static struct ask asks[ASKS];
 static Metad__Ask what = METAD__ASK__INIT;
 static Metad__Query query = METAD__QUERY__INIT;
 static sem_t begun, go, over;
@@ -41,7 +42,7 @@ int __wrap_datafs_metad_answer(struct datafs_metad *m, const Metad__Query *q,
 		sem_post(&begun);
 		sem_wait(&go);
 	}
-	if (++answered == sizeof(asks) / sizeof(asks[0]))
+	if (++answered == ASKS)
 		sem_post(&over);
 	return -ENOMEM;
 }
@@ -86,7 +87,7 @@ static void in_turn(void **state)
 	sem_post(&go);
 	sem_wait(&over);
 	datafs_pool_free(server.pool);
-	assert_int_equal(answered, sizeof(asks) / sizeof(asks[0]));
+	assert_int_equal(answered, ASKS);
 	assert_int_equal(before_other, QUESTIONS);
 	assert_true(TAILQ_EMPTY(&server.reads));
 	datafs_loop_free(server.loop);
