@@ -277,7 +277,10 @@ static void report_end(struct vfs_job *job, const struct vfs_work_done *done)
 	do
 		ret = vfs_node_use(job->v, say, job);
 	while (is_away(ret) && rest(&job->v->jobs, REPORT_MS));
-	if (ret)
+	if (ret == -ESTALE)
+		datafs_log(LOG_INFO, "job %llu: cancelled, or another node's; all %llu files had been done",
+			   (unsigned long long)job->id, (unsigned long long)done->files);
+	else if (ret)
 		datafs_log(LOG_WARNING, "job %llu: its end is not reported: %s; if it is listed as running it will be done again",
 			   (unsigned long long)job->id, strerror(-ret));
 }

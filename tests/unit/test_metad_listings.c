@@ -92,7 +92,7 @@ static void assert_page(uint64_t number, uint32_t nr, const char *want)
 	if (err)
 		snprintf(is, sizeof(is), "%d", -err);
 	else
-		snprintf(is, sizeof(is), "%u %u %.*s", l.state, l.pages, p ? (int)len : 1,
+		snprintf(is, sizeof(is), "%d %u %.*s", (int)l.state, l.pages, p ? (int)len : 1,
 			 p ? (char *)p : "-");
 	free(p);
 	assert_string_equal(is, want);
