@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.1,debug mem=2048 disk=2G timeout=2400 append=slab_nomerge early
+# vm: kernels=6.1,debug mem=2048 disk=2G timeout=3600 append=slab_nomerge early
 #
 # Load, mount, read a small tree in every way, unmount, unload; again and again,
 # and nothing is left. ROUNDS in the environment says how often.
