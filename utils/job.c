@@ -216,96 +216,68 @@ static int cmd_remove(struct meta_request *q)
 
 /* -------------------------------------------------------------------- listing */
 
-/* What is done with each job; and the version that all pieces have. */
+/* What is done with each job. */
 struct listing {
+	struct meta_listing l;
+	Metad__Jobs from;
 	void (*each)(struct listing *l, const Metad__Job *job);
-	FILE *f;
 	const struct nodes *nodes;
 	struct job_request *j;
-	uint64_t version;
-	bool begun, changed, eof;
 };
 
-static void add_piece(struct listing *l, const Metad__Answer *a, uint64_t *last)
+static void list_begin(struct meta_listing *l)
 {
-	l->changed = l->begun && a->jobs_version != l->version;
-	l->begun = true;
-	l->version = a->jobs_version;
-	l->eof = a->eof || !a->n_jobs;
+	Metad__Jobs *from = &((struct listing *)l)->from;
+
+	metad__jobs__init(from);
+	from->has_after = true;
+	l->query.of_case = METAD__QUERY__OF_JOBS;
+	l->query.jobs = from;
+}
+
+static size_t list_piece(struct meta_listing *l, const Metad__Answer *a, uint64_t *version)
+{
+	struct listing *own = (struct listing *)l;
+
 	for (size_t i = 0; i < a->n_jobs; i++) {
-		l->each(l, a->jobs[i]);
-		*last = a->jobs[i]->id;
+		own->each(own, a->jobs[i]);
+		own->from.after = a->jobs[i]->id;
 	}
+	*version = a->jobs_version;
+	return a->n_jobs;
 }
 
-/* False: an error that was told. */
-static bool get_all(const struct meta_request *q, struct listing *l)
-{
-	Metad__Query query = METAD__QUERY__INIT;
-	Metad__Jobs from = METAD__JOBS__INIT;
-	Metad__Answer *a;
-
-	l->begun = l->changed = l->eof = false;
-	from.has_after = true;
-	query.of_case = METAD__QUERY__OF_JOBS;
-	query.jobs = &from;
-	while (!l->eof && !l->changed) {
-		a = meta_ask(q, &query);
-		if (!a)
-			return false;
-		if (a->error) {
-			warnx("%s", strerror((int)a->error));
-			metad__answer__free_unpacked(a, NULL);
-			return false;
-		}
-		add_piece(l, a, &from.after);
-		metad__answer__free_unpacked(a, NULL);
-	}
-	return true;
-}
+#define LISTING	{ METAD__QUERY__INIT, .begin = list_begin, .piece = list_piece }
 
 static void print_job(struct listing *l, const Metad__Job *job)
 {
 	const Metad__Node *node = job->node ? find_node(l->nodes, NULL, job->node) : NULL;
 	const char *kind = datafs_job_kind_name(job->kind);
 
-	fprintf(l->f, "id %llu %s %s node ", (unsigned long long)job->id, kind ? kind : "?",
+	fprintf(l->l.f, "id %llu %s %s node ", (unsigned long long)job->id, kind ? kind : "?",
 		datafs_job_state_name(job->state));
 	if (node)
-		fprintf(l->f, "%.*s", (int)node->name.len, (const char *)node->name.data);
+		fprintf(l->l.f, "%.*s", (int)node->name.len, (const char *)node->name.data);
 	else
-		fputs(job->node ? "?" : "-", l->f);
-	fprintf(l->f, " files %llu bytes %llu errors %llu %.*s\n", (unsigned long long)job->files,
+		fputs(job->node ? "?" : "-", l->l.f);
+	fprintf(l->l.f, " files %llu bytes %llu errors %llu %.*s\n", (unsigned long long)job->files,
 		(unsigned long long)job->bytes, (unsigned long long)job->errors,
 		(int)job->path.len, (const char *)job->path.data);
 	if (job->errors)
-		fprintf(l->f, "\terror %.*s\n", (int)job->error.len, (const char *)job->error.data);
+		fprintf(l->l.f, "\terror %.*s\n", (int)job->error.len, (const char *)job->error.data);
 }
 
 static int cmd_list(struct meta_request *q)
 {
 	struct nodes *nodes = nodes_get(q);
-	struct listing l = { .each = print_job, .nodes = nodes };
-	char *text = NULL;
-	size_t len;
-	bool ok;
+	struct listing l = { .l = LISTING, .each = print_job, .nodes = nodes };
+	int ret;
 
 	if (!nodes)
 		return DATAFS_EXIT_FAIL;
-	do {
-		free(text);
-		text = NULL;
-		l.f = open_memstream(&text, &len);
-		if (!l.f)
-			err(DATAFS_EXIT_FAIL, "job list");
-		ok = get_all(q, &l);
-		fclose(l.f);
-	} while (ok && l.changed);
-	if (ok)
-		printf("version %llu\n%s", (unsigned long long)l.version, text);
-	free(text);
+	ret = meta_list_print(q, &l.l, "job list");
 	nodes_free(nodes);
-	return ok ? 0 : DATAFS_EXIT_FAIL;
+	return ret;
 }
 
 /* -------------------------------------------------------------------- waiting */
@@ -338,16 +310,16 @@ static bool all_ended(const struct job_request *j)
 static int cmd_wait(struct meta_request *q)
 {
 	struct job_request *j = request_of(q);
-	struct listing l = { .each = note_state, .j = j };
+	struct listing l = { .l = LISTING, .each = note_state, .j = j };
 	int ret = 0;
 
 	for (;;) {
 		memset(j->states, 0, j->n * sizeof(*j->states));
-		if (!get_all(q, &l))
+		if (!meta_list(q, &l.l))
 			return DATAFS_EXIT_FAIL;
-		if (!l.changed && all_ended(j))
+		if (!l.l.changed && all_ended(j))
 			break;
-		sleep(l.changed ? 0 : WAIT_S);
+		sleep(l.l.changed ? 0 : WAIT_S);
 	}
 	for (size_t i = 0; i < j->n; i++) {
 		if (!j->states[i])
@@ -358,7 +330,7 @@ static int cmd_wait(struct meta_request *q)
 	/* why */
 	l.each = tell_end;
 	if (ret)
-		get_all(q, &l);
+		meta_list(q, &l.l);
 	return ret;
 }
 

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "meta/remote.h"
 
@@ -41,6 +42,24 @@ int meta_run(struct meta_request *q, int (*run)(struct meta_request *q));
 
 /* The leader's answer to be freed, or NULL after a line that says why there is none. */
 Metad__Answer *meta_ask(const struct meta_request *q, const Metad__Query *query);
+/*
+ * A list that takes several answers. @piece: does what is to be done with an answer's entries,
+ * has @query go on behind the last one, and returns how many there were and, in *@version,
+ * which version of the list they are of.
+ */
+struct meta_listing {
+	Metad__Query query;
+	void (*begin)(struct meta_listing *l);	/* from the first one on */
+	size_t (*piece)(struct meta_listing *l, const Metad__Answer *a, uint64_t *version);
+	FILE *f;	/* where to, of meta_list_print() */
+	uint64_t version;
+	bool changed;	/* meanwhile: it is to be got once more */
+};
+
+/* False: an error that was told. */
+bool meta_list(const struct meta_request *q, struct meta_listing *l);
+/* The version, and what @piece prints of it. An exit status; an error is told, of @what. */
+int meta_list_print(const struct meta_request *q, struct meta_listing *l, const char *what);
 /* As datafs_remote_call(). */
 int meta_send(const struct meta_request *q, const Metad__Ask *ask, int member, uint32_t ms,
 	      Metad__Reply **res);

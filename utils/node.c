@@ -84,19 +84,23 @@ static int cmd_remove(struct meta_request *q)
 	return change(n, &c);
 }
 
-/* What the pieces of one version say, to be printed if none was of another. */
-struct listing {
-	FILE *f;
-	uint64_t version;
-	bool begun, changed, eof;
+struct node_listing {
+	struct meta_listing l;
+	Metad__Nodes from;
 };
 
-static void add_piece(struct listing *l, const Metad__Answer *a, uint64_t *last)
+static void list_begin(struct meta_listing *l)
 {
-	l->changed = l->begun && a->routing_version != l->version;
-	l->begun = true;
-	l->version = a->routing_version;
-	l->eof = a->eof || !a->n_nodes;
+	Metad__Nodes *from = &((struct node_listing *)l)->from;
+
+	metad__nodes__init(from);
+	from->has_after = true;
+	l->query.of_case = METAD__QUERY__OF_NODES;
+	l->query.nodes = from;
+}
+
+static size_t list_piece(struct meta_listing *l, const Metad__Answer *a, uint64_t *version)
+{
 	for (size_t i = 0; i < a->n_nodes; i++) {
 		const Metad__Node *n = a->nodes[i];
 
@@ -105,55 +109,19 @@ static void add_piece(struct listing *l, const Metad__Answer *a, uint64_t *last)
 			n->address.len ? (int)n->address.len : 1,
 			n->address.len ? (const char *)n->address.data : "-", n->weight,
 			datafs_node_state_name(n->state));
-		*last = n->id;
+		l->query.nodes->after = n->id;
 	}
-}
-
-/* False: an error that was told. */
-static bool get_all(const struct meta_request *q, struct listing *l)
-{
-	Metad__Query query = METAD__QUERY__INIT;
-	Metad__Nodes from = METAD__NODES__INIT;
-	Metad__Answer *a;
-
-	from.has_after = true;
-	query.of_case = METAD__QUERY__OF_NODES;
-	query.nodes = &from;
-	while (!l->eof && !l->changed) {
-		a = meta_ask(q, &query);
-		if (!a)
-			return false;
-		if (a->error) {
-			warnx("%s", strerror((int)a->error));
-			metad__answer__free_unpacked(a, NULL);
-			return false;
-		}
-		add_piece(l, a, &from.after);
-		metad__answer__free_unpacked(a, NULL);
-	}
-	return true;
+	*version = a->routing_version;
+	return a->n_nodes;
 }
 
 static int cmd_list(struct meta_request *q)
 {
-	struct listing l;
-	char *text = NULL;
-	size_t len;
-	bool ok;
+	struct node_listing n = {
+		.l = { METAD__QUERY__INIT, .begin = list_begin, .piece = list_piece },
+	};
 
-	do {
-		free(text);
-		text = NULL;
-		l = (struct listing) { .f = open_memstream(&text, &len) };
-		if (!l.f)
-			err(DATAFS_EXIT_FAIL, "node list");
-		ok = get_all(q, &l);
-		fclose(l.f);
-	} while (ok && l.changed);
-	if (ok)
-		printf("version %llu\n%s", (unsigned long long)l.version, text);
-	free(text);
-	return ok ? 0 : DATAFS_EXIT_FAIL;
+	return meta_list_print(q, &n.l, "node list");
 }
 
 static const struct command {

@@ -92,77 +92,46 @@ static void print_policy(FILE *f, const Metad__Policy *p)
 	fprintf(f, " cache=%s\n", cache ? cache : "?");
 }
 
-/* What the pieces of one version say, to be printed if none was of another. */
-struct listing {
-	FILE *f;
-	uint64_t version;
-	bool begun, changed, eof;
+struct policy_listing {
+	struct meta_listing l;
+	Metad__Policies from;
 	char after[DATAFS_METAD_PATH_MAX];
 };
 
-static void add_piece(struct listing *l, const Metad__Answer *a, Metad__Policies *from)
+static void list_begin(struct meta_listing *l)
 {
-	const ProtobufCBinaryData *last;
+	Metad__Policies *from = &((struct policy_listing *)l)->from;
 
-	l->changed = l->begun && a->policies_version != l->version;
-	l->begun = true;
-	l->version = a->policies_version;
-	l->eof = a->eof || !a->n_policies;
-	for (size_t i = 0; i < a->n_policies; i++)
-		print_policy(l->f, a->policies[i]);
-	if (l->eof)
-		return;
-	last = &a->policies[a->n_policies - 1]->path;
-	from->has_after = true;
-	from->after.len = last->len < sizeof(l->after) ? last->len : sizeof(l->after);
-	from->after.data = (uint8_t *)l->after;
-	memcpy(l->after, last->data, from->after.len);
+	metad__policies__init(from);
+	l->query.of_case = METAD__QUERY__OF_POLICIES;
+	l->query.policies = from;
 }
 
-/* False: an error that was told. */
-static bool get_all(const struct meta_request *q, struct listing *l)
+static size_t list_piece(struct meta_listing *l, const Metad__Answer *a, uint64_t *version)
 {
-	Metad__Policies from = METAD__POLICIES__INIT;
-	Metad__Query query = METAD__QUERY__INIT;
-	Metad__Answer *a;
-	bool ok = true;
+	struct policy_listing *p = (struct policy_listing *)l;
+	const ProtobufCBinaryData *last;
 
-	query.of_case = METAD__QUERY__OF_POLICIES;
-	query.policies = &from;
-	while (ok && !l->eof && !l->changed) {
-		a = meta_ask(q, &query);
-		if (!a)
-			return false;
-		ok = !a->error;
-		if (ok)
-			add_piece(l, a, &from);
-		else
-			warnx("%s", strerror((int)a->error));
-		metad__answer__free_unpacked(a, NULL);
-	}
-	return ok;
+	for (size_t i = 0; i < a->n_policies; i++)
+		print_policy(l->f, a->policies[i]);
+	*version = a->policies_version;
+	if (!a->n_policies)
+		return 0;
+	last = &a->policies[a->n_policies - 1]->path;
+	p->from.has_after = true;
+	p->from.after.len = last->len < sizeof(p->after) ? last->len : sizeof(p->after);
+	p->from.after.data = (uint8_t *)p->after;
+	memcpy(p->after, last->data, p->from.after.len);
+	return a->n_policies;
 }
 
 static int cmd_list(struct meta_request *q)
 {
-	struct listing l;
-	char *text = NULL;
-	size_t len;
-	bool ok;
+	struct policy_listing p = {
+		.l = { METAD__QUERY__INIT, .begin = list_begin, .piece = list_piece },
+	};
 
-	do {
-		free(text);
-		text = NULL;
-		l = (struct listing) { .f = open_memstream(&text, &len) };
-		if (!l.f)
-			err(DATAFS_EXIT_FAIL, "policy list");
-		ok = get_all(q, &l);
-		fclose(l.f);
-	} while (ok && l.changed);
-	if (ok)
-		printf("version %llu\n%s", (unsigned long long)l.version, text);
-	free(text);
-	return ok ? 0 : DATAFS_EXIT_FAIL;
+	return meta_list_print(q, &p.l, "policy list");
 }
 
 static const struct command {
