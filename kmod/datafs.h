@@ -76,7 +76,7 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
-#include "../proto/datafs_abi.h"
+#include "../proto/datafs_netlink.h"
 #include "compat.h"
 #include "reply.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "datafs_abi.h"
+#include "datafs_netlink.h"
 #include "genl.h"
 #include "report.h"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datafs_abi.h"
+#include "datafs_netlink.h"
 #include "genl.h"
 
 struct datafs_genl {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "daemon_client.h"
-#include "datafs_abi.h"
+#include "datafs_netlink.h"
 #include "genl.h"
 #include "mount_daemon.h"
 #include "mountinfo.h"

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "datafs_abi.h"
+#include "datafs_netlink.h"
 
 #define DATAFS_CHUNK_SIZE	(4u << 20)
 #define DATAFS_SLOT_SIZE	DATAFS_CHUNK_SIZE

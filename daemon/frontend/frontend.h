@@ -20,7 +20,7 @@
 
 #include "base/loop.h"
 #include "base/pool.h"
-#include "datafs_abi.h"
+#include "datafs_netlink.h"
 #include "vfs/vfs.h"
 
 /* ---- device.c ---- */

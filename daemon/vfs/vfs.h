@@ -15,7 +15,7 @@
 
 #include "base/pool.h"
 #include "cache/cache.h"
-#include "datafs_abi.h"
+#include "datafs_netlink.h"
 #include "under/under.h"
 
 struct datafs_vfs;

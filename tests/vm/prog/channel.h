@@ -19,7 +19,7 @@
 #include <netlink/genl/genl.h>
 #include <netlink/genl/ctrl.h>
 
-#include "datafs_abi.h"
+#include "datafs_netlink.h"
 #include "prog.h"
 
 static const char *dir;

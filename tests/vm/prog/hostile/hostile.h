@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#include "datafs_abi.h"
+#include "datafs_netlink.h"
 #include "../prog.h"
 
 #define GRANULE		DATAFS_GRANULE
