@@ -357,6 +357,30 @@ readers_report()
 
 # -------------------------------------------------------------------- NFS
 
+# swift_up: the way to the S3 store of scripts/vm --swift. Sets SWIFT, its directory, which has
+# "requests" (see tests/under/swift), and URL; makes "bucket".
+swift_up()
+{
+	local net
+
+	SWIFT=/run/out/swift
+	URL=$(cat $SWIFT/url) && modprobe virtio_net || return 1
+	net=$(grep -l 52:54:00:da:7a:0f /sys/class/net/*/address) || return 1
+	net=${net%/address}
+	ip addr add 10.0.2.15/24 dev "${net##*/}" && ip link set "${net##*/}" up &&
+		until_true 30 curl_s3 bucket -X PUT || return 1
+	printf '[default]\naws_access_key_id = test:tester\naws_secret_access_key = testing\n' \
+		> /run/credentials
+	chmod 600 /run/credentials
+}
+
+# curl_s3 KEY OPTION...: the name test:tester has a colon, so it cannot be an option's
+curl_s3()
+{
+	curl -sS -f --aws-sigv4 aws:amz:us-east-1:s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
+		"${@:2}" "http://test%3Atester:testing@${URL#http://}/$1" > /dev/null
+}
+
 have_nfsd()
 {
 	[ -x /usr/sbin/rpc.nfsd ] && modprobe -q nfsd
