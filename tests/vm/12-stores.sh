@@ -146,23 +146,6 @@ check "a server that is not there" refused http://127.0.0.1:8081/ concurrency=1 
 kill "$nginx"
 wait "$nginx"
 
-# put_objects PREFIX: stdin has KEY\0FILE\0 for each. By one curl: each start of a program
-# takes a second here.
-put_objects()
-{
-	python3 -c '
-import sys, urllib.parse
-words = sys.stdin.buffer.read().split(b"\0")
-for key, path in zip(words[0::2], words[1::2]):
-    print("url = \"%s/%s\"" % (sys.argv[1], urllib.parse.quote(key)))
-    print("request = \"PUT\"\ndata-binary = \"@%s\"" % path.decode())
-    print("aws-sigv4 = \"aws:amz:us-east-1:s3\"")
-    print("header = \"x-amz-content-sha256: UNSIGNED-PAYLOAD\"")
-    print("output = \"/dev/null\"\nfail\ngloboff\npath-as-is\nnext")
-' "http://test%3Atester:testing@${URL#http://}/$1" | sed '$d' > /run/puts
-	curl -sS --fail-early -K /run/puts
-}
-
 s3_put()
 {
 	printf '%s\n' "$2" > /run/object && curl_s3 "bucket/top/$1" -T /run/object

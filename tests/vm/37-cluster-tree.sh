@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# vm: kernels=6.12 long=6.1,debug cpus=1 mem=2048 disk=2G timeout=2400
+# vm: kernels=6.12 long=6.1,debug cpus=1 swift mem=2048 disk=2G timeout=2400
 #
 # The table of mounts of a quorum, and its jobs, by two daemons: once `datafs mount` says that it is done
 # both trees show it, through the kernel's caches, and while it does not change nobody asks
 # for it. A daemon that is stopped delays a change by its lease, and its kernel does not
-# believe the table for longer; leaders are killed meanwhile.
+# believe the table for longer; leaders are killed meanwhile. A directory of an S3 store
+# (Swift) is listed once for both.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 . "$DATAFS_TOP/tests/vm/quorum.sh"
@@ -94,6 +95,23 @@ in_cache()
 		[ "$(datafs du "$TWO/at" | tail -n 1 | cut -d ' ' -f 1)" = "$1" ]
 }
 
+objects()
+{
+	local i
+
+	echo s3 > /run/object
+	for i in $(seq "$1"); do
+		printf 'many/%d\0/run/object\0' "$i"
+	done | put_objects bucket/top
+}
+
+list_s3()
+{
+	ls "$TWO/s3/many" > /run/list.two &
+	ls "$MNT/s3/many" > /run/list.one && wait $! && cmp /run/list.one /run/list.two &&
+		[ "$(wc -l < /run/list.one)" -eq "$1" ]
+}
+
 load
 mkdir -p "$TWO" "$A/sub" "$B/sub"
 echo a > "$A/who" && echo a > "$A/sub/file" && echo b > "$B/who"
@@ -148,6 +166,17 @@ check "... and do" eval 'job wait $ids && until_true 30 in_cache 0'
 check "both are to load it" eval 'ids=$(job add load /at --all | sed -n "s/^id //p") && job wait $ids'
 check "... and have it, though nobody has read it" in_cache 4
 check "what is not there is an error" eval '! job wait "$(job add load /none | sed -n "s/^id //p")"'
+
+# An answer of this store has 100 keys.
+check "an S3 store" swift_up
+check "250 objects" objects 250
+check "it is mounted" table add /s3 s3://bucket/top -o \
+	"endpoint=$URL,path_style,region=us-east-1,credentials=/run/credentials,sync_interval=never"
+check "both list a directory at one time" list_s3 250
+count_is "for which the store is asked once" \
+	"$(grep -c '^GET .*delimiter=.*prefix=top%2Fmany%2F[& ]' $SWIFT/requests)" -eq 3
+count_is "one takes it from the other" \
+	$(($(stat_of listings_taken one) + $(stat_of listings_taken two))) -eq 1
 
 check "unmount" umount "$MNT" "$TWO"
 for i in one two; do
