@@ -174,7 +174,7 @@ check "it is mounted" table add /s3 s3://bucket/top -o \
 	"endpoint=$URL,path_style,region=us-east-1,credentials=/run/credentials,sync_interval=never"
 check "both list a directory at one time" list_s3 250
 count_is "for which the store is asked once" \
-	"$(grep -c '^GET .*delimiter=.*prefix=top%2Fmany%2F[& ]' $SWIFT/requests)" -eq 3
+	"$(grep -c '^GET .*delimiter=.*prefix=top%2Fmany%2F[& ]' "$SWIFT/requests")" -eq 3
 count_is "one takes it from the other" \
 	$(($(stat_of listings_taken one) + $(stat_of listings_taken two))) -eq 1
 
