@@ -131,6 +131,12 @@ bool vfs_share_page_add(struct vfs_share_page *page, const char *name,
 	return true;
 }
 
+static bool is_name(const uint8_t *name, size_t len)
+{
+	return len && len <= DATAFS_NAME_MAX && !memchr(name, 0, len) && !memchr(name, '/', len) &&
+	       (len > 2 || memcmp(name, "..", len));
+}
+
 /* The entry's bytes; 0: it is none. */
 static size_t entry_of(const uint8_t *p, size_t left, char name[DATAFS_NAME_MAX + 1],
 		       struct datafs_under_stat *st, bool *looked)
@@ -140,9 +146,11 @@ static size_t entry_of(const uint8_t *p, size_t left, char name[DATAFS_NAME_MAX 
 	if (left < HEAD || p[0] & ~KNOWN)
 		return 0;
 	*looked = p[0] & HAS_STAT;
+	if (p[0] && !*looked)
+		return 0;
 	len = (size_t)p[1] << 8 | p[2];
 	need = HEAD + len + (*looked ? STAT_LEN : 0);
-	if (!len || len > DATAFS_NAME_MAX || need > left || memchr(p + HEAD, 0, len))
+	if (need > left || !is_name(p + HEAD, len))
 		return 0;
 	memcpy(name, p + HEAD, len);
 	name[len] = '\0';

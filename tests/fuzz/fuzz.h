@@ -57,6 +57,9 @@ void seeds_s3(void);
 /* seeds_http.c: those of http_list and webhdfs. */
 void seeds_http(void);
 
+/* seeds_share.c: those of share_page. */
+void seeds_share(void);
+
 /* seeds_ask.c: those of ask; seeds_entry.c has their commands. */
 void seeds_ask(void);
 /* A packed entry with command @i, to be freed; NULL: there are no more. */

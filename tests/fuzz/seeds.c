@@ -479,5 +479,6 @@ int main(int argc, char **argv)
 	seeds_backup();
 	seeds_s3();
 	seeds_http();
+	seeds_share();
 	return 0;
 }

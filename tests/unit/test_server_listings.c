@@ -526,18 +526,19 @@ static void test_page(void **state)
 		;
 	assert_int_equal(n, (int)((DATAFS_LISTING_PAGE_MAX - 1 - 160 - 258) /
 				  VFS_SHARE_ENTRY_MAX));
-	/* another version, flags that nobody knows, a NUL, no kind of file */
-	for (unsigned int i = 0; i < 4; i++) {
+	/* another version, flags that nobody knows or of nothing, no names, no kind of file */
+	for (unsigned int i = 0; i < 7; i++) {
 		static const struct { unsigned int at; uint8_t is; } bad[] = {
-			{ 0, 2 }, { 1, 0x21 }, { 4, 0 }, { 5 + 24 + 48, 0xff },
+			{ 0, 2 }, { 1, 0x21 }, { 161, 4 }, { 4, 0 }, { 4, '/' }, { 4, '.' },
+			{ 5 + 24 + 48, 0xff },
 		};
 		uint8_t was = page.b[bad[i].at];
 
 		*text = '\0';
 		page.b[bad[i].at] = bad[i].is;
-		if (i == 3)
+		if (i == 6)
 			page.b[5 + 24 + 48 + 2] = 0xff;
-		assert_int_equal(vfs_share_page_each(page.b, 161, keep, text), -EPROTO);
+		assert_int_equal(vfs_share_page_each(page.b, 161 + 258, keep, text), -EPROTO);
 		page.b[bad[i].at] = was;
 	}
 }
