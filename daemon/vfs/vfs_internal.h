@@ -219,8 +219,24 @@ void vfs_stats_branch(struct vfs_mount *b);
 /* The mount, or branch, is about to be freed, with its under-store. */
 void vfs_stats_gone(struct vfs_mount *mnt);
 
+/* ---- list.c ---- */
+
+/* As datafs_meta_readdir(), looked at in the under-store if need be. @eof: or NULL. */
+int vfs_list(struct vfs_mount *mnt, uint64_t dir, uint64_t cookie, int64_t fresh,
+	     datafs_meta_entry_fn fn, void *arg, bool *eof);
+
 /* ---- names.c ---- */
 
+/*
+ * How often what was just synced may turn out to be out of date again (an
+ * inode that loses one name after the other) before the caller hears of it.
+ */
+#define VFS_SYNC_TRIES	16
+
+/* Looks at @key in the under-store. */
+int vfs_look(struct vfs_mount *mnt, const char *key, struct datafs_under_stat *st);
+/* Looks at what a ticket of one name asks for, and imports it. */
+int vfs_sync_name(struct vfs_mount *mnt, const struct datafs_meta_ticket *ticket);
 /* The least time of a look whose result @mnt takes now. */
 int64_t vfs_fresh(const struct vfs_mount *mnt);
 /*
@@ -229,9 +245,6 @@ int64_t vfs_fresh(const struct vfs_mount *mnt);
  */
 int vfs_getattr(struct vfs_mount *mnt, uint64_t ino, int64_t fresh,
 		struct datafs_meta_inode *res);
-/* As datafs_meta_readdir(), looked at in the under-store if need be. @eof: or NULL. */
-int vfs_list(struct vfs_mount *mnt, uint64_t dir, uint64_t cookie, int64_t fresh,
-	     datafs_meta_entry_fn fn, void *arg, bool *eof);
 void vfs_attr(const struct vfs_mount *mnt, const struct datafs_meta_inode *in,
 	      struct datafs_attr *attr);
 /*
