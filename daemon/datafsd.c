@@ -345,6 +345,13 @@ static void answer_table(void *arg, const char *args, FILE *f)
 	datafs_table_answer(d->vfs, args, f);
 }
 
+static void answer_policy(void *arg, const char *args, FILE *f)
+{
+	struct daemon *d = arg;
+
+	datafs_policy_answer(d->vfs, args, f);
+}
+
 static const struct datafs_socket_command commands[] = {
 	{ .word = "stats", .answer = answer_stats },
 	{ .word = "store", .answer = answer_store },
@@ -354,6 +361,7 @@ static const struct datafs_socket_command commands[] = {
 	{ .word = "load", .answer = answer_load, .slow = true },
 	{ .word = "file", .answer = answer_file },
 	{ .word = "table", .answer = answer_table },
+	{ .word = "policy", .answer = answer_policy },
 	{ .word = NULL }
 };
 

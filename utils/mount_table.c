@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon_client.h"
 #include "meta/source.h"
 #include "meta_internal.h"
 #include "metad/mounts.h"
 #include "mount_table.h"
+#include "own.h"
 #include "report.h"
 #include "under/under_opts.h"
 #include "vfs/options.h"
@@ -56,48 +56,15 @@ static int change(const struct table_request *t, Metad__Command *c)
 
 /* ---- the table of a daemon's own namespace ---- */
 
-struct own_answer {
-	int error;		/* 0; an errno; -1: there was no answer */
-	bool print;
-	unsigned int mounts;
-};
-
-static void own_line(void *arg, const char *key, const char *value)
-{
-	struct own_answer *a = arg;
-
-	if (!strcmp(key, "done"))
-		a->error = 0;
-	else if (!strcmp(key, "error"))
-		a->error = atoi(value) > 0 ? atoi(value) : EOPNOTSUPP;
-	else if (a->print)
-		printf("%s %s\n", key, value);
-	a->mounts += !strcmp(key, "id");
-}
-
-/* Beside the listing, which a program may read. */
-static void say_none(void)
-{
-	fputs("there are no mounts\n", stderr);
-}
-
-/* As in a listing. */
-static void put_word(FILE *f, const char *s)
-{
-	fputc(' ', f);
-	if (!s || !*s)
-		fputc('-', f);
-	for (; s && *s; s++)
-		if (*s == ' ' || *s == '\\')
-			fprintf(f, "\\%03o", (unsigned char)*s);
-		else
-			fputc(*s, f);
-}
+#define NO_MOUNTS	"there are no mounts"
 
 /* @op: "add", ...; NULL: it is listed. */
 static int ask_own(const struct table_request *t, const char *op)
 {
-	struct own_answer a = { .error = -1, .print = !op };
+	struct own_question q = {
+		.instance = t->instance, .about = op ? t->path : NULL, .none = NO_MOUNTS,
+		.look = "datafs mount list", .why = why,
+	};
 	char *line = NULL;
 	size_t len;
 	FILE *f = open_memstream(&line, &len);
@@ -107,25 +74,14 @@ static int ask_own(const struct table_request *t, const char *op)
 		return DATAFS_EXIT_FAIL;
 	fprintf(f, "table %s", op ? op : "list");
 	if (op) {
-		put_word(f, t->path);
-		put_word(f, t->source);
-		put_word(f, t->options);
+		own_put_word(f, t->path);
+		own_put_word(f, t->source);
+		own_put_word(f, t->options);
 		fprintf(f, " %llu", (unsigned long long)t->q.id);
 	}
-	ret = fclose(f) ? -ENOMEM : datafs_daemon_ask(t->instance, line, DATAFS_DAEMON_ASK_S,
-						      own_line, &a);
+	ret = fclose(f) ? DATAFS_EXIT_FAIL : own_ask(&q, line);
 	free(line);
-	if (ret && ret != -ECONNRESET)
-		warnx("instance %s: %s; name --members of a quorum elsewhere", t->instance,
-		      ret == -ENOENT || ret == -ECONNREFUSED ? "no daemon runs" : strerror(-ret));
-	else if (ret || a.error < 0)
-		warnx("instance %s: no answer; whether it is done `datafs mount list` tells",
-		      t->instance);
-	else if (a.error)
-		warnx("%s: %s", t->path ? t->path : t->instance, why((uint32_t)a.error));
-	else if (!op && !a.mounts)
-		say_none();
-	return ret || a.error ? DATAFS_EXIT_FAIL : 0;
+	return ret;
 }
 
 /* ---- what is said ---- */
@@ -329,7 +285,8 @@ static int cmd_list(struct meta_request *q)
 			for (size_t k = 0; k < all.pieces[i]->n_mounts; k++)
 				print_mount(all.pieces[i]->mounts[k]);
 		if (!all.pieces[0]->n_mounts)
-			say_none();
+			/* beside the listing, which a program may read */
+			fprintf(stderr, "%s\n", NO_MOUNTS);
 	}
 	table_free(&all);
 	return ret ? 0 : DATAFS_EXIT_FAIL;

@@ -10,12 +10,14 @@
 #include "meta_internal.h"
 #include "metad/mounts.h"
 #include "metad/policies.h"
+#include "own.h"
 #include "policy.h"
 #include "report.h"
 
 /* What was said beside how to reach the quorum. */
 struct policy_request {
 	struct meta_request q;		/* the first: it is handed through meta_run() */
+	const char *instance;		/* without members: of whose own namespace */
 	const char *path;
 	uint32_t cache;			/* 0: not said */
 };
@@ -47,6 +49,30 @@ static int change(const struct policy_request *p, Metad__Command *c)
 	return meta_change(&p->q, c, p->path, why, "datafs policy list");
 }
 
+/* @op: "set PATH VALUE" without these; NULL: they are listed. */
+static int ask_own(const struct policy_request *p, const char *op)
+{
+	struct own_question q = {
+		.instance = p->instance, .about = op ? p->path : NULL,
+		.none = "there are no policies", .look = "datafs policy list", .why = why,
+	};
+	char *line = NULL;
+	size_t len;
+	FILE *f = open_memstream(&line, &len);
+	int ret;
+
+	if (!f)
+		return DATAFS_EXIT_FAIL;
+	fprintf(f, "policy %s", op ? op : "list");
+	if (op)
+		own_put_word(f, p->path);
+	if (p->cache)
+		own_put_word(f, datafs_policy_cache_name(p->cache));
+	ret = fclose(f) ? DATAFS_EXIT_FAIL : own_ask(&q, line);
+	free(line);
+	return ret;
+}
+
 static ProtobufCBinaryData path_of(const struct policy_request *p)
 {
 	return (ProtobufCBinaryData) { strlen(p->path), (uint8_t *)p->path };
@@ -58,6 +84,8 @@ static int cmd_set(struct meta_request *q)
 	Metad__PolicySet set = METAD__POLICY_SET__INIT;
 	Metad__Command c = METAD__COMMAND__INIT;
 
+	if (p->instance)
+		return ask_own(p, "set");
 	set.has_path = set.has_cache = true;
 	set.path = path_of(p);
 	set.cache = p->cache;
@@ -72,6 +100,8 @@ static int cmd_remove(struct meta_request *q)
 	Metad__PolicyRemove remove = METAD__POLICY_REMOVE__INIT;
 	Metad__Command c = METAD__COMMAND__INIT;
 
+	if (p->instance)
+		return ask_own(p, "remove");
 	remove.has_path = true;
 	remove.path = path_of(p);
 	c.op_case = METAD__COMMAND__OP_POLICY_REMOVE;
@@ -131,6 +161,8 @@ static int cmd_list(struct meta_request *q)
 		.l = { METAD__QUERY__INIT, .begin = list_begin, .piece = list_piece },
 	};
 
+	if (request_of(q)->instance)
+		return ask_own(request_of(q), NULL);
 	return meta_list_print(q, &p.l, "policy list");
 }
 
@@ -150,8 +182,10 @@ static const struct command {
 
 static int usage(void)
 {
-	fputs("usage: datafs policy COMMAND [ARGUMENT]... --members HOST:PORT,...\n"
-	      "                     --key-file FILE | --no-authentication CLUSTER\n", stderr);
+	fputs("usage: datafs policy COMMAND [ARGUMENT]... [--instance NAME]\n"
+	      "       datafs policy COMMAND [ARGUMENT]... --members HOST:PORT,...\n"
+	      "                     --key-file FILE | --no-authentication CLUSTER\n"
+	      "Without --members: of the namespace of this machine's daemon.\n", stderr);
 	for (size_t i = 0; i < NCOMMANDS; i++)
 		fprintf(stderr, "  %-8s%-18s%s\n", commands[i].name, commands[i].args,
 			commands[i].what);
@@ -170,11 +204,22 @@ static bool parse_policy(struct policy_request *p, const char *arg)
 	return p->cache != 0;
 }
 
+/* One that takes a value. */
+static bool parse_option(struct policy_request *p, const char *name, const char *value)
+{
+	if (strcmp(name, "--instance"))
+		return meta_option(&p->q, name, value);
+	if (p->instance)
+		return false;
+	p->instance = value;
+	return true;
+}
+
 static bool parse(struct policy_request *p, const struct command *c, int argc, char **argv)
 {
 	for (int i = 2; i < argc; i++) {
 		if (*argv[i] == '-') {
-			if (++i == argc || !meta_option(&p->q, argv[i - 1], argv[i]))
+			if (++i == argc || !parse_option(p, argv[i - 1], argv[i]))
 				return false;
 		} else if (c->takes_path && !p->path) {
 			p->path = argv[i];
@@ -182,8 +227,13 @@ static bool parse(struct policy_request *p, const struct command *c, int argc, c
 			return false;
 		}
 	}
-	return !c->takes_path == !p->path && !c->takes_policy == !p->cache && p->q.members &&
-	       meta_has_key(&p->q);
+	if (!c->takes_path != !p->path || !c->takes_policy != !p->cache)
+		return false;
+	if (p->q.members)
+		return !p->instance && meta_has_key(&p->q);
+	if (!p->instance)
+		p->instance = "default";
+	return !p->q.key_file && !*p->q.cluster;
 }
 
 int datafs_policy_command(int argc, char **argv)
@@ -202,5 +252,5 @@ int datafs_policy_command(int argc, char **argv)
 		warnx("%s: %s", p.path, wrong);
 		return DATAFS_EXIT_USAGE;
 	}
-	return meta_run(&p.q, commands[i].run);
+	return p.instance ? commands[i].run(&p.q) : meta_run(&p.q, commands[i].run);
 }

@@ -8,7 +8,7 @@
  *   control.c   netlink: the mounts there are, revocation
  *   socket.c    the control socket
  *   files.c     what it is asked about files in the cache
- *   table.c     ... about the table of mounts of the daemon's own namespace
+ *   table.c     ... about the table of mounts and the policies of the daemon's own namespace
  *   life.c      lock files: one daemon a name, and when it may end
  */
 #ifndef DATAFS_FRONTEND_H
@@ -208,5 +208,7 @@ void datafs_life_end(struct datafs_life *life);
  * ERRNO". May block on the disk.
  */
 void datafs_table_answer(struct datafs_vfs *v, const char *args, FILE *f);
+/* "list"; "set PATH VALUE" or "remove PATH": answered alike. */
+void datafs_policy_answer(struct datafs_vfs *v, const char *args, FILE *f);
 
 #endif

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the control socket is asked about the table of mounts; see frontend.h. */
+/* What the control socket is asked about the daemon's own namespace; see frontend.h. */
 #include "frontend.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "metad/policies.h"
+
+#define WORDS_MAX	5
 
 /* In place: what `datafs mount` has for spaces and backslashes. "-" is "". */
 static void unescape(char *word)
@@ -27,22 +31,30 @@ static void unescape(char *word)
 	*to = 0;
 }
 
-static int change(struct datafs_vfs *v, char *args)
+/* Of @args, in place; how many, or more than WORDS_MAX. */
+static size_t split(char *args, char *word[WORDS_MAX])
+{
+	char *save = NULL;
+	size_t n = 0;
+
+	for (char *w = strtok_r(args, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+		if (n == WORDS_MAX)
+			return n + 1;
+		unescape(word[n++] = w);
+	}
+	return n;
+}
+
+static int change_table(struct datafs_vfs *v, char *args)
 {
 	static const char *const ops[DATAFS_TABLE_NR] = {
 		[DATAFS_TABLE_ADD] = "add", [DATAFS_TABLE_SET] = "set",
 		[DATAFS_TABLE_REMOVE] = "remove",
 	};
 	struct datafs_table_change c = { .op = DATAFS_TABLE_ADD };
-	char *word[5], *save = NULL;
-	size_t n = 0;
+	char *word[WORDS_MAX];
 
-	for (char *w = strtok_r(args, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
-		if (n == 5)
-			return -EINVAL;
-		unescape(word[n++] = w);
-	}
-	if (n != 5)
+	if (split(args, word) != 5)
 		return -EINVAL;
 	while (c.op < DATAFS_TABLE_NR && strcmp(ops[c.op], word[0]))
 		c.op++;
@@ -55,13 +67,27 @@ static int change(struct datafs_vfs *v, char *args)
 	return datafs_vfs_table_change(v, &c);
 }
 
-void datafs_table_answer(struct datafs_vfs *v, const char *args, FILE *f)
+static int change_policy(struct datafs_vfs *v, char *args)
+{
+	char *word[WORDS_MAX];
+	size_t n = split(args, word);
+	uint32_t cache;
+
+	if (n == 2 && !strcmp(word[0], "remove"))
+		return datafs_vfs_policy_change(v, word[1], 0);
+	cache = n == 3 && !strcmp(word[0], "set") ? datafs_policy_cache_value(word[2]) : 0;
+	return cache ? datafs_vfs_policy_change(v, word[1], cache) : -EINVAL;
+}
+
+static void answer(struct datafs_vfs *v, const char *args, FILE *f,
+		   int (*list)(struct datafs_vfs *v, FILE *f),
+		   int (*change)(struct datafs_vfs *v, char *args))
 {
 	char *copy;
 	int err;
 
 	if (!strcmp(args, "list")) {
-		err = datafs_vfs_table_list(v, f);
+		err = list(v, f);
 	} else {
 		copy = strdup(args);
 		err = copy ? change(v, copy) : -ENOMEM;
@@ -71,4 +97,14 @@ void datafs_table_answer(struct datafs_vfs *v, const char *args, FILE *f)
 		fprintf(f, "error %d\n", -err);
 	else
 		fprintf(f, "done\n");
+}
+
+void datafs_table_answer(struct datafs_vfs *v, const char *args, FILE *f)
+{
+	answer(v, args, f, datafs_vfs_table_list, change_table);
+}
+
+void datafs_policy_answer(struct datafs_vfs *v, const char *args, FILE *f)
+{
+	answer(v, args, f, datafs_vfs_policy_list, change_policy);
 }

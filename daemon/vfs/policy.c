@@ -41,6 +41,13 @@ struct reading {
 	Metad__Policies from;
 };
 
+uint32_t vfs_policy_at(const struct trie_node *n)
+{
+	const enum datafs_cache_class *class = n->mount;
+
+	return class ? (uint32_t)(class - classes) : 0;
+}
+
 /* An answer is input. A value that a newer member knows is as if there were none. */
 static int add(struct reading *r, const Metad__Policy *p)
 {
@@ -117,6 +124,16 @@ static int read_all(struct reading *r, const uint64_t *known)
 
 	for (int i = 0; ret == -EAGAIN && i < READ_TRIES; i++)
 		ret = read_once(r, known);
+	return ret;
+}
+
+int vfs_policies_read(struct datafs_quorum *q, struct trie_node **root, uint64_t *version)
+{
+	struct reading r = { .q = q };
+	int ret = read_all(&r, NULL);
+
+	*root = r.root;
+	*version = r.version;
 	return ret;
 }
 

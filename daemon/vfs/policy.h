@@ -17,6 +17,7 @@
 
 #define VFS_POLICY_AGAIN	(5 * DATAFS_SEC)
 
+struct datafs_quorum;
 struct vfs_mount;
 
 /* Of a mount of a quorum. */
@@ -41,5 +42,10 @@ void vfs_policies_exit(struct vfs_policies *p);
 enum datafs_cache_class vfs_policy_class(struct vfs_mount *mnt, const char *key);
 /* They are asked for, unless that was lately. @mnt: of a quorum. Does not block. */
 void vfs_policy_look(struct vfs_mount *mnt);
+
+/* All there are, of one version; *@root is the caller's. It blocks. */
+int vfs_policies_read(struct datafs_quorum *q, struct trie_node **root, uint64_t *version);
+/* What the policy of just this path says (enum datafs_policy_cache); 0: it has none. */
+uint32_t vfs_policy_at(const struct trie_node *n);
 
 #endif

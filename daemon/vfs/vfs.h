@@ -184,6 +184,18 @@ int datafs_vfs_table_change(struct datafs_vfs *v, const struct datafs_table_chan
  */
 int datafs_vfs_table_list(struct datafs_vfs *v, FILE *f);
 
+/*
+ * In the daemon's own namespace the policy of @path says this (enum datafs_policy_cache), or
+ * is removed (0). 0; as the quorum has it: -ENOENT, -EINVAL, -ENOSPC; an error of the way
+ * there, logged. Any thread; it may block on the disk.
+ */
+int datafs_vfs_policy_change(struct datafs_vfs *v, const char *path, uint32_t cache);
+/*
+ * "version N", then a line "PATH cache=VALUE" for each, as `datafs policy list` prints it; no
+ * namespace is made where there is none. 0 or an error. Any thread.
+ */
+int datafs_vfs_policy_list(struct datafs_vfs *v, FILE *f);
+
 /* Mounts served now. */
 unsigned int datafs_vfs_mounts(struct datafs_vfs *v);
 /*

@@ -44,11 +44,6 @@ static int setup(void **state)
 
 #define POLICY_TEST(f)	cmocka_unit_test_setup_teardown(f, setup, changes_teardown)
 
-static ProtobufCBinaryData text(const char *s)
-{
-	return (ProtobufCBinaryData) { strlen(s), (uint8_t *)s };
-}
-
 /* The mount of the quorum: number 2. */
 static void with_mount(void (*f)(struct vfs_mount *mnt))
 {
@@ -95,25 +90,7 @@ static void learn(void)
 /* @cache 0: it is removed. */
 static void policy(const char *path, uint32_t cache)
 {
-	Metad__Command c = METAD__COMMAND__INIT;
-	Metad__PolicySet set = METAD__POLICY_SET__INIT;
-	Metad__PolicyRemove rm = METAD__POLICY_REMOVE__INIT;
-	struct datafs_quorum *q;
-
-	assert_int_equal(vfs_own_quorum(v, &q), 0);
-	if (cache) {
-		set.has_path = set.has_cache = true;
-		set.path = text(path);
-		set.cache = cache;
-		c.op_case = METAD__COMMAND__OP_POLICY_SET;
-		c.policy_set = &set;
-	} else {
-		rm.has_path = true;
-		rm.path = text(path);
-		c.op_case = METAD__COMMAND__OP_POLICY_REMOVE;
-		c.policy_remove = &rm;
-	}
-	assert_int_equal(vfs_session_once(q, &c), 0);
+	assert_int_equal(datafs_vfs_policy_change(v, path, cache), 0);
 }
 
 static void read_file(const char *path)
@@ -265,9 +242,41 @@ static void test_end(void **state)
 	assert_true(next > 0);
 }
 
+static void listed(const char *want)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	assert_int_equal(datafs_vfs_policy_list(v, f), 0);
+	fclose(f);
+	assert_string_equal(text, want);
+	free(text);
+}
+
+/* As `datafs policy` without members has it. */
+static void test_own(void **state)
+{
+	(void)state;
+	assert_int_equal(datafs_vfs_policy_change(v, "/a", 0), -ENOENT);
+	listed("version 0\n");
+	policy("/a b/\\", KEEP);
+	policy("/", ONCE);
+	policy("/a", NORMAL);
+	listed("version 3\n/ cache=once\n/a cache=normal\n/a\\040b/\\134 cache=keep\n");
+	policy("/", 0);
+	listed("version 4\n/a cache=normal\n/a\\040b/\\134 cache=keep\n");
+	assert_int_equal(datafs_vfs_policy_change(v, "/none", 0), -ENOENT);
+	assert_int_equal(datafs_vfs_policy_change(v, "a", KEEP), -EINVAL);
+	assert_int_equal(datafs_vfs_policy_change(v, "/a", 9), -EINVAL);
+	listed("version 4\n/a cache=normal\n/a\\040b/\\134 cache=keep\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		POLICY_TEST(test_own),
 		POLICY_TEST(test_paths),
 		POLICY_TEST(test_changes),
 		POLICY_TEST(test_load),

@@ -135,6 +135,17 @@ count_is "mounts have come and gone" "$(wc -l < /run/rounds)" -gt 0
 check "a mount cannot be renamed" eval '! mv "$MNT/shared/pub" "$MNT/shared/x" 2> /dev/null'
 check "the daemon names them" eval \
 	'"$DATAFS_TOP/build/datafs" mount list | grep -q " /shared/pub/mine "'
+check "a policy" datafs policy set "/shared/pub/mine" cache=keep
+is "it is listed" "$(datafs policy list)" = "$(printf 'version 1\n/shared/pub/mine cache=keep')"
+check "none for it is an error" eval '! datafs policy remove /none 2> /tmp/err && grep -q "no policy of that path" /tmp/err'
+# By extents the kernel reads without asking: they go with their inodes.
+kept()
+{
+	drop_all
+	cat "$MNT/shared/pub/mine/of 4" > /dev/null && [ "$(stat_of cache_keep_slots)" -gt 0 ]
+}
+check "what is read there is kept, some seconds later" until_true 60 kept
+check "it is removed" eval 'datafs policy remove /shared/pub/mine && [ "$(datafs policy list 2> /dev/null)" = "version 2" ]'
 check "remove one" table remove /shared/pub
 is "what it covered is seen" "$(cat "$MNT/shared/pub/covered")" = hidden
 is "what is in it stays" "$(cat "$MNT/shared/pub/mine/same")" = 4
