@@ -19,7 +19,7 @@ make_tree()
 {
 	mkdir -p "$SRC/a/b/c" "$SRC/empty-dir" &&
 	cp /usr/include/linux/[a-b]*.h "$SRC/a/b" &&
-	gen "$SRC/big" $BIG 1 &&
+	gen "$SRC/big" "$BIG" 1 &&
 	gen "$SRC/odd" 70001 2 &&
 	: > "$SRC/nothing" &&
 	ln -s a/b/c "$SRC/link" &&
