@@ -58,30 +58,26 @@ static int change(const struct table_request *t, Metad__Command *c)
 
 #define NO_MOUNTS	"there are no mounts"
 
-/* @op: "add", ...; NULL: it is listed. */
-static int ask_own(const struct table_request *t, const char *op)
+/* @what: "table add", ... */
+static int change_own(const struct table_request *t, const char *what)
 {
 	struct own_question q = {
-		.instance = t->instance, .about = op ? t->path : NULL, .none = NO_MOUNTS,
-		.look = "datafs mount list", .why = why,
+		.instance = t->instance, .about = t->path, .look = "datafs mount list", .why = why,
 	};
-	char *line = NULL;
-	size_t len;
-	FILE *f = open_memstream(&line, &len);
-	int ret;
+	char generation[24];
+	const char *const words[] = { t->path, t->source, t->options, generation };
 
-	if (!f)
-		return DATAFS_EXIT_FAIL;
-	fprintf(f, "table %s", op ? op : "list");
-	if (op) {
-		own_put_word(f, t->path);
-		own_put_word(f, t->source);
-		own_put_word(f, t->options);
-		fprintf(f, " %llu", (unsigned long long)t->q.id);
-	}
-	ret = fclose(f) ? DATAFS_EXIT_FAIL : own_ask(&q, line);
-	free(line);
-	return ret;
+	snprintf(generation, sizeof(generation), "%llu", (unsigned long long)t->q.id);
+	return own_ask(&q, what, words, 4);
+}
+
+static int list_own(const struct table_request *t)
+{
+	struct own_question q = {
+		.instance = t->instance, .none = NO_MOUNTS, .look = "datafs mount list", .why = why,
+	};
+
+	return own_ask(&q, "table list", NULL, 0);
 }
 
 /* ---- what is said ---- */
@@ -158,7 +154,7 @@ static int cmd_add(struct meta_request *q)
 	if (!source_ok(t->source) || !options_ok(t->options))
 		return DATAFS_EXIT_USAGE;
 	if (t->instance)
-		return ask_own(t, "add");
+		return change_own(t, "table add");
 	add.has_path = add.has_source = add.has_options = true;
 	add.path = text(t->path);
 	add.source = text(t->source);
@@ -177,7 +173,7 @@ static int cmd_set(struct meta_request *q)
 	if (!options_ok(t->options))
 		return DATAFS_EXIT_USAGE;
 	if (t->instance)
-		return ask_own(t, "set");
+		return change_own(t, "table set");
 	set.has_path = set.has_options = true;
 	set.has_generation = q->id != 0;
 	set.generation = q->id;
@@ -195,7 +191,7 @@ static int cmd_remove(struct meta_request *q)
 	Metad__Command c = METAD__COMMAND__INIT;
 
 	if (t->instance)
-		return ask_own(t, "remove");
+		return change_own(t, "table remove");
 	remove.has_path = true;
 	remove.has_generation = q->id != 0;
 	remove.generation = q->id;
@@ -276,7 +272,7 @@ static int cmd_list(struct meta_request *q)
 	int ret;
 
 	if (request_of(q)->instance)
-		return ask_own(request_of(q), NULL);
+		return list_own(request_of(q));
 	while ((ret = get_table(q, &all)) == 2)
 		table_free(&all);
 	if (ret) {

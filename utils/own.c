@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A daemon's own namespace; see own.h. */
+#define _GNU_SOURCE 1
 #include "own.h"
 
 #include <err.h>
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon_client.h"
 #include "report.h"
+
+/* The first change makes the namespace, and each waits for the disk. */
+#define CHANGE_S	60
 
 struct own_answer {
 	int error;		/* 0; an errno; -1: there was no answer */
@@ -30,7 +36,8 @@ static void own_line(void *arg, const char *key, const char *value)
 	}
 }
 
-void own_put_word(FILE *f, const char *s)
+/* As the daemon reads it: a space is \040, nothing is "-". */
+static void put_word(FILE *f, const char *s)
 {
 	fputc(' ', f);
 	if (!s || !*s)
@@ -42,17 +49,50 @@ void own_put_word(FILE *f, const char *s)
 			fputc(*s, f);
 }
 
-int own_ask(const struct own_question *q, const char *line)
+static char *line_of(const char *what, const char *const *words, size_t n)
+{
+	char *line = NULL;
+	size_t len;
+	FILE *f = open_memstream(&line, &len);
+
+	if (!f)
+		return NULL;
+	fputs(what, f);
+	for (size_t i = 0; i < n; i++)
+		put_word(f, words[i]);
+	if (!fclose(f))
+		return line;
+	free(line);
+	return NULL;
+}
+
+/* It may have heard the question. */
+static bool is_doubt(int ret)
+{
+	return ret == -ECONNRESET || ret == -EPIPE || ret == -ETIMEDOUT;
+}
+
+int own_ask(const struct own_question *q, const char *what, const char *const *words, size_t n)
 {
 	struct own_answer a = { .error = -1, .print = !q->about };
-	int ret = datafs_daemon_ask(q->instance, line, DATAFS_DAEMON_ASK_S, own_line, &a);
+	char *line = line_of(what, words, n);
+	int ret;
 
-	if (ret && ret != -ECONNRESET)
-		warnx("instance %s: %s; name --members of a quorum elsewhere", q->instance,
-		      ret == -ENOENT || ret == -ECONNREFUSED ? "no daemon runs" : strerror(-ret));
+	if (!line) {
+		warnx("%s", strerror(ENOMEM));
+		return DATAFS_EXIT_FAIL;
+	}
+	ret = datafs_daemon_ask(q->instance, line, q->about ? CHANGE_S : DATAFS_DAEMON_ASK_S,
+				own_line, &a);
+	free(line);
+	if (ret == -ENOENT || ret == -ECONNREFUSED)
+		warnx("instance %s: no daemon runs; name --members of a quorum elsewhere",
+		      q->instance);
+	else if (ret && !is_doubt(ret))
+		warnx("instance %s: %s", q->instance, strerror(-ret));
 	else if (ret || a.error < 0)
-		warnx("instance %s: no answer; whether it is done `%s` tells", q->instance,
-		      q->look);
+		warnx("instance %s: no answer; whether it is done `%s --instance %s` tells",
+		      q->instance, q->look, q->instance);
 	else if (a.error)
 		warnx("%s: %s", q->about ? q->about : q->instance, q->why((uint32_t)a.error));
 	else if (!q->about && !a.lines)

@@ -6,9 +6,8 @@
 #ifndef DATAFS_OWN_H
 #define DATAFS_OWN_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 struct own_question {
 	const char *instance;
@@ -18,9 +17,13 @@ struct own_question {
 	const char *(*why)(uint32_t error);
 };
 
-/* A space, and the word as the daemon reads it: NULL and "" are "-". */
-void own_put_word(FILE *f, const char *s);
-/* An exit status; what was wrong is told. */
-int own_ask(const struct own_question *q, const char *line);
+/*
+ * own_ask - ask, and tell what was wrong
+ * @what:	"table list", ...
+ * @words:	what follows, @n of them; NULL and "" are nothing
+ *
+ * An exit status.
+ */
+int own_ask(const struct own_question *q, const char *what, const char *const *words, size_t n);
 
 #endif

@@ -49,28 +49,25 @@ static int change(const struct policy_request *p, Metad__Command *c)
 	return meta_change(&p->q, c, p->path, why, "datafs policy list");
 }
 
-/* @op: "set PATH VALUE" without these; NULL: they are listed. */
-static int ask_own(const struct policy_request *p, const char *op)
+/* @what: "policy set", ... */
+static int change_own(const struct policy_request *p, const char *what)
 {
 	struct own_question q = {
-		.instance = p->instance, .about = op ? p->path : NULL,
-		.none = "there are no policies", .look = "datafs policy list", .why = why,
+		.instance = p->instance, .about = p->path, .look = "datafs policy list", .why = why,
 	};
-	char *line = NULL;
-	size_t len;
-	FILE *f = open_memstream(&line, &len);
-	int ret;
+	const char *const words[] = { p->path, p->cache ? datafs_policy_cache_name(p->cache) : NULL };
 
-	if (!f)
-		return DATAFS_EXIT_FAIL;
-	fprintf(f, "policy %s", op ? op : "list");
-	if (op)
-		own_put_word(f, p->path);
-	if (p->cache)
-		own_put_word(f, datafs_policy_cache_name(p->cache));
-	ret = fclose(f) ? DATAFS_EXIT_FAIL : own_ask(&q, line);
-	free(line);
-	return ret;
+	return own_ask(&q, what, words, p->cache ? 2 : 1);
+}
+
+static int list_own(const struct policy_request *p)
+{
+	struct own_question q = {
+		.instance = p->instance, .none = "there are no policies",
+		.look = "datafs policy list", .why = why,
+	};
+
+	return own_ask(&q, "policy list", NULL, 0);
 }
 
 static ProtobufCBinaryData path_of(const struct policy_request *p)
@@ -85,7 +82,7 @@ static int cmd_set(struct meta_request *q)
 	Metad__Command c = METAD__COMMAND__INIT;
 
 	if (p->instance)
-		return ask_own(p, "set");
+		return change_own(p, "policy set");
 	set.has_path = set.has_cache = true;
 	set.path = path_of(p);
 	set.cache = p->cache;
@@ -101,7 +98,7 @@ static int cmd_remove(struct meta_request *q)
 	Metad__Command c = METAD__COMMAND__INIT;
 
 	if (p->instance)
-		return ask_own(p, "remove");
+		return change_own(p, "policy remove");
 	remove.has_path = true;
 	remove.path = path_of(p);
 	c.op_case = METAD__COMMAND__OP_POLICY_REMOVE;
@@ -162,7 +159,7 @@ static int cmd_list(struct meta_request *q)
 	};
 
 	if (request_of(q)->instance)
-		return ask_own(request_of(q), NULL);
+		return list_own(request_of(q));
 	return meta_list_print(q, &p.l, "policy list");
 }
 

@@ -115,6 +115,7 @@ int datafs_metad_nodes(struct datafs_metad *m, uint64_t after, datafs_metad_node
 	struct txn t;
 	int err;
 
+	*eof = false;
 	txn_view(&t, m->db, m->dir);
 	err = rec_routing_get(&t, routing);
 	if (err >= 0)
@@ -141,6 +142,7 @@ int datafs_metad_jobs(struct datafs_metad *m, uint64_t after, datafs_metad_job_f
 	struct txn t;
 	int err;
 
+	*eof = false;
 	txn_view(&t, m->db, m->dir);
 	err = rec_jobs_get(&t, table);
 	if (err >= 0)

@@ -2,6 +2,8 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -34,30 +36,31 @@ void vfs_policies_exit(struct vfs_policies *p)
 
 struct reading {
 	struct datafs_quorum *q;
+	bool listed;		/* into @text, as lines, instead of the trie */
 	struct trie_node *root;
+	char *text;
+	size_t text_len;
+	FILE *lines;
 	uint64_t version;
 	bool begun, eof;
 	char after[DATAFS_METAD_PATH_MAX];
 	Metad__Policies from;
 };
 
-uint32_t vfs_policy_at(const struct trie_node *n)
-{
-	const enum datafs_cache_class *class = n->mount;
-
-	return class ? (uint32_t)(class - classes) : 0;
-}
-
 /* An answer is input. A value that a newer member knows is as if there were none. */
 static int add(struct reading *r, const Metad__Policy *p)
 {
-	uint32_t cache = p->cache;
+	const char *name = datafs_policy_cache_name(p->cache);
+	uint32_t cache = name ? p->cache : DATAFS_POLICY_NORMAL;
 	struct trie_node *n;
 
 	if (datafs_mount_path_wrong(p->path.data, p->path.len))
 		return -EIO;
-	if (!datafs_policy_cache_name(cache))
-		cache = DATAFS_POLICY_NORMAL;
+	if (r->lines) {
+		vfs_put_text(r->lines, p->path.data, p->path.len);
+		fprintf(r->lines, " cache=%s\n", name ? name : "?");
+		return 0;
+	}
 	n = trie_add(r->root, (char *)p->path.data, p->path.len);
 	if (!n)
 		return -ENOMEM;
@@ -89,20 +92,24 @@ static int add_piece(struct reading *r, const Metad__Answer *a)
 	return 0;
 }
 
-/* All pieces of one version. @r->root has none if @known is the version still. */
+/* All pieces of one version; there are none if @known is the version still. */
 static int read_once(struct reading *r, const uint64_t *known)
 {
 	Metad__Query q = METAD__QUERY__INIT;
 	Metad__Answer *a;
 	int ret = 0;
 
-	*r = (struct reading) { .q = r->q, .root = trie_new() };
+	*r = (struct reading) { .q = r->q, .listed = r->listed };
 	metad__policies__init(&r->from);
 	r->from.has_known = known != NULL;
 	r->from.known = known ? *known : 0;
 	q.of_case = METAD__QUERY__OF_POLICIES;
 	q.policies = &r->from;
-	if (!r->root)
+	if (r->listed)
+		r->lines = open_memstream(&r->text, &r->text_len);
+	else
+		r->root = trie_new();
+	if (!r->lines && !r->root)
 		return -ENOMEM;
 	while (!ret && !r->eof) {
 		ret = datafs_quorum_ask(r->q, &q, &a);
@@ -111,9 +118,13 @@ static int read_once(struct reading *r, const uint64_t *known)
 		ret = add_piece(r, a);
 		metad__answer__free_unpacked(a, NULL);
 	}
+	if (r->lines && fclose(r->lines) && !ret)
+		ret = -ENOMEM;
 	if (ret) {
 		trie_free(r->root);
+		free(r->text);
 		r->root = NULL;
+		r->text = NULL;
 	}
 	return ret;
 }
@@ -127,14 +138,17 @@ static int read_all(struct reading *r, const uint64_t *known)
 	return ret;
 }
 
-int vfs_policies_read(struct datafs_quorum *q, struct trie_node **root, uint64_t *version)
+int vfs_policies_list(struct datafs_quorum *q, FILE *f)
 {
-	struct reading r = { .q = q };
+	struct reading r = { .q = q, .listed = true };
 	int ret = read_all(&r, NULL);
 
-	*root = r.root;
-	*version = r.version;
-	return ret;
+	if (ret)
+		return ret;
+	fprintf(f, "version %llu\n", (unsigned long long)r.version);
+	fwrite(r.text, 1, r.text_len, f);
+	free(r.text);
+	return 0;
 }
 
 /* A user of the connection elsewhere for this alone, so that what it waits is bounded. */

@@ -9,6 +9,7 @@
 #define DATAFS_VFS_POLICY_H
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "base/pool.h"
 #include "base/util.h"
@@ -43,9 +44,10 @@ enum datafs_cache_class vfs_policy_class(struct vfs_mount *mnt, const char *key)
 /* They are asked for, unless that was lately. @mnt: of a quorum. Does not block. */
 void vfs_policy_look(struct vfs_mount *mnt);
 
-/* All there are, of one version; *@root is the caller's. It blocks. */
-int vfs_policies_read(struct datafs_quorum *q, struct trie_node **root, uint64_t *version);
-/* What the policy of just this path says (enum datafs_policy_cache); 0: it has none. */
-uint32_t vfs_policy_at(const struct trie_node *n);
+/*
+ * "version N" and a line "PATH cache=VALUE" for each, by their paths, all of one version;
+ * nothing where it is an error. It blocks.
+ */
+int vfs_policies_list(struct datafs_quorum *q, FILE *f);
 
 #endif

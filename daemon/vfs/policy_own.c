@@ -47,36 +47,14 @@ int datafs_vfs_policy_change(struct datafs_vfs *v, const char *path, uint32_t ca
 	return ret;
 }
 
-static void put_path(FILE *f, const struct trie_node *n)
-{
-	if (!n->parent)
-		return;
-	put_path(f, n->parent);
-	fputc('/', f);
-	vfs_put_text(f, n->name, n->len);
-}
-
 int datafs_vfs_policy_list(struct datafs_vfs *v, FILE *f)
 {
-	struct trie_node *root = NULL;
 	struct datafs_quorum *q;
-	uint64_t version = 0;
 	int ret = vfs_own_quorum_there(v, &q);
 
-	if (!ret)
-		ret = vfs_policies_read(q, &root, &version);
+	if (ret != -ENOENT)
+		return ret ? ret : vfs_policies_list(q, f);
 	/* Nor is one made, to look at it: as a new one has it. */
-	if (ret && ret != -ENOENT)
-		return ret;
-	fprintf(f, "version %llu\n", (unsigned long long)version);
-	for (const struct trie_node *n = root; n; n = trie_next(n)) {
-		uint32_t cache = vfs_policy_at(n);
-
-		if (!cache)
-			continue;
-		put_path(f, n);
-		fprintf(f, "%s cache=%s\n", n->parent ? "" : "/", datafs_policy_cache_name(cache));
-	}
-	trie_free(root);
+	fprintf(f, "version 0\n");
 	return 0;
 }

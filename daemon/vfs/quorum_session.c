@@ -188,7 +188,7 @@ int vfs_session_once(struct datafs_quorum *q, Metad__Command *c)
 	ret = session_change(q, c, id, REQUEST_OPEN + 1, &more);
 	err = session_end(q, id);
 	if (err)
-		datafs_log(LOG_WARNING, "session %llu of a change of the table of mounts is not ended: %s",
+		datafs_log(LOG_WARNING, "session %llu of a change of the namespace's tables is not ended: %s",
 			   (unsigned long long)id, strerror(-err));
 	return ret;
 }

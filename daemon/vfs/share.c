@@ -476,10 +476,8 @@ static void put(struct vfs_share *sh, bool last)
 
 void vfs_share_add(struct vfs_share *sh, const char *name, const struct datafs_under_stat *st)
 {
-	size_t len = strlen(name);
-
 	/* one that no filesystem can have is left out by all */
-	if (!sh || sh->over || !len || len > DATAFS_NAME_MAX)
+	if (!sh || sh->over || !vfs_share_page_name(name, strlen(name)))
 		return;
 	if (!vfs_share_page_add(sh->page, name, st)) {
 		put(sh, false);

@@ -100,6 +100,12 @@ static bool get_stat(const uint8_t *p, unsigned int flags, struct datafs_under_s
 	return stat_ok(st);
 }
 
+bool vfs_share_page_name(const char *name, size_t len)
+{
+	return len && len <= DATAFS_NAME_MAX && !memchr(name, 0, len) && !memchr(name, '/', len) &&
+	       (len > 2 || memcmp(name, "..", len));
+}
+
 void vfs_share_page_begin(struct vfs_share_page *page)
 {
 	page->b[0] = VERSION;
@@ -131,12 +137,6 @@ bool vfs_share_page_add(struct vfs_share_page *page, const char *name,
 	return true;
 }
 
-static bool is_name(const uint8_t *name, size_t len)
-{
-	return len && len <= DATAFS_NAME_MAX && !memchr(name, 0, len) && !memchr(name, '/', len) &&
-	       (len > 2 || memcmp(name, "..", len));
-}
-
 /* The entry's bytes; 0: it is none. */
 static size_t entry_of(const uint8_t *p, size_t left, char name[DATAFS_NAME_MAX + 1],
 		       struct datafs_under_stat *st, bool *looked)
@@ -150,7 +150,7 @@ static size_t entry_of(const uint8_t *p, size_t left, char name[DATAFS_NAME_MAX 
 		return 0;
 	len = (size_t)p[1] << 8 | p[2];
 	need = HEAD + len + (*looked ? STAT_LEN : 0);
-	if (need > left || !is_name(p + HEAD, len))
+	if (need > left || !vfs_share_page_name((const char *)p + HEAD, len))
 		return 0;
 	memcpy(name, p + HEAD, len);
 	name[len] = '\0';

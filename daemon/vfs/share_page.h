@@ -29,9 +29,11 @@ struct vfs_share_page {
 /* Nothing is in it. */
 void vfs_share_page_begin(struct vfs_share_page *page);
 bool vfs_share_page_empty(const struct vfs_share_page *page);
+/* Can a page have it? */
+bool vfs_share_page_name(const char *name, size_t len);
 /*
- * One more; @st NULL: it is there and could not be looked at. False: there is no room. The
- * name has 1 to DATAFS_NAME_MAX bytes.
+ * One more, of such a name; @st NULL: it is there and could not be looked at. False: there is
+ * no room.
  */
 bool vfs_share_page_add(struct vfs_share_page *page, const char *name,
 			const struct datafs_under_stat *st);

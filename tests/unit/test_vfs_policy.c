@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "frontend/frontend.h"
 #include "metad/policies.h"
 #include "vfs/vfs_internal.h"
 
@@ -242,14 +243,15 @@ static void test_end(void **state)
 	assert_true(next > 0);
 }
 
-static void listed(const char *want)
+/* By the control socket */
+static void says(const char *args, const char *want)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
 	assert_non_null(f);
-	assert_int_equal(datafs_vfs_policy_list(v, f), 0);
+	datafs_policy_answer(v, args, f);
 	fclose(f);
 	assert_string_equal(text, want);
 	free(text);
@@ -258,19 +260,31 @@ static void listed(const char *want)
 /* As `datafs policy` without members has it. */
 static void test_own(void **state)
 {
+	static const char all[] =
+		"version 4\n/ cache=once\n/a cache=normal\n/a\\040b/\\134 cache=keep\n/a/b cache=keep\ndone\n";
+
 	(void)state;
-	assert_int_equal(datafs_vfs_policy_change(v, "/a", 0), -ENOENT);
-	listed("version 0\n");
-	policy("/a b/\\", KEEP);
-	policy("/", ONCE);
-	policy("/a", NORMAL);
-	listed("version 3\n/ cache=once\n/a cache=normal\n/a\\040b/\\134 cache=keep\n");
-	policy("/", 0);
-	listed("version 4\n/a cache=normal\n/a\\040b/\\134 cache=keep\n");
-	assert_int_equal(datafs_vfs_policy_change(v, "/none", 0), -ENOENT);
-	assert_int_equal(datafs_vfs_policy_change(v, "a", KEEP), -EINVAL);
+	says("remove /a", "error 2\n");
+	says("list", "version 0\ndone\n");
+	says("set /a\\040b/\\134 keep", "done\n");
+	says("set / once", "done\n");
+	says("set /a normal", "done\n");
+	says("set /a/b keep", "done\n");
+	says("list", all);
+	says("remove /none", "error 2\n");
+	says("set a keep", "error 22\n");
+	says("set - keep", "error 22\n");
+	says("set /a", "error 22\n");
+	says("set /a hot", "error 22\n");
+	says("set /a keep keep", "error 22\n");
+	says("set 1 2 3 4 5 6", "error 22\n");
+	says("remove", "error 22\n");
+	says("remove /a keep", "error 22\n");
+	says("", "error 22\n");
 	assert_int_equal(datafs_vfs_policy_change(v, "/a", 9), -EINVAL);
-	listed("version 4\n/a cache=normal\n/a\\040b/\\134 cache=keep\n");
+	says("list", all);
+	says("remove /", "done\n");
+	says("list", "version 5\n/a cache=normal\n/a\\040b/\\134 cache=keep\n/a/b cache=keep\ndone\n");
 }
 
 int main(void)

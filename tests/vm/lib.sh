@@ -355,7 +355,7 @@ readers_report()
 	rm -f /run/enough /run/reader.*
 }
 
-# -------------------------------------------------------------------- NFS
+# --------------------------------------------------------------------- S3
 
 # swift_up: the way to the S3 store of scripts/vm --swift. Sets SWIFT, its directory, which has
 # "requests" (see tests/under/swift), and URL; makes "bucket".
@@ -397,6 +397,8 @@ for key, path in zip(words[0::2], words[1::2]):
 ' "http://test%3Atester:testing@${URL#http://}/$1" | sed '$d' > /run/puts
 	curl -sS --fail-early -K /run/puts
 }
+
+# -------------------------------------------------------------------- NFS
 
 have_nfsd()
 {
