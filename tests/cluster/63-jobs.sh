@@ -127,6 +127,8 @@ check "its daemon stops" wait_for 60 grep -q "job $id: cancelled" "$D/a.log"
 check "... before all is done" is "$id" cancelled
 check "much is to be loaded by whoever is there" add load /many
 check "it is begun" will_be "$id" running
+# It must not be done with it before it is killed.
+kill -STOP "${pid[a]}"
 n=$(leader)
 check "the leader is killed" member_end "$n" KILL
 member_start "$n"
