@@ -387,22 +387,30 @@ int datafs_frontend_new(int fd, struct datafs_loop *loop,
 	return 0;
 }
 
+/* What they do may need the pool of all others, which ends after them. */
+static void end_workers(struct datafs_frontend *f)
+{
+	datafs_pool_free(f->elsewhere);
+	/* It passes on to the next one. */
+	datafs_pool_free(f->mounts_worker);
+	datafs_pool_free(f->elsewhere_mounts);
+	datafs_pool_free(f->revoked_worker);
+	f->elsewhere = f->mounts_worker = f->elsewhere_mounts = f->revoked_worker = NULL;
+}
+
 void datafs_frontend_stop(struct datafs_frontend *f)
 {
 	atomic_store(&f->stopping, true);
 	datafs_vfs_stop(f->vfs);
 	datafs_loop_cancel(f->loop, &f->read);
+	end_workers(f);
 }
 
 void datafs_frontend_free(struct datafs_frontend *f)
 {
 	if (!f)
 		return;
-	datafs_pool_free(f->elsewhere);
-	/* It passes on to the next one. */
-	datafs_pool_free(f->mounts_worker);
-	datafs_pool_free(f->elsewhere_mounts);
-	datafs_pool_free(f->revoked_worker);
+	end_workers(f);
 	while (f->nspare)
 		free(f->spare[--f->nspare]);
 	while (f->nreserve)

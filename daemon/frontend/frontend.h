@@ -84,9 +84,10 @@ int datafs_frontend_new(int fd, struct datafs_loop *loop,
 			void (*changed)(void *arg), void *arg,
 			struct datafs_frontend **res);
 /*
- * On the loop's thread: takes no more requests. Mounts, what is told once and
- * what runs are still answered, unless it waits for room in the cache, which
+ * On the loop's thread, before the pool's end: takes no more requests. Mounts, what is
+ * told once and what runs are still answered, unless it waits for room in the cache, which
  * nobody makes any more, or for other machines; all others the module has to ask again.
+ * Returns when mounts have been.
  */
 void datafs_frontend_stop(struct datafs_frontend *f);
 /* After the pool's end. */

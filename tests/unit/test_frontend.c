@@ -320,6 +320,23 @@ static void test_mount_order(void **state)
 	assert_false(datafs_frontend_mounted(f, &ever));
 }
 
+/* Those that have come are answered in the end, when the pool is gone already. */
+static void test_mounts_at_the_end(void **state)
+{
+	struct msg m = { .len = 0 };
+
+	(void)state;
+	for (uint32_t i = 0; i < 60; i++) {
+		uint32_t at = m.len;
+
+		add_mount(&m, i, src);
+		((struct datafs_req *)(m.buf + at))->mount_id = i + 1;
+	}
+	put(&m);
+	while (!datafs_vfs_mounts(v))
+		usleep(100);
+}
+
 /* Without memory for anything else. There is no second time for these two. */
 static void test_no_memory(void **state)
 {
@@ -672,7 +689,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_requests), T(test_mount_order), T(test_no_memory),
-		T(test_elsewhere), T(test_elsewhere_order),
+		T(test_elsewhere), T(test_elsewhere_order), T(test_mounts_at_the_end),
 		T(test_malformed), T(test_garbage), T(test_socket),
 		T(test_full), T(test_missed), T(test_lost),
 	};
