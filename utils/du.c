@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/word.h"
 #include "daemon_client.h"
 #include "files.h"
 #include "place.h"
@@ -32,7 +33,7 @@ static int du_path(const struct datafs_places *places, const char *path)
 	ret = datafs_files_find(&f, mount, path, &never);
 	if (!ret) {
 		printf("%" PRIu64 " %" PRIu64 " %zu ", f.cached, f.size, f.n);
-		datafs_print_path(stdout, path);
+		datafs_word_puts(stdout, path);
 		putchar('\n');
 	}
 	ret = ret || f.failed ? DATAFS_EXIT_FAIL : 0;
@@ -121,7 +122,7 @@ static int stat_path(const struct datafs_places *places, const char *path)
 		return DATAFS_EXIT_FAIL;
 	}
 	printf("%-*s ", NAME_WIDTH, "path");
-	datafs_print_path(stdout, path);
+	datafs_word_puts(stdout, path);
 	printf("\n%-*s %" PRIu32 "\n%-*s %s\n%-*s %" PRIu64 "\n", NAME_WIDTH, "mount", mount->id,
 	       NAME_WIDTH, "instance", mount->instance, NAME_WIDTH, "inode",
 	       (uint64_t)st.st_ino);

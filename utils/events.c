@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/word.h"
 #include "datafs_netlink.h"
 #include "genl.h"
 #include "report.h"
@@ -49,7 +50,7 @@ static void print_event(void *arg, const struct datafs_genl_event *ev)
 		printf(" mount=%u", ev->mount_id);
 	if (*ev->source) {
 		fputs(" source=", stdout);
-		datafs_print_path(stdout, ev->source);
+		datafs_word_puts(stdout, ev->source);
 	}
 	end_line();
 }

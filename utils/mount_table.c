@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/word.h"
 #include "meta/source.h"
 #include "meta_internal.h"
 #include "metad/mounts.h"
@@ -241,14 +242,9 @@ static int get_table(const struct meta_request *q, struct table *all)
 	}
 }
 
-/* A text of the table has no control characters; a space or a backslash is \040, \134. */
 static void print_text(ProtobufCBinaryData t)
 {
-	for (size_t i = 0; i < t.len; i++)
-		if (t.data[i] == ' ' || t.data[i] == '\\')
-			printf("\\%03o", t.data[i]);
-		else
-			putchar(t.data[i]);
+	datafs_word_put(stdout, t.data, t.len);
 }
 
 static void print_mount(const Metad__Mount *m)

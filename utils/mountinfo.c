@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/word.h"
 #include "mountinfo.h"
 
 static void mountinfo_clear(struct datafs_mountinfo *mi)
@@ -13,33 +14,6 @@ static void mountinfo_clear(struct datafs_mountinfo *mi)
 	free(mi->dir);
 	free(mi->source);
 	free(mi->super_options);
-}
-
-static int octal(const char *s)
-{
-	if (s[0] < '0' || s[0] > '3' || s[1] < '0' || s[1] > '7' ||
-	    s[2] < '0' || s[2] > '7')
-		return -1;
-	return (s[0] - '0') * 64 + (s[1] - '0') * 8 + (s[2] - '0');
-}
-
-void datafs_mountinfo_unescape(char *s)
-{
-	char *to = s;
-	int c;
-
-	while (*s) {
-		if (*s == '\\') {
-			c = octal(s + 1);
-			if (c >= 0) {
-				*to++ = (char)c;
-				s += 4;
-				continue;
-			}
-		}
-		*to++ = *s++;
-	}
-	*to = '\0';
 }
 
 /* The next field of *@line, or NULL at its end. */
@@ -77,8 +51,8 @@ static int parse_line(char *line, struct datafs_mountinfo *mi)
 	super = field(&line);
 	if (!source || !super)
 		return 0;
-	datafs_mountinfo_unescape(dir);
-	datafs_mountinfo_unescape(source);
+	datafs_word_take(dir);
+	datafs_word_take(source);
 	mi->dir = strdup(dir);
 	mi->source = strdup(source);
 	mi->super_options = strdup(super);

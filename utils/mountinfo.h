@@ -34,7 +34,4 @@ datafs_mountinfo_at(const struct datafs_mountinfo *list, size_t n,
 const char *datafs_mountinfo_instance(const struct datafs_mountinfo *mi,
 				      char *buf, size_t size);
 
-/* "\040" -> " ", in place */
-void datafs_mountinfo_unescape(char *s);
-
 #endif

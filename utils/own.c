@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/word.h"
 #include "daemon_client.h"
 #include "report.h"
 
@@ -36,19 +37,6 @@ static void own_line(void *arg, const char *key, const char *value)
 	}
 }
 
-/* As the daemon reads it: a space is \040, nothing is "-". */
-static void put_word(FILE *f, const char *s)
-{
-	fputc(' ', f);
-	if (!s || !*s)
-		fputc('-', f);
-	for (; s && *s; s++)
-		if (*s == ' ' || *s == '\\')
-			fprintf(f, "\\%03o", (unsigned char)*s);
-		else
-			fputc(*s, f);
-}
-
 static char *line_of(const char *what, const char *const *words, size_t n)
 {
 	char *line = NULL;
@@ -58,8 +46,11 @@ static char *line_of(const char *what, const char *const *words, size_t n)
 	if (!f)
 		return NULL;
 	fputs(what, f);
-	for (size_t i = 0; i < n; i++)
-		put_word(f, words[i]);
+	for (size_t i = 0; i < n; i++) {
+		fputc(' ', f);
+		/* as the daemon reads it */
+		datafs_word_puts(f, words[i] && *words[i] ? words[i] : "-");
+	}
 	if (!fclose(f))
 		return line;
 	free(line);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/word.h"
 #include "meta_internal.h"
 #include "metad/mounts.h"
 #include "metad/policies.h"
@@ -106,16 +107,11 @@ static int cmd_remove(struct meta_request *q)
 	return change(p, &c);
 }
 
-/* A path has no control characters; a space or a backslash is \040, \134. */
 static void print_policy(FILE *f, const Metad__Policy *p)
 {
 	const char *cache = datafs_policy_cache_name(p->cache);
 
-	for (size_t i = 0; i < p->path.len; i++)
-		if (p->path.data[i] == ' ' || p->path.data[i] == '\\')
-			fprintf(f, "\\%03o", p->path.data[i]);
-		else
-			fputc(p->path.data[i], f);
+	datafs_word_put(f, p->path.data, p->path.len);
 	fprintf(f, " cache=%s\n", cache ? cache : "?");
 }
 

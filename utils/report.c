@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/word.h"
 #include "daemon_client.h"
 #include "datafs_netlink.h"
 #include "genl.h"
@@ -113,15 +114,6 @@ static bool belongs(const struct datafs_mountinfo *mi, const struct datafs_genl_
 
 /* ---------------------------------------------------------------- status */
 
-void datafs_print_path(FILE *f, const char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s <= ' ' || *s == '\\' || *s == 0x7f)
-			fprintf(f, "\\%03o", (unsigned char)*s);
-		else
-			putc(*s, f);
-}
-
 /* What a daemon says of itself, and of one mount. */
 struct daemon_view {
 	uint32_t mount_id;
@@ -158,12 +150,12 @@ static void print_mount(const struct view *v, const struct datafs_genl_mount *m)
 	ret = datafs_daemon_ask(m->instance, "status", DATAFS_DAEMON_ASK_S, see_mount, &d);
 	printf("%-5" PRIu32 " %-8s %-8s %-16s ", m->id, state_name(m->state),
 	       ret ? "none" : d.has_mount ? "serves" : "unknown", m->instance);
-	datafs_print_path(stdout, m->source);
+	datafs_word_puts(stdout, m->source);
 	for (i = 0; i < v->ninfos; i++) {
 		if (!belongs(&v->infos[i], m))
 			continue;
 		putchar(first ? ' ' : ',');
-		datafs_print_path(stdout, v->infos[i].dir);
+		datafs_word_puts(stdout, v->infos[i].dir);
 		first = false;
 	}
 	puts(first ? " -" : "");
@@ -274,7 +266,7 @@ static int stats_mount(const struct view *v, const struct datafs_genl_mount *m)
 	int ret;
 
 	printf("# mount %" PRIu32 " of ", m->id);
-	datafs_print_path(stdout, m->source);
+	datafs_word_puts(stdout, m->source);
 	printf(", instance %s\n", m->instance);
 	ret = datafs_genl_stats(v->genl, m->id, print_stat, &r);
 	if (ret) {

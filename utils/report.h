@@ -3,8 +3,6 @@
 #ifndef DATAFS_REPORT_H
 #define DATAFS_REPORT_H
 
-#include <stdio.h>
-
 /* Exit statuses of the datafs command. */
 enum {
 	DATAFS_EXIT_FAIL = 1,
@@ -15,9 +13,6 @@ enum {
  * Commands: argv[0] is their name. They print to standard output, errors in
  * one line to standard error, and return an exit status.
  */
-
-/* Spaces and what is not printable as \ooo, as in /proc/mounts. */
-void datafs_print_path(FILE *f, const char *s);
 
 /* A block of "NAME VALUE" lines for each mount, with an empty line between. */
 int datafs_report_status(int argc, char **argv);

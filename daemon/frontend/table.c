@@ -6,32 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/word.h"
 #include "metad/policies.h"
 
 #define WORDS_MAX	5
 
-/* In place: what `datafs mount` has for spaces and backslashes. "-" is "". */
-static void unescape(char *word)
-{
-	char *to = word;
-	unsigned int c;
-	int len;
-
-	if (!strcmp(word, "-"))
-		*word = 0;
-	for (; *word; to++) {
-		len = 0;
-		if (*word == '\\' && sscanf(word, "\\%3o%n", &c, &len) == 1 && len == 4) {
-			*to = (char)c;
-			word += len;
-		} else {
-			*to = *word++;
-		}
-	}
-	*to = 0;
-}
-
-/* Of @args, in place; how many, or more than WORDS_MAX. */
+/* Of @args, in place, "-" as ""; how many, or more than WORDS_MAX. */
 static size_t split(char *args, char *word[WORDS_MAX])
 {
 	char *save = NULL;
@@ -40,7 +20,10 @@ static size_t split(char *args, char *word[WORDS_MAX])
 	for (char *w = strtok_r(args, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
 		if (n == WORDS_MAX)
 			return n + 1;
-		unescape(word[n++] = w);
+		if (!strcmp(w, "-"))
+			*w = '\0';
+		datafs_word_take(w);
+		word[n++] = w;
 	}
 	return n;
 }

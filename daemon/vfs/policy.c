@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/word.h"
 #include "metad/mounts.h"
 #include "metad/policies.h"
 #include "vfs_internal.h"
@@ -57,7 +58,7 @@ static int add(struct reading *r, const Metad__Policy *p)
 	if (datafs_mount_path_wrong(p->path.data, p->path.len))
 		return -EIO;
 	if (r->lines) {
-		vfs_put_text(r->lines, p->path.data, p->path.len);
+		datafs_word_put(r->lines, p->path.data, p->path.len);
 		fprintf(r->lines, " cache=%s\n", name ? name : "?");
 		return 0;
 	}

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "base/word.h"
 
 static const char *const op_names[DATAFS_OP_NR] = DATAFS_OP_NAMES;
 
@@ -191,16 +192,6 @@ void datafs_vfs_stats(struct datafs_vfs *v, FILE *f)
 	fprintf(f, "mounts %u\n", datafs_vfs_mounts(v));
 }
 
-/* A space or a line's end in a source must not tear the line apart. */
-static void put_word(FILE *f, const char *word)
-{
-	for (; *word; word++)
-		if (strchr(" \t\n\\", *word))
-			fprintf(f, "\\%03o", (unsigned char)*word);
-		else
-			fputc(*word, f);
-}
-
 /* With v->lock. */
 static void put_branches(struct vfs_mount *mnt, FILE *f)
 {
@@ -210,11 +201,11 @@ static void put_branches(struct vfs_mount *mnt, FILE *f)
 	for (size_t i = 0; mnt->table && i < mnt->table->n_mounted; i++) {
 		b = mnt->table->mounted[i].branch;
 		fprintf(f, "branch %u ", b->id);
-		put_word(f, b->path);
+		datafs_word_puts(f, b->path);
 		fputc(' ', f);
-		put_word(f, b->source);
+		datafs_word_puts(f, b->source);
 		fputc(' ', f);
-		put_word(f, *b->options_text ? b->options_text : "-");
+		datafs_word_puts(f, *b->options_text ? b->options_text : "-");
 		fprintf(f, " %s\n", b->broken ? "refused" : atomic_load(&b->opened) ? "open" :
 			atomic_load(&b->failed) ? "away" : "unused");
 	}
@@ -235,9 +226,9 @@ void datafs_vfs_status(struct datafs_vfs *v, FILE *f)
 	pthread_mutex_lock(&v->lock);
 	for (mnt = v->mounts; mnt; mnt = mnt->next) {
 		fprintf(f, "mount %u ", mnt->id);
-		put_word(f, mnt->source);
+		datafs_word_puts(f, mnt->source);
 		fputc(' ', f);
-		put_word(f, *mnt->options_text ? mnt->options_text : "-");
+		datafs_word_puts(f, *mnt->options_text ? mnt->options_text : "-");
 		fputc('\n', f);
 		put_branches(mnt, f);
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/word.h"
 #include "metad/mounts.h"
 
 static ProtobufCBinaryData text(const char *s)
@@ -89,22 +90,11 @@ int datafs_vfs_table_change(struct datafs_vfs *v, const struct datafs_table_chan
 	return ret;
 }
 
-void vfs_put_text(FILE *f, const void *text, size_t len)
-{
-	const unsigned char *c = text;
-
-	for (size_t i = 0; i < len; i++)
-		if (c[i] == ' ' || c[i] == '\\')
-			fprintf(f, "\\%03o", c[i]);
-		else
-			fputc(c[i], f);
-}
-
 static void put_text(FILE *f, ProtobufCBinaryData t)
 {
 	if (!t.len)
 		fputc('-', f);
-	vfs_put_text(f, t.data, t.len);
+	datafs_word_put(f, t.data, t.len);
 }
 
 int datafs_vfs_table_list(struct datafs_vfs *v, FILE *f)

@@ -219,11 +219,6 @@ void vfs_stats_branch(struct vfs_mount *b);
 /* The mount, or branch, is about to be freed, with its under-store. */
 void vfs_stats_gone(struct vfs_mount *mnt);
 
-/* ---- table_own.c ---- */
-
-/* As `datafs mount list` and `datafs policy list` have paths: a space is \040. */
-void vfs_put_text(FILE *f, const void *text, size_t len);
-
 /* ---- list.c ---- */
 
 /* As datafs_meta_readdir(), looked at in the under-store if need be. @eof: or NULL. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What base/util.h makes on a disk is there after a loss of power. */
+/* What base/util.h makes on a disk is there after a loss of power; words of a line. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "base/word.h"
 #include "tmpdir.h"
 #include "util_wrap.h"
 
@@ -97,10 +98,39 @@ static void test_write_small(void **state)
 	assert_int_equal(datafs_write_small(path, "three\n"), -EIO);
 }
 
+/* Whatever a text is, it is one word of one line, and comes back. */
+static void test_words(void **state)
+{
+	static const char *const as_is[] = { "\\", "\\1", "\\12", "\\400", "\\08x", "a\\" };
+	char text[256], word[4 * sizeof(text)];
+	FILE *f;
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i + 1);
+	f = fmemopen(word, sizeof(word), "w");
+	assert_non_null(f);
+	datafs_word_puts(f, text);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(strncmp(word, "\\001\\002", 8), 0);
+	assert_non_null(strstr(word, "\\037\\040!"));
+	assert_non_null(strstr(word, "[\\134]"));
+	assert_non_null(strstr(word, "~\\177\200"));
+	datafs_word_take(word);
+	assert_string_equal(word, text);
+	for (size_t i = 0; i < sizeof(as_is) / sizeof(*as_is); i++) {
+		strcpy(word, as_is[i]);
+		datafs_word_take(word);
+		assert_string_equal(word, as_is[i]);
+	}
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_mkdirs), T(test_write_small) };
+	const struct CMUnitTest tests[] = {
+		T(test_mkdirs), T(test_write_small), cmocka_unit_test(test_words),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
