@@ -100,7 +100,8 @@ static int run(struct datafs_metad_config *cfg, const struct datafs_keys *keys)
 	struct datafs_server_config sc = {
 		.id = cfg->id, .dir = cfg->dir, .listen = cfg->listen, .keys = keys,
 		.threshold = cfg->threshold, .trailing = cfg->trailing, .level = cfg->level,
-		.lease = cfg->lease, .session = cfg->session, .halted = on_halted,
+		.lease = cfg->lease, .session = cfg->session, .memory = cfg->memory,
+		.halted = on_halted,
 	};
 	struct datafs_server *s;
 	sigset_t signals;

@@ -168,6 +168,32 @@ static int set_session(void *arg, const char *v)
 	return err;
 }
 
+static int set_bytes(const char *v, uint64_t min, uint64_t max, uint64_t *res)
+{
+	uint64_t n;
+	int err = datafs_parse_size(v, &n);
+
+	if (err || n < min || n > max)
+		return -EINVAL;
+	*res = n;
+	return 0;
+}
+
+/* LevelDB takes no more. */
+static int set_write_buffer(void *arg, const char *v)
+{
+	struct datafs_metad_config *cfg = arg;
+
+	return set_bytes(v, 1 << 20, 1 << 30, &cfg->memory.write_buffer);
+}
+
+static int set_block_cache(void *arg, const char *v)
+{
+	struct datafs_metad_config *cfg = arg;
+
+	return set_bytes(v, 1 << 20, 1ull << 40, &cfg->memory.block_cache);
+}
+
 static int set_bootstrap(void *arg, const char *v)
 {
 	struct datafs_metad_config *cfg = arg;
@@ -234,6 +260,10 @@ static const struct datafs_option options[] = {
 	  "how long clients believe what they are told (default 5000)" },
 	{ "session-timeout", "SECONDS", true, set_session,
 	  "a client that is silent for so long is forgotten (default: never)" },
+	{ "write-buffer", "SIZE", true, set_write_buffer,
+	  "of the database, from 1m to 1g, twice (default 32m)" },
+	{ "block-cache", "SIZE", true, set_block_cache,
+	  "of the database, from 1m to 1t (default 16m)" },
 	{ "authentication", "on|off", true, set_authentication,
 	  "off: no keys, and whoever reaches the port is believed" },
 	{ "cluster", "ID", true, set_cluster,
@@ -290,6 +320,8 @@ int datafs_metad_config_parse(struct datafs_metad_config *cfg, int argc, char **
 	cfg->trailing = DATAFS_SERVER_TRAILING;
 	cfg->lease = DATAFS_SERVER_LEASE;
 	cfg->session = DATAFS_SERVER_SESSION;
+	cfg->memory.write_buffer = DATAFS_SERVER_WRITE_BUFFER;
+	cfg->memory.block_cache = DATAFS_METAD_BLOCK_CACHE;
 	err = datafs_options_read(options, cfg, argc, argv);
 	if (err || cfg->help || cfg->version)
 		return err;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "metad/ns.h"
 #include "metad/raft_conf.h"
 #include "wire/address.h"
 #include "wire/keys.h"
@@ -24,6 +25,7 @@ struct datafs_metad_config {
 	uint32_t level;			/* 0: that of this version */
 	uint32_t lease;			/* milliseconds */
 	uint32_t session;		/* seconds */
+	struct datafs_metad_memory memory;
 	int ready_fd;			/* -1: nobody wants to know */
 	bool help, version;
 };

@@ -56,7 +56,8 @@ static int name_db(struct datafs_fsm *f, uint64_t n, struct db *db)
 static int open_db(struct datafs_fsm *f, struct db *db, uint64_t *applied)
 {
 	struct datafs_metad_options opt = {
-		.dir = db->path, .level = f->opt.level, .env = datafs_env_leveldb(db->env),
+		.dir = db->path, .level = f->opt.level, .memory = f->opt.memory,
+		.env = datafs_env_leveldb(db->env),
 	};
 	struct datafs_metad_counts counts = { 0 };
 	int err;

@@ -39,7 +39,9 @@ struct datafs_fsm_options {
 	const char *dir;
 	/* The namespace's id, the same on all members. */
 	uint8_t id[DATAFS_METAD_ID_LEN];
-	uint32_t level;		/* as that of struct datafs_metad_options */
+	/* as those of struct datafs_metad_options */
+	uint32_t level;
+	struct datafs_metad_memory memory;
 	/* The environment of each database that is opened; NULL: datafs_env_open(). */
 	int (*env)(void *ctx, struct datafs_env **res);
 	/* Nanoseconds since 1970; NULL: CLOCK_REALTIME. It may go back. */

@@ -144,12 +144,14 @@ int datafs_metad_open(const struct datafs_metad_options *opt,
 	m->level = opt->level ? opt->level : DATAFS_METAD_LEVEL;
 	m->opt = leveldb_options_create();
 	m->filter = leveldb_filterpolicy_create_bloom(10);
-	m->block_cache = leveldb_cache_create_lru(16 << 20);
+	m->block_cache = leveldb_cache_create_lru(opt->memory.block_cache ? opt->memory.block_cache :
+						  DATAFS_METAD_BLOCK_CACHE);
 	leveldb_options_set_create_if_missing(m->opt, 1);
 	leveldb_options_set_paranoid_checks(m->opt, 1);
 	leveldb_options_set_filter_policy(m->opt, m->filter);
 	leveldb_options_set_cache(m->opt, m->block_cache);
-	leveldb_options_set_write_buffer_size(m->opt, 8 << 20);
+	leveldb_options_set_write_buffer_size(m->opt, opt->memory.write_buffer ?
+					      opt->memory.write_buffer : DATAFS_METAD_WRITE_BUFFER);
 	if (opt->env)
 		leveldb_options_set_env(m->opt, opt->env);
 	m->ropt = leveldb_readoptions_create();

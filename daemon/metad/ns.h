@@ -117,6 +117,25 @@
 
 struct datafs_metad;
 
+/*
+ * What a database may have in memory, in bytes. 0: what is right for a namespace of one
+ * machine, DATAFS_METAD_WRITE_BUFFER and DATAFS_METAD_BLOCK_CACHE.
+ */
+struct datafs_metad_memory {
+	/*
+	 * What is written becomes a table when there is so much of it; there are two, as one
+	 * is filled while the other is written. A small one costs processor time: LevelDB merges
+	 * each such table with all of the next level (10 MB), and mostly by itself, not four at a
+	 * time: a lookup for each 16 KiB of it, or a hundred, that did not find what they looked
+	 * for there are enough (allowed_seeks of LevelDB's version_set.cc).
+	 */
+	uint64_t write_buffer;
+	uint64_t block_cache;	/* parts of tables that were read, uncompressed */
+};
+
+#define DATAFS_METAD_WRITE_BUFFER	(8ull << 20)
+#define DATAFS_METAD_BLOCK_CACHE	(16ull << 20)
+
 struct datafs_metad_options {
 	const char *dir;	/* of the database; made if missing */
 	/*
@@ -131,6 +150,7 @@ struct datafs_metad_options {
 	uint32_t level;
 	/* Each entry is on disk when it is applied. Else the Raft log must be. */
 	bool sync;
+	struct datafs_metad_memory memory;
 	leveldb_env_t *env;	/* NULL: LevelDB's own. Outlives the member. */
 };
 

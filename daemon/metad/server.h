@@ -28,6 +28,7 @@
 #ifndef DATAFS_SERVER_H
 #define DATAFS_SERVER_H
 
+#include "metad/ns.h"
 #include "metad/raft_conf.h"
 #include "wire/keys.h"
 
@@ -42,6 +43,8 @@
 #define DATAFS_SERVER_LEASE	5000u
 #define DATAFS_SERVER_SESSION	0u
 #define DATAFS_SERVER_GRANTS	(1u << 20)	/* in the table, at most */
+/* Of a member of datafs-metad, which makes more files a second than a machine by itself. */
+#define DATAFS_SERVER_WRITE_BUFFER	(32ull << 20)
 
 struct datafs_server;
 
@@ -59,6 +62,7 @@ struct datafs_server_config {
 	 * knows. 0: DATAFS_METAD_LEVEL.
 	 */
 	uint32_t level;
+	struct datafs_metad_memory memory;	/* of its database */
 	/*
 	 * On the raft thread, once: the member has halted for this reason. It goes
 	 * on telling its status, and nothing else. May be NULL.

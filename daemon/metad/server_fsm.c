@@ -71,6 +71,7 @@ int server_fsm_open(struct datafs_server *s)
 		return -ENAMETOOLONG;
 	opt.dir = dir;
 	opt.level = s->cfg.level;
+	opt.memory = s->cfg.memory;
 	memcpy(opt.id, s->keys.cluster, sizeof(opt.id));
 	err = datafs_fsm_open(&opt, &s->fsm);
 	if (err == -EINVAL)

@@ -109,6 +109,7 @@ static void test_options(void **state)
 		{ GOOD, "--key-file", "/k", "--bootstrap", "--peers", "1=h:1,2=i:1, 3=j:1" },
 		{ GOOD, "--key-file", "/k", "--join" },
 		{ GOOD, "--key-file", "/k", "--lease-ms", "60000", "--session-timeout", "60" },
+		{ GOOD, "--key-file", "/k", "--write-buffer", "64m", "--block-cache", "1g" },
 		{ GOOD, "--authentication", "off", "--cluster", CLUSTER, "--dir", "/d/e//" },
 	};
 	static const char *const bad[][20] = {
@@ -131,6 +132,10 @@ static void test_options(void **state)
 		{ GOOD, "--key-file", "/k", "--lease-ms", "99" },
 		{ GOOD, "--key-file", "/k", "--lease-ms", "60001" },
 		{ GOOD, "--key-file", "/k", "--session-timeout", "0" },
+		{ GOOD, "--key-file", "/k", "--write-buffer", "1023k" },
+		{ GOOD, "--key-file", "/k", "--write-buffer", "1025m" },
+		{ GOOD, "--key-file", "/k", "--block-cache", "1023k" },
+		{ GOOD, "--key-file", "/k", "--block-cache", "2t" },
 		{ GOOD, "--key-file", "/k", "more" },
 		{ "--dir", "/d", "--listen", "h:1", "--key-file", "/k" },
 		{ "--id", "1", "--listen", "h:1", "--key-file", "/k" },
@@ -148,12 +153,17 @@ static void test_options(void **state)
 	assert_int_equal(parse(&cfg, good[1]), 0);
 	assert_int_equal(cfg.lease, DATAFS_SERVER_LEASE);
 	assert_int_equal(cfg.session, DATAFS_SERVER_SESSION);
+	assert_int_equal(cfg.memory.write_buffer, DATAFS_SERVER_WRITE_BUFFER);
+	assert_int_equal(cfg.memory.block_cache, DATAFS_METAD_BLOCK_CACHE);
 	assert_int_equal(cfg.n_peers, 3);
 	assert_int_equal(cfg.peers[2].id, 3);
 	assert_string_equal(cfg.peers[2].address, "j:1");
 	assert_int_equal(parse(&cfg, good[3]), 0);
 	assert_int_equal(cfg.lease, 60000);
 	assert_int_equal(cfg.session, 60);
+	assert_int_equal(parse(&cfg, good[4]), 0);
+	assert_int_equal(cfg.memory.write_buffer, 64ull << 20);
+	assert_int_equal(cfg.memory.block_cache, 1ull << 30);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(parse(&cfg, bad[i]), -EINVAL);
 }
