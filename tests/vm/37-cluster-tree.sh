@@ -11,7 +11,7 @@
 . "$DATAFS_TOP/tests/vm/lib.sh"
 . "$DATAFS_TOP/tests/vm/quorum.sh"
 
-ROUNDS=${1:-6}
+ROUNDS=${1:-4}
 TWO=/mnt/two
 A=$DISK/a B=$DISK/b
 declare -A daemon

@@ -4,16 +4,16 @@
 #
 # Daemons are killed, again and again, while programs read, stat, list and map a
 # tree and compare all of it: none of them sees it. KILLS in the environment says
-# how often (50), SEED when; beside those, a daemon dies with requests of each
-# opcode taken and not answered, as often as STEALS says (2), CALLERS (10) of each,
+# how often (15), SEED when; beside those, a daemon dies with requests of each
+# opcode taken and not answered, as often as STEALS says (1), CALLERS (10) of each,
 # twice.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
 CACHE_SIZE=192M
-KILLS=${KILLS:-20}
+KILLS=${KILLS:-15}
 SEED=${SEED:-$RANDOM}
-STEALS=${STEALS:-2}
+STEALS=${STEALS:-1}
 CALLERS=${CALLERS:-10}
 NAME=killed
 
@@ -50,23 +50,28 @@ forgetful()
 }
 
 # In a tree of their own, for others would find what is corrupted there first, by a
-# mount whose attributes do not expire, or all would ask for those; and nobody else
-# drops what the callers have prepared.
+# mount whose attributes do not expire, or all would ask for those. Before there are
+# readers, beside whom each program takes seconds to start.
+AT=/mnt/long
+mount_callers()
+{
+	make_callers "$CALLERS" "$DISK/calls" && mkdir -p "$AT" &&
+	mount -t datafs -o "instance=$NAME,sync_interval=3600" "$DISK/calls" "$AT"
+}
+
+# Nobody else drops what the callers have prepared.
 steals()
 {
-	local i pid at=/mnt/long
-
-	make_callers "$CALLERS" "$DISK/calls" && mkdir -p "$at" && until_true 60 serving "$NAME" &&
-	mount -t datafs -o "instance=$NAME,sync_interval=3600" "$DISK/calls" "$at" || return 1
+	local i pid
 
 	for i in $(seq "$STEALS"); do
 		until_true 60 serving "$NAME" || return 1
 		read -r pid < /run/daemon.pid
 		: > /run/hold
-		flock /run/drop.lock steal "$NAME" "$pid" "$CACHE/$NAME" "$at" "$CALLERS" \
+		flock /run/drop.lock steal "$NAME" "$pid" "$CACHE/$NAME" "$AT" "$CALLERS" \
 			> /run/steal.out 2>&1 || { grep -v "^ok" /run/steal.out; rm -f /run/hold; return 1; }
 	done
-	umount "$at"
+	umount "$AT"
 }
 
 start_readers()
@@ -125,6 +130,7 @@ count_is "without a data upcall" "$(stat_of requests_extent "$NAME")" -eq "$aske
 count_is "adopted, all of them" "$(stat_of cache_adopted "$NAME")" -eq "$before"
 count_is "none is a stray" "$(stat_of cache_strays "$NAME")" -eq 0
 
+check "a mount for callers" mount_callers
 start_readers
 check "$STEALS times a daemon dies with requests of all kinds" steals
 check "$KILLS kills" kills

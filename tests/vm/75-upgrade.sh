@@ -10,7 +10,7 @@
 . "$DATAFS_TOP/tests/vm/lib.sh"
 
 CACHE_SIZE=192M
-UPGRADES=${UPGRADES:-3}
+UPGRADES=${UPGRADES:-2}
 NAME=supervised
 CONFIG=/run/$NAME.conf
 # Of 128 MiB of cache, which is not enough for these.
@@ -20,14 +20,15 @@ BIN=/run/bin
 export DATAFSD=$BIN/datafsd
 VERSION=$(datafsd --version | awk '$1 == "version" { print $2 }')
 
-# The same with other last digits of the version, ready to be installed.
+# The same with other last digits of the version, ready to be installed: those that are.
 make_versions()
 {
 	local n
 
-	for n in $(seq 0 9); do
-		cp "$DATAFS_TOP/build/datafsd" "$BIN/$n" &&
-		LC_ALL=C sed -i "s/\<${VERSION//./\\.}\>/${VERSION%?}$n/g" "$BIN/$n" || return 1
+	strip -o "$BIN/plain" "$DATAFS_TOP/build/datafsd" || return 1
+	for n in 0 1 9 $(seq 2 $((UPGRADES < 8 ? UPGRADES + 1 : 8))); do
+		LC_ALL=C sed "s/\<${VERSION//./\\.}\>/${VERSION%?}$n/g" "$BIN/plain" > "$BIN/$n" &&
+			chmod 755 "$BIN/$n" || return 1
 	done
 }
 

@@ -231,11 +231,13 @@ note_bad_replies()
 	bad_replies=$((bad_replies + n))
 }
 
-# What a directory lists, in one line.
-names()
-{
-	find "$1" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | tr '\n' ' '
-}
+# What a directory lists, in one line. Without starting a program, as daemons().
+names() (
+	shopt -s nullglob dotglob
+	for f in "$1"/*; do
+		printf '%s ' "${f##*/}"
+	done
+)
 
 drop_pages()
 {
