@@ -19,12 +19,12 @@ void datafs_word_puts(FILE *f, const char *text)
 	datafs_word_put(f, text, strlen(text));
 }
 
-/* -1: they are no three octal digits of a byte */
+/* -1: they are no three octal digits of a byte, or of one that would end the word */
 static int octal(const char *s)
 {
 	if (s[0] < '0' || s[0] > '3' || s[1] < '0' || s[1] > '7' || s[2] < '0' || s[2] > '7')
 		return -1;
-	return (s[0] - '0') * 64 + (s[1] - '0') * 8 + (s[2] - '0');
+	return ((s[0] - '0') * 64 + (s[1] - '0') * 8 + (s[2] - '0')) ?: -1;
 }
 
 void datafs_word_take(char *word)

@@ -179,12 +179,11 @@ static int set_bytes(const char *v, uint64_t min, uint64_t max, uint64_t *res)
 	return 0;
 }
 
-/* LevelDB takes no more. */
 static int set_write_buffer(void *arg, const char *v)
 {
 	struct datafs_metad_config *cfg = arg;
 
-	return set_bytes(v, 1 << 20, 1 << 30, &cfg->memory.write_buffer);
+	return set_bytes(v, 1 << 20, DATAFS_SERVER_WRITE_BUFFER_MAX, &cfg->memory.write_buffer);
 }
 
 static int set_block_cache(void *arg, const char *v)
@@ -261,7 +260,7 @@ static const struct datafs_option options[] = {
 	{ "session-timeout", "SECONDS", true, set_session,
 	  "a client that is silent for so long is forgotten (default: never)" },
 	{ "write-buffer", "SIZE", true, set_write_buffer,
-	  "of the database, from 1m to 1g, twice (default 32m)" },
+	  "of the database, from 1m to 128m, twice (default 16m)" },
 	{ "block-cache", "SIZE", true, set_block_cache,
 	  "of the database, from 1m to 1t (default 16m)" },
 	{ "authentication", "on|off", true, set_authentication,

@@ -21,7 +21,7 @@
  * Leases. What the leader tells a session that has one it notes (grants.h), and it
  * recalls it before it has that changed.
  *
- * A full disk. While less than DATAFS_SERVER_RESERVE bytes are free the leader
+ * A full disk. While less than the reserve (DATAFS_SERVER_RESERVE) is free the leader
  * refuses commands that make something (ENOSPC: nothing was done), below a quarter
  * of it all (EAGAIN); questions are answered as ever. It looks once a second.
  */
@@ -32,7 +32,12 @@
 #include "metad/raft_conf.h"
 #include "wire/keys.h"
 
+/*
+ * Bytes of disk, and how many write buffers: the larger. LevelDB makes tables of both buffers,
+ * and merges them with the next level, while a checkpoint copies their logs.
+ */
 #define DATAFS_SERVER_RESERVE	(64ull << 20)
+#define DATAFS_SERVER_RESERVE_BUFFERS	4
 /* Entries that make a snapshot, and are kept before it. */
 #define DATAFS_SERVER_THRESHOLD	65536u
 #define DATAFS_SERVER_TRAILING	16384u
@@ -43,8 +48,13 @@
 #define DATAFS_SERVER_LEASE	5000u
 #define DATAFS_SERVER_SESSION	0u
 #define DATAFS_SERVER_GRANTS	(1u << 20)	/* in the table, at most */
-/* Of a member of datafs-metad, which makes more files a second than a machine by itself. */
-#define DATAFS_SERVER_WRITE_BUFFER	(32ull << 20)
+/*
+ * Of a member of datafs-metad, which makes more files a second than a machine by itself. A
+ * checkpoint copies what is in the buffers, up to twice as much, and the member does nothing
+ * else meanwhile: a leader for longer than DATAFS_MEMBER_ELECTION_MS would be deposed.
+ */
+#define DATAFS_SERVER_WRITE_BUFFER	(16ull << 20)
+#define DATAFS_SERVER_WRITE_BUFFER_MAX	(128ull << 20)
 
 struct datafs_server;
 

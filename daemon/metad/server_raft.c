@@ -197,14 +197,14 @@ static void on_before_wait(uv_prepare_t *h)
 
 static enum disk_room room_of(const struct datafs_server *s)
 {
+	uint64_t bytes, reserve = DATAFS_MAX(DATAFS_SERVER_RESERVE, DATAFS_SERVER_RESERVE_BUFFERS *
+					     s->cfg.memory.write_buffer);
 	struct statvfs st;
-	uint64_t bytes;
 
 	if (statvfs(s->dir, &st))
 		return ROOM_ENOUGH;
 	bytes = (uint64_t)st.f_bavail * st.f_frsize;
-	return bytes >= DATAFS_SERVER_RESERVE ? ROOM_ENOUGH :
-	       bytes >= DATAFS_SERVER_RESERVE / 4 ? ROOM_LITTLE : ROOM_NONE;
+	return bytes >= reserve ? ROOM_ENOUGH : bytes >= reserve / 4 ? ROOM_LITTLE : ROOM_NONE;
 }
 
 static void on_look(uv_timer_t *h)

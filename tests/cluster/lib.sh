@@ -67,6 +67,7 @@ quorum_make()
 		key_file = $D/key
 		peers = ${peers#,}
 		snapshot_entries = ${ENTRIES:-300}
+		write_buffer = ${WRITE_BUFFER:-16m}
 		lease_ms = ${LEASE:-300}
 		END
 		"$BIN/datafs-metad" --config "$D/$n.conf" --bootstrap || return 1

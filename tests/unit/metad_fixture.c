@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "metad_fixture.h"
 
+#include <dirent.h>
+
 #include "tmpdir.h"
 
 struct datafs_metad *m;
@@ -27,6 +29,21 @@ struct datafs_metad *open_other(char *path, size_t len)
 {
 	assert_int_equal(tmpdir_make(path, len, "metad"), 0);
 	return open_in(path);
+}
+
+unsigned int metad_log_number(const char *path)
+{
+	unsigned int n, res = 0;
+	struct dirent *e;
+	DIR *d = opendir(path);
+
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		if (strstr(e->d_name, ".log") && sscanf(e->d_name, "%u.log", &n) == 1 && n > res)
+			res = n;
+	closedir(d);
+	assert_int_not_equal(res, 0);
+	return res;
 }
 
 int metad_setup(void **state)

@@ -35,6 +35,9 @@ void reopen(void);
 /* Another member, in a directory beside it. */
 struct datafs_metad *open_other(char *path, size_t len);
 
+/* Of the log of the database in @path: it begins another one with each table that it makes. */
+unsigned int metad_log_number(const char *path);
+
 #define METAD_TEST(f) \
 	cmocka_unit_test_setup_teardown(f, metad_setup, metad_teardown)
 

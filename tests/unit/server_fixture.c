@@ -18,6 +18,7 @@
 
 struct node nodes[NODES + 1];
 unsigned int threshold;
+struct datafs_metad_memory memory;
 uint32_t lease, session_timeout;
 struct datafs_keys member_keys, client_keys;
 struct datafs_quorum *quorum;
@@ -54,7 +55,7 @@ int node_open(unsigned int id, struct datafs_server **res)
 	struct datafs_server_config cfg = {
 		.id = id, .dir = nodes[id].dir, .listen = nodes[id].address,
 		.keys = &member_keys, .threshold = threshold, .trailing = threshold / 4 + 1,
-		.level = nodes[id].level,
+		.level = nodes[id].level, .memory = memory,
 		.lease = lease, .session = session_timeout,
 	};
 
@@ -95,6 +96,7 @@ static int set_up(uint32_t level)
 
 	datafs_log_set_level(getenv("DATAFS_TEST_LOG") ? LOG_DEBUG : LOG_CRIT);
 	threshold = 1000;
+	memory = (struct datafs_metad_memory){ 0 };
 	lease = 300;
 	session_timeout = DATAFS_SERVER_SESSION;
 	request = 0;

@@ -32,6 +32,7 @@ struct node {
 };
 
 extern struct node nodes[NODES + 1];	/* by id */
+extern struct datafs_metad_memory memory;	/* for those started next */
 extern unsigned int threshold;		/* of snapshots, for those started next */
 extern uint32_t lease, session_timeout;	/* the same */
 extern uint32_t first_level;		/* of all members, in server_setup(); 0: this version's */

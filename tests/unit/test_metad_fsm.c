@@ -11,6 +11,7 @@ static struct datafs_fsm *fsm;
 static struct datafs_raft_fsm ops;
 static uint64_t clock_now;
 static unsigned int envs;
+static struct datafs_metad_memory memory;
 
 static uint64_t clock_of(void *ctx)
 {
@@ -28,7 +29,7 @@ static int env_of(void *ctx, struct datafs_env **res)
 static void open_state(void)
 {
 	struct datafs_fsm_options opt = {
-		.dir = state_dir, .id = "id", .env = env_of, .clock = clock_of,
+		.dir = state_dir, .id = "id", .memory = memory, .env = env_of, .clock = clock_of,
 		.ctx = &clock_now,
 	};
 
@@ -257,6 +258,47 @@ static void snapshots(void **state)
 	free(was);
 }
 
+static unsigned int log_of(const char *name)
+{
+	char path[4300];
+
+	snprintf(path, sizeof(path), "%s/%s", state_dir, name);
+	return metad_log_number(path);
+}
+
+/* What a database may have in memory is so, also of one that was restored. */
+static void sizes(void **state)
+{
+	uint64_t index = 0, req = 1;
+	char snap[4200], name[24];
+	unsigned int first;
+
+	(void)state;
+	datafs_fsm_close(fsm);
+	memory.write_buffer = 1 << 20;
+	open_state();
+	memory.write_buffer = 0;
+	done(++index, (struct req){ OP(SESSION_OPEN), .session = SESSION, .request = req });
+	snprintf(snap, sizeof(snap), "%s/snap", root);
+	assert_int_equal(ops.checkpoint(ops.ctx, snap), 0);
+	for (unsigned int db = 1; db <= 2; db++) {
+		snprintf(name, sizeof(name), "db-%u", db);
+		first = log_of(name);
+		for (unsigned int i = 0; i < 4000; i++) {
+			struct req r = { OP(CREATE), ROOT, .session = SESSION, .request = ++req };
+			char file[24];
+
+			snprintf(file, sizeof(file), "%u", i);
+			r.name = file;
+			done(++index, r);
+		}
+		assert_int_not_equal(log_of(name), first);
+		if (db == 1)
+			assert_int_equal(ops.restore(ops.ctx, snap), 0);
+		index = ops.applied(ops.ctx);
+	}
+}
+
 /* One that cannot be restored changes nothing. */
 static void no_snapshot(void **state)
 {
@@ -326,6 +368,7 @@ int main(void)
 		FSM_TEST(long_command),
 		FSM_TEST(proposals),
 		FSM_TEST(snapshots),
+		FSM_TEST(sizes),
 		FSM_TEST(no_snapshot),
 		FSM_TEST(another),
 		FSM_TEST(leftovers),

@@ -3,8 +3,6 @@
 #define _GNU_SOURCE
 #include "metad_fixture.h"
 
-#include <dirent.h>
-
 #include "base/util.h"
 #include "metad/ns_internal.h"
 
@@ -242,22 +240,6 @@ static void commands(void **state)
 	assert_int_equal(apply_reqs(r, 1, NULL), -EPROTO);
 }
 
-/* The number of the database's log: it begins another one with each table that it makes. */
-static unsigned int log_number(void)
-{
-	unsigned int n, res = 0;
-	struct dirent *e;
-	DIR *d = opendir(dir);
-
-	assert_non_null(d);
-	while ((e = readdir(d)))
-		if (strstr(e->d_name, ".log") && sscanf(e->d_name, "%u.log", &n) == 1 && n > res)
-			res = n;
-	closedir(d);
-	assert_int_not_equal(res, 0);
-	return res;
-}
-
 /* 2 MB are more than a write buffer of 1 MB holds, and less than one that nobody has set. */
 static void write_buffer(void **state)
 {
@@ -270,15 +252,15 @@ static void write_buffer(void **state)
 		datafs_metad_close(m);
 		opt.memory.write_buffer = small << 20;
 		assert_int_equal(datafs_metad_open(&opt, &m), 0);
-		first = log_number();
+		first = metad_log_number(dir);
 		for (int i = 0; i < 4000; i++) {
 			snprintf(name, sizeof(name), "%d-%d", small, i);
 			make_file(ROOT, name);
 		}
 		if (small)
-			assert_int_not_equal(log_number(), first);
+			assert_int_not_equal(metad_log_number(dir), first);
 		else
-			assert_int_equal(log_number(), first);
+			assert_int_equal(metad_log_number(dir), first);
 	}
 }
 

@@ -135,6 +135,28 @@ static void test_full_disk(void **state)
 	all_equal();
 }
 
+/* Where buffers are larger than the reserve is meant for, so is that. */
+static void test_large_buffers(void **state)
+{
+	const uint64_t buffer = DATAFS_SERVER_WRITE_BUFFER_MAX;
+
+	(void)state;
+	memory.write_buffer = buffer;
+	for (unsigned int id = 1; id <= 3; id++) {
+		node_stop(id);
+		node_start(id);
+	}
+	must((struct req){ OP(CREATE), 1, "a", .mode = 0644 });
+	atomic_store(&free_bytes, DATAFS_SERVER_RESERVE_BUFFERS * buffer - 1);
+	/* it looks once a second */
+	pause_ms(1500);
+	assert_int_equal(error_of((struct req){ OP(CREATE), 1, "b", .mode = 0644 }), ENOSPC);
+	assert_int_equal(error_of((struct req){ OP(UNLINK), 1, "a" }), 0);
+	atomic_store(&free_bytes, DATAFS_SERVER_RESERVE_BUFFERS * buffer);
+	pause_ms(1500);
+	must((struct req){ OP(CREATE), 1, "b", .mode = 0644 });
+}
+
 /* Nothing is done until there is room, and then it is, without an error. */
 static void test_no_room_at_all(void **state)
 {
@@ -174,6 +196,7 @@ int main(void)
 		SERVER_TEST(test_a_member_joins_and_one_goes),
 		SERVER_TEST(test_directories),
 		SERVER_TEST(test_full_disk),
+		SERVER_TEST(test_large_buffers),
 		SERVER_TEST(test_no_room_at_all),
 	};
 

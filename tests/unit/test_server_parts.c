@@ -133,7 +133,7 @@ static void test_options(void **state)
 		{ GOOD, "--key-file", "/k", "--lease-ms", "60001" },
 		{ GOOD, "--key-file", "/k", "--session-timeout", "0" },
 		{ GOOD, "--key-file", "/k", "--write-buffer", "1023k" },
-		{ GOOD, "--key-file", "/k", "--write-buffer", "1025m" },
+		{ GOOD, "--key-file", "/k", "--write-buffer", "129m" },
 		{ GOOD, "--key-file", "/k", "--block-cache", "1023k" },
 		{ GOOD, "--key-file", "/k", "--block-cache", "2t" },
 		{ GOOD, "--key-file", "/k", "more" },

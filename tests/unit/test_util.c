@@ -101,7 +101,7 @@ static void test_write_small(void **state)
 /* Whatever a text is, it is one word of one line, and comes back. */
 static void test_words(void **state)
 {
-	static const char *const as_is[] = { "\\", "\\1", "\\12", "\\400", "\\08x", "a\\" };
+	static const char *const as_is[] = { "\\", "\\1", "\\12", "\\400", "\\000", "\\08x", "a\\" };
 	char text[256], word[4 * sizeof(text)];
 	FILE *f;
 

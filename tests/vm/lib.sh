@@ -233,6 +233,7 @@ note_bad_replies()
 
 # What a directory lists, in one line. Without starting a program, as daemons().
 names() (
+	[ -d "$1" ] || { echo "no directory"; exit 1; }
 	shopt -s nullglob dotglob
 	for f in "$1"/*; do
 		printf '%s ' "${f##*/}"
