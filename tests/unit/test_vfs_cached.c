@@ -153,8 +153,7 @@ static void test_refused(void **state)
 
 	(void)state;
 	put_file("a", MIB, 1);
-	/* Else it is young (datafs_under_young()), and looked at before bytes are asked for. */
-	usleep(30000);
+	grow_old();
 	begin();
 	e = find("a");
 	assert_string_equal(load(e.attr.ino, 1, 4096), "error Invalid argument\n");

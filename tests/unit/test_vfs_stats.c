@@ -39,6 +39,7 @@ static void test_by_mount(void **state)
 	assert_true(asprintf(&source, "%s/second", top) > 0);
 	assert_int_equal(mkdir(source, 0755), 0);
 	put_file("a", 100000, 1);
+	grow_old();
 	stop();
 	start("sync_interval=never,page_size=64k");
 	assert_int_equal(mount_as(2, source, "sync_interval=never", &attr), 0);

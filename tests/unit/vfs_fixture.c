@@ -174,6 +174,11 @@ void put_file(const char *name, uint64_t size, unsigned int seed)
 	free(buf);
 }
 
+void grow_old(void)
+{
+	usleep(30000);
+}
+
 /* ---- set-up ---- */
 
 static int send_invalidate(void *arg, const void *items, size_t bytes)

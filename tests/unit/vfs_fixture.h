@@ -72,6 +72,12 @@ uint64_t stat_value(const char *key);
 /* The path of a name in the store; two at a time, for rename and link. */
 const char *in_src(const char *name);
 void put_file(const char *name, uint64_t size, unsigned int seed);
+/*
+ * No file that was put before is young any more (datafs_under_young()). One that is looked
+ * at while it is, which an idle machine is fast enough for, is looked at once more before
+ * bytes are asked for.
+ */
+void grow_old(void);
 
 /* What put_file() has written there. */
 static inline unsigned char byte_at(uint64_t at, unsigned int seed)
