@@ -25,6 +25,8 @@ struct search {
 	const struct lin_op *ops;	/* by their begin */
 	unsigned int n, words;
 	unsigned int must;		/* operations left that were answered */
+	unsigned int spare;		/* of the others, how many more may be taken */
+	bool short_of;			/* one more might have been */
 	uint64_t latest;		/* begin of all that were taken */
 	uint64_t *set;			/* those taken */
 	void *state;
@@ -115,6 +117,7 @@ static bool try_one(struct search *s, unsigned int i, unsigned int place)
 		if (s->ops[i].begin > s->latest)
 			s->latest = s->ops[i].begin;
 		s->must -= !maybe;
+		s->spare -= maybe;
 		return true;
 	}
 	s->set[i / 64] &= ~(1ull << i % 64);
@@ -143,6 +146,10 @@ static bool take(struct search *s, unsigned int from, unsigned long *steps)
 		}
 		if (maybe != (place >= s->n) || in_set(s, i) || s->ops[i].end < s->latest)
 			continue;
+		if (maybe && !s->spare) {
+			s->short_of = true;
+			return false;
+		}
 		--*steps;
 		if (try_one(s, i, place))
 			return true;
@@ -159,26 +166,62 @@ static unsigned int take_back(struct search *s)
 	memcpy(s->state, t->before, s->model->size);
 	s->latest = t->latest;
 	s->must += !is_maybe(&s->ops[t->op]);
+	s->spare += is_maybe(&s->ops[t->op]);
 	return t->place + 1;
 }
 
-static enum lin_result run(struct search *s, unsigned long steps)
+static void forget(struct search *s)
+{
+	for (size_t i = 0; i < s->buckets; i++) {
+		struct seen *e = s->table[i];
+
+		while (e) {
+			struct seen *next = e->next;
+
+			free(e);
+			e = next;
+		}
+		s->table[i] = NULL;
+	}
+}
+
+/* With no more than @s->spare of those that were not answered. */
+static enum lin_result run(struct search *s, unsigned long *steps)
 {
 	unsigned int from = 0;
 
 	s->model->init(s->state);
 	while (s->must) {
-		if (take(s, from, &steps)) {
+		if (take(s, from, steps)) {
 			from = 0;
 			continue;
 		}
-		if (!steps)
+		if (!*steps)
 			return LIN_TOO_HARD;
 		if (!s->depth)
 			return LIN_BAD;
 		from = take_back(s);
 	}
 	return LIN_OK;
+}
+
+/*
+ * Few of those without an answer ever mattered, and the orders grow exponentially with
+ * each: it is tried without them, then with one, three, seven. What was remembered holds for
+ * as many as were allowed; that it fails for good is known when no more were wanted.
+ */
+static enum lin_result run_all(struct search *s, unsigned long steps)
+{
+	enum lin_result res;
+
+	for (unsigned int allowed = 0;; allowed = 2 * allowed + 1) {
+		s->spare = allowed;
+		s->short_of = false;
+		res = run(s, &steps);
+		if (res != LIN_BAD || !s->short_of)
+			return res;
+		forget(s);
+	}
 }
 
 static int by_begin(const void *a, const void *b)
@@ -192,16 +235,7 @@ static int by_begin(const void *a, const void *b)
 
 static void search_end(struct search *s)
 {
-	for (size_t i = 0; i < s->buckets; i++) {
-		struct seen *e = s->table[i];
-
-		while (e) {
-			struct seen *next = e->next;
-
-			free(e);
-			e = next;
-		}
-	}
+	forget(s);
 	for (unsigned int i = 0; i <= s->n; i++)
 		free(s->way[i].before);
 	free(s->table);
@@ -232,7 +266,7 @@ enum lin_result lin_check(const struct lin_model *model, const struct lin_op *op
 	for (unsigned int i = 0; i <= n; i++)
 		s.way[i].before = must_alloc(model->size);
 	s.table = must_alloc(s.buckets * sizeof(*s.table));
-	res = run(&s, steps);
+	res = run_all(&s, steps);
 	search_end(&s);
 	return res;
 }

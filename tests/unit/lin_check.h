@@ -9,6 +9,7 @@
  * An operation whose answer was not seen may have taken effect at any time after its
  * begin, or never: its end is LIN_MAYBE, and its result is not compared. One of which
  * it is known since when it cannot any more has that end, and is "lost".
+ * The search takes few of them first, since few ever mattered.
  *
  * No state but a call's own. The time it takes can grow exponentially with the
  * operations that overlap; the number of steps is bounded.

@@ -175,12 +175,39 @@ static void too_hard(void **state)
 	assert_int_equal(lin_check(&register_model, ops, 40, 10000), LIN_TOO_HARD);
 }
 
+/*
+ * One of two at once has to be first, and it is not the one that began first: it must not take
+ * all orders of those without an answer, none of which mattered, to see that.
+ */
+static void unanswered(void **state)
+{
+	struct register_op what[43] = { 0 };
+	struct lin_op ops[43] = { 0 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 40; i++) {
+		what[i] = (struct register_op) { ADD, 1ull << i, 0 };
+		ops[i] = (struct lin_op) { 1, MAYBE, &what[i] };
+	}
+	what[40] = (struct register_op) { ADD, 1ull << 50, 1ull << 50 };
+	ops[40] = (struct lin_op) { 2, 5, &what[40] };
+	what[41] = (struct register_op) { GET, 0, 0 };
+	ops[41] = (struct lin_op) { 3, 4, &what[41] };
+	what[42] = (struct register_op) { GET, 0, 1ull << 50 };
+	ops[42] = (struct lin_op) { 6, 7, &what[42] };
+	assert_int_equal(lin_check(&register_model, ops, 43, 10000), LIN_OK);
+	/* two of them */
+	what[42].answer += (1ull << 39) + (1ull << 3);
+	assert_int_equal(lin_check(&register_model, ops, 43, 10000000), LIN_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_histories),
 		cmocka_unit_test(made_histories),
 		cmocka_unit_test(too_hard),
+		cmocka_unit_test(unanswered),
 	};
 
 	return cmocka_run_group_tests_name("lin_check", tests, NULL, NULL);
