@@ -162,7 +162,7 @@ static void do_receive(struct datafs_member *m, struct event *e)
 	event.receive.message = msg;
 	/* from here on what the entries point to, or a snapshot, is the step's */
 	e->frame.kind = 0;
-	err = datafs_member_step(m, &event);
+	err = datafs_member_step_receive(m, &event);
 	if (err)
 		datafs_member_halt(m, err, "a message contradicts what is committed");
 	raft_free(entries);

@@ -15,6 +15,11 @@ static struct raft_server *find(struct datafs_member *m, uint64_t id)
 	return NULL;
 }
 
+struct raft_server *datafs_member_self(struct datafs_member *m)
+{
+	return find(m, m->cfg.id);
+}
+
 static int check(struct datafs_member *m, const struct datafs_member_change *c)
 {
 	const struct raft_server *s = find(m, c->id);

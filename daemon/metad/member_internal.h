@@ -214,6 +214,8 @@ struct event *datafs_member_event(struct datafs_member *m, enum event_kind kind)
 uint64_t datafs_member_propose(struct datafs_member *m, enum raft_entry_type type,
 			       struct raft_buffer buf, int *err);
 int datafs_member_step(struct datafs_member *m, struct raft_event *event);
+/* The same, of an event RAFT_RECEIVE. */
+int datafs_member_step_receive(struct datafs_member *m, struct raft_event *event);
 void datafs_member_send(struct datafs_member *m, uint64_t to,
 			const struct datafs_raft_frame *frame);
 /* It leads, and has committed an entry of its own term. */
@@ -298,6 +300,8 @@ bool datafs_member_answer_backup(struct datafs_member *m);
 bool datafs_member_holds(const struct datafs_member *m, uint64_t index);
 
 /* member_change.c */
+/* This member in the configuration in force, or NULL. */
+struct raft_server *datafs_member_self(struct datafs_member *m);
 void datafs_member_changes(struct datafs_member *m);
 void datafs_member_drop_change(struct datafs_member *m, int err);
 /* A step with RAFT_CONFIGURATION; takes what @event points to. */

@@ -310,6 +310,49 @@ int datafs_member_step(struct datafs_member *m, struct raft_event *event)
 	return 0;
 }
 
+/* A leader's word keeps who hears it from voting for others, for so long. */
+static void forget_leader(struct datafs_member *m)
+{
+	if (m->cfg.now(m->cfg.ctx) >= m->raft.election_timer_start + DATAFS_MEMBER_ELECTION_MS)
+		m->raft.follower_state.current_leader.id = 0;
+}
+
+/*
+ * Who votes is for the candidate's configuration to say. One that was made a voter by an
+ * entry which it has not got yet may be missing for a majority, and it can get that entry
+ * only from the leader that it helps to elect:
+ *
+ *	1		2		3
+ *	promotes 3: 1 and 2 have it, it is committed
+ *	demotes 2: 1 has it
+ *	restarts
+ *	asks to be elected: needs 2 of { 1, 3 }
+ *					by its log no voter
+ *
+ * libraft lets vote who is a voter by its own log, and lets nobody else ever forget a leader.
+ */
+static int step_vote(struct datafs_member *m, struct raft_event *event)
+{
+	struct raft_server *self = datafs_member_self(m);
+	int err, role = self ? self->role : RAFT_VOTER;
+
+	if (role == RAFT_VOTER || raft_state(&m->raft) != RAFT_FOLLOWER)
+		return datafs_member_step(m, event);
+	forget_leader(m);
+	self->role = RAFT_VOTER;
+	err = datafs_member_step(m, event);
+	/* a vote changes no configuration */
+	self->role = role;
+	return err;
+}
+
+int datafs_member_step_receive(struct datafs_member *m, struct raft_event *event)
+{
+	if (event->receive.message->type == RAFT_REQUEST_VOTE)
+		return step_vote(m, event);
+	return datafs_member_step(m, event);
+}
+
 uint64_t datafs_member_propose(struct datafs_member *m, enum raft_entry_type type,
 			       struct raft_buffer buf, int *err)
 {

@@ -59,7 +59,7 @@ static int load(void *ctx, struct datafs_raft_loaded *res)
 		if (i)
 			e->buf = (struct raft_buffer) { copy_of(command, 8), 8 };
 		else
-			e->buf = bench_conf(3);
+			e->buf = bench_conf_role(3, b->standby ? RAFT_STANDBY : RAFT_VOTER);
 		e->batch = e->buf.base;
 	}
 	if (b->snapshot.index)
@@ -273,6 +273,11 @@ void bench_free(struct bench *b)
 
 struct raft_buffer bench_conf(unsigned int n)
 {
+	return bench_conf_role(n, RAFT_VOTER);
+}
+
+struct raft_buffer bench_conf_role(unsigned int n, int role)
+{
 	struct raft_configuration conf;
 	struct raft_buffer buf;
 	char address[16];
@@ -280,7 +285,8 @@ struct raft_buffer bench_conf(unsigned int n)
 	raft_configuration_init(&conf);
 	for (unsigned int i = 1; i <= n; i++) {
 		snprintf(address, sizeof(address), "m%u", i);
-		assert_int_equal(raft_configuration_add(&conf, i, address, RAFT_VOTER), 0);
+		assert_int_equal(raft_configuration_add(&conf, i, address,
+							i == 1 ? role : RAFT_VOTER), 0);
 	}
 	assert_int_equal(raft_configuration_encode(&conf, &buf), 0);
 	raft_configuration_close(&conf);

@@ -27,6 +27,7 @@ struct bench {
 	uint64_t term, vote;
 	uint64_t terms[BENCH_LOG];	/* of the commands behind the configuration */
 	unsigned int n;
+	bool standby;			/* it is, in that configuration */
 	struct raft_snapshot snapshot;	/* index 0: none */
 	struct raft_buffer snapshot_buf;
 	bool hold;			/* what is asked of it is not done yet */
@@ -62,6 +63,8 @@ void bench_free(struct bench *b);
 
 /* Servers 1 to @n, all of them voters; for raft_free(). */
 struct raft_buffer bench_conf(unsigned int n);
+/* The same, but 1 has @role. */
+struct raft_buffer bench_conf_role(unsigned int n, int role);
 
 /* What is sent so far is forgotten. */
 void bench_forget(struct bench *b);

@@ -93,11 +93,41 @@ static void old_term_is_left(void **state)
 	assert_true(b.sent[0].raft.request_vote.pre_vote);
 }
 
+/*
+ * The entry that made it a voter is not here, and its leader is gone: it votes, as who asks
+ * counts on it. But not while it hears of a leader.
+ */
+static void made_voter_elsewhere(void **state)
+{
+	(void)state;
+	b.standby = true;
+	assert_int_equal(bench_start(&b), 0);
+	bench_heartbeat(&b, 2, 1, 1, 1);
+	assert_false(ask(3, 3, true, 9)->vote_granted);
+	b.now += DATAFS_MEMBER_ELECTION_MS - 1;
+	assert_false(ask(3, 3, true, 9)->vote_granted);
+	b.now++;
+	assert_true(ask(3, 3, true, 9)->vote_granted);
+	assert_int_equal(b.vote, 0);
+	assert_true(ask(3, 3, false, 9)->vote_granted);
+	assert_int_equal(b.term, 3);
+	assert_int_equal(b.vote, 3);
+	/* once in a term, and not for one that lacks what it has */
+	assert_false(ask(2, 3, false, 9)->vote_granted);
+	assert_false(ask(2, 4, false, 0)->vote_granted);
+	/* it is no voter yet: it does not ask itself */
+	bench_forget(&b);
+	while (bench_tick(&b, 1000) && b.now < 10000)
+		;
+	assert_int_equal(bench_count(&b, RAFT_REQUEST_VOTE), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(old_term_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_term_is_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(made_voter_elsewhere, setup, teardown),
 	};
 
 	datafs_log_set_level(LOG_CRIT);
