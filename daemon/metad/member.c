@@ -68,10 +68,7 @@ static uint64_t still_there(struct datafs_member *m, const struct append *a)
 
 /*
  * The asserts that are not in Debian's libraft: what no correct member sends
- * would damage its state. And a snapshot of an old term it answers with an index that
- * it has not set, and no rejection: the leader would believe that its entries up to
- * there are stored here, and could commit what no majority has. Who sent the snapshot
- * learns of the term when it sends entries, or heartbeats.
+ * would damage its state.
  */
 static bool plausible(struct datafs_member *m, uint64_t from, const struct raft_message *msg)
 {
@@ -89,8 +86,7 @@ static bool plausible(struct datafs_member *m, uint64_t from, const struct raft_
 		 */
 		return raft_state(&m->raft) == RAFT_CANDIDATE;
 	case RAFT_INSTALL_SNAPSHOT:
-		return msg->install_snapshot.term >= term &&
-		       (!leads || msg->install_snapshot.term != term) &&
+		return (!leads || msg->install_snapshot.term != term) &&
 		       !m->raft.snapshot.installing && !m->snap_write.active;
 	default:
 		return true;

@@ -241,7 +241,7 @@ void datafs_member_snap_offer(struct datafs_member *m, uint64_t from,
 	const struct raft_install_snapshot *s = &frame->raft.install_snapshot;
 	int err;
 
-	/* an old term is not answered; what is nothing new, libraft answers at once */
+	/* an old term, or nothing new: libraft answers that at once */
 	if (s->term < raft_current_term(&m->raft) || s->last_index <= m->snap.index ||
 	    datafs_log_term(&m->log, s->last_index) == s->last_term) {
 		deliver(m, from, frame);

@@ -166,6 +166,7 @@ struct datafs_member {
 	struct log log;
 	STAILQ_HEAD(, event) events;
 	bool busy, started, corked;
+	bool stale;			/* the step is of a message of an older term */
 	uint64_t ticked;		/* when libraft was last told the time */
 	int halted;
 

@@ -185,12 +185,26 @@ static void tell_term(struct datafs_member *m, struct raft_request_vote_result *
 		res->term = DATAFS_MAX(res->term, raft_current_term(&m->raft));
 }
 
+/*
+ * Entries or a snapshot of an old term are answered with the new one, and an index that libraft
+ * has not set; in that of a snapshot, and of entries from the first on, nothing is rejected.
+ * If who sent them leads the new term too, it would take that index for the end of what is
+ * stored here, and could commit what no majority has. Index 0 is of no rejection, and nothing.
+ */
+static void tell_only_term(struct raft_append_entries_result *res)
+{
+	res->rejected = 0;
+	res->last_log_index = 0;
+}
+
 static void send_message(struct datafs_member *m, const struct raft_message *message)
 {
 	struct datafs_raft_frame frame = { .kind = message->type, .raft = *message };
 
 	if (message->type == RAFT_REQUEST_VOTE_RESULT)
 		tell_term(m, &frame.raft.request_vote_result);
+	if (message->type == RAFT_APPEND_ENTRIES_RESULT && m->stale)
+		tell_only_term(&frame.raft.append_entries_result);
 	switch (message->type) {
 	case RAFT_APPEND_ENTRIES:
 		send_entries(m, message->server_id, &frame);
@@ -310,13 +324,6 @@ int datafs_member_step(struct datafs_member *m, struct raft_event *event)
 	return 0;
 }
 
-/* A leader's word keeps who hears it from voting for others, for so long. */
-static void forget_leader(struct datafs_member *m)
-{
-	if (m->cfg.now(m->cfg.ctx) >= m->raft.election_timer_start + DATAFS_MEMBER_ELECTION_MS)
-		m->raft.follower_state.current_leader.id = 0;
-}
-
 /*
  * Who votes is for the candidate's configuration to say. One that was made a voter by an
  * entry which it has not got yet may be missing for a majority, and it can get that entry
@@ -333,24 +340,37 @@ static void forget_leader(struct datafs_member *m)
  */
 static int step_vote(struct datafs_member *m, struct raft_event *event)
 {
+	raft_id *leader = &m->raft.follower_state.current_leader.id, was = *leader;
 	struct raft_server *self = datafs_member_self(m);
+	uint64_t term = raft_current_term(&m->raft);
 	int err, role = self ? self->role : RAFT_VOTER;
 
 	if (role == RAFT_VOTER || raft_state(&m->raft) != RAFT_FOLLOWER)
 		return datafs_member_step(m, event);
-	forget_leader(m);
+	if (m->cfg.now(m->cfg.ctx) >= m->raft.election_timer_start + DATAFS_MEMBER_ELECTION_MS)
+		*leader = 0;
 	self->role = RAFT_VOTER;
 	err = datafs_member_step(m, event);
-	/* a vote changes no configuration */
+	/* a vote changes no configuration; and who asked for entries is told when they are stored */
 	self->role = role;
+	if (raft_current_term(&m->raft) == term)
+		*leader = was;
 	return err;
 }
 
 int datafs_member_step_receive(struct datafs_member *m, struct raft_event *event)
 {
-	if (event->receive.message->type == RAFT_REQUEST_VOTE)
+	const struct raft_message *msg = event->receive.message;
+	uint64_t term = raft_current_term(&m->raft);
+	int err;
+
+	if (msg->type == RAFT_REQUEST_VOTE)
 		return step_vote(m, event);
-	return datafs_member_step(m, event);
+	m->stale = (msg->type == RAFT_APPEND_ENTRIES && msg->append_entries.term < term) ||
+		   (msg->type == RAFT_INSTALL_SNAPSHOT && msg->install_snapshot.term < term);
+	err = datafs_member_step(m, event);
+	m->stale = false;
+	return err;
 }
 
 uint64_t datafs_member_propose(struct datafs_member *m, enum raft_entry_type type,

@@ -65,9 +65,22 @@ static void offer_in_later_term(void **state)
 	assert_int_equal(bench_dirs(&b), 1);
 }
 
+/* What is answered to an old term: the new one, and no index. */
+static void only_term(void)
+{
+	const struct raft_append_entries_result *res = &b.sent[0].raft.append_entries_result;
+
+	assert_int_equal(b.n_sent, 1);
+	assert_int_equal(b.sent[0].kind, RAFT_APPEND_ENTRIES_RESULT);
+	assert_int_equal(res->term, 3);
+	assert_int_equal(res->rejected, 0);
+	assert_int_equal(res->last_log_index, 0);
+	bench_forget(&b);
+}
+
 /*
- * Of an old term, when it is offered or when its files are here: nothing is answered. libraft's
- * answer has no index in it, but what was in memory there, and the leader took it for ours.
+ * Of an old term, when it is offered or when its files are here. libraft's answer has no
+ * index in it, but what was in memory there; a leader took it for the end of the log here.
  */
 static void offer_in_old_term(void **state)
 {
@@ -78,10 +91,16 @@ static void offer_in_old_term(void **state)
 	bench_forget(&b);
 	bench_feed(&b, SIZE);
 	assert_int_equal(b.fetches, 3);
+	only_term();
 	bench_offer(&b, 2, 10, SIZE);
 	assert_int_equal(b.fetches, 3);
-	assert_int_equal(b.n_sent, 0);
+	only_term();
 	assert_int_equal(status().snapshot, 0);
+	/* entries too; from the first on there is nothing before them to be rejected */
+	bench_entry(&b, 2, 0, 0, 0, 1, 3);
+	only_term();
+	bench_heartbeat(&b, 2, 1, 1, 1);
+	only_term();
 	/* in this term it is taken, from the begin */
 	bench_offer(&b, 3, 10, SIZE);
 	assert_int_equal(b.fetches, 4);
