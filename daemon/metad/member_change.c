@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 
-static struct raft_server *find(struct datafs_member *m, uint64_t id)
+struct raft_server *datafs_member_find(struct datafs_member *m, uint64_t id)
 {
 	for (unsigned int i = 0; i < m->raft.configuration.n; i++)
 		if (m->raft.configuration.servers[i].id == id)
@@ -15,14 +15,9 @@ static struct raft_server *find(struct datafs_member *m, uint64_t id)
 	return NULL;
 }
 
-struct raft_server *datafs_member_self(struct datafs_member *m)
-{
-	return find(m, m->cfg.id);
-}
-
 static int check(struct datafs_member *m, const struct datafs_member_change *c)
 {
-	const struct raft_server *s = find(m, c->id);
+	const struct raft_server *s = datafs_member_find(m, c->id);
 	bool voter = s && s->role == RAFT_VOTER;
 
 	if (c->kind == DATAFS_CHANGE_ADD) {

@@ -167,6 +167,7 @@ struct datafs_member {
 	STAILQ_HEAD(, event) events;
 	bool busy, started, corked;
 	bool stale;			/* the step is of a message of an older term */
+	uint64_t heard;			/* when a leader of this term was last heard of */
 	uint64_t ticked;		/* when libraft was last told the time */
 	int halted;
 
@@ -301,8 +302,8 @@ bool datafs_member_answer_backup(struct datafs_member *m);
 bool datafs_member_holds(const struct datafs_member *m, uint64_t index);
 
 /* member_change.c */
-/* This member in the configuration in force, or NULL. */
-struct raft_server *datafs_member_self(struct datafs_member *m);
+/* Of the configuration in force, or NULL. */
+struct raft_server *datafs_member_find(struct datafs_member *m, uint64_t id);
 void datafs_member_changes(struct datafs_member *m);
 void datafs_member_drop_change(struct datafs_member *m, int err);
 /* A step with RAFT_CONFIGURATION; takes what @event points to. */

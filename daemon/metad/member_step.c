@@ -146,6 +146,49 @@ static unsigned int frame_entries(struct datafs_member *m, uint64_t index, unsig
 	return n;
 }
 
+/* Does member @id vote, by the configuration that is entry @e? */
+static bool votes_by(const struct log_entry *e, uint64_t id)
+{
+	struct raft_buffer buf = { .base = e->bytes->data, .len = e->bytes->len };
+	struct raft_configuration conf;
+	bool votes = false;
+
+	/* no memory: it is sent again */
+	if (raft_configuration_decode(&buf, &conf))
+		return false;
+	for (unsigned int i = 0; i < conf.n; i++)
+		votes |= conf.servers[i].id == id && conf.servers[i].role == RAFT_VOTER;
+	raft_configuration_close(&conf);
+	return votes;
+}
+
+/*
+ * How many of @n entries behind @prev member @to may have. Who does not vote gets those that
+ * are committed; and so is the one that makes it so. Otherwise nobody might be elected:
+ *
+ *	1			2			3
+ *	demotes 3: sends that	(it is lost)		has it
+ *	is gone
+ *				asks 3: needs 2 of 3
+ *							its log is longer: refuses
+ *							it is no voter: never asks
+ */
+static unsigned int sendable(struct datafs_member *m, uint64_t to, uint64_t prev, unsigned int n)
+{
+	const struct raft_server *s = datafs_member_find(m, to);
+	uint64_t index = DATAFS_MAX(raft_commit_index(&m->raft), prev) + 1;
+	const struct log_entry *e;
+
+	if (!s || s->role != RAFT_VOTER)
+		return (unsigned int)DATAFS_MIN(n, index - 1 - prev);
+	for (; index <= prev + n; index++) {
+		e = datafs_log_get(&m->log, index);
+		if (e && e->type == RAFT_CHANGE && !votes_by(e, to))
+			return (unsigned int)(index - 1 - prev);
+	}
+	return n;
+}
+
 /*
  * As many frames as it takes: a change of the configuration begins one
  * (raft_wire.h). The receiver refuses a later one that comes first. But libraft counts
@@ -154,7 +197,7 @@ static unsigned int frame_entries(struct datafs_member *m, uint64_t index, unsig
 static void send_entries(struct datafs_member *m, uint64_t to, struct datafs_raft_frame *frame)
 {
 	struct raft_append_entries *a = &frame->raft.append_entries;
-	unsigned int left = a->n_entries, frames = 0;
+	unsigned int left = sendable(m, to, a->prev_log_index, a->n_entries), frames = 0;
 	struct raft_entry *entries;
 
 	entries = left ? calloc(left, sizeof(*entries)) : NULL;
@@ -336,18 +379,19 @@ int datafs_member_step(struct datafs_member *m, struct raft_event *event)
  *	asks to be elected: needs 2 of { 1, 3 }
  *					by its log no voter
  *
- * libraft lets vote who is a voter by its own log, and lets nobody else ever forget a leader.
+ * libraft lets vote who is a voter by its own log, and lets nobody else ever forget a leader;
+ * its timer is no help, which goes on by itself there.
  */
 static int step_vote(struct datafs_member *m, struct raft_event *event)
 {
 	raft_id *leader = &m->raft.follower_state.current_leader.id, was = *leader;
-	struct raft_server *self = datafs_member_self(m);
+	struct raft_server *self = datafs_member_find(m, m->cfg.id);
 	uint64_t term = raft_current_term(&m->raft);
 	int err, role = self ? self->role : RAFT_VOTER;
 
 	if (role == RAFT_VOTER || raft_state(&m->raft) != RAFT_FOLLOWER)
 		return datafs_member_step(m, event);
-	if (m->cfg.now(m->cfg.ctx) >= m->raft.election_timer_start + DATAFS_MEMBER_ELECTION_MS)
+	if (m->cfg.now(m->cfg.ctx) >= m->heard + DATAFS_MEMBER_ELECTION_MS)
 		*leader = 0;
 	self->role = RAFT_VOTER;
 	err = datafs_member_step(m, event);
@@ -358,19 +402,33 @@ static int step_vote(struct datafs_member *m, struct raft_event *event)
 	return err;
 }
 
-int datafs_member_step_receive(struct datafs_member *m, struct raft_event *event)
+/* Of a leader: entries, or a snapshot. */
+static int step_leader(struct datafs_member *m, struct raft_event *event, uint64_t term)
 {
-	const struct raft_message *msg = event->receive.message;
-	uint64_t term = raft_current_term(&m->raft);
 	int err;
 
-	if (msg->type == RAFT_REQUEST_VOTE)
-		return step_vote(m, event);
-	m->stale = (msg->type == RAFT_APPEND_ENTRIES && msg->append_entries.term < term) ||
-		   (msg->type == RAFT_INSTALL_SNAPSHOT && msg->install_snapshot.term < term);
+	m->stale = term < raft_current_term(&m->raft);
+	if (!m->stale)
+		m->heard = m->cfg.now(m->cfg.ctx);
 	err = datafs_member_step(m, event);
 	m->stale = false;
 	return err;
+}
+
+int datafs_member_step_receive(struct datafs_member *m, struct raft_event *event)
+{
+	const struct raft_message *msg = event->receive.message;
+
+	switch (msg->type) {
+	case RAFT_REQUEST_VOTE:
+		return step_vote(m, event);
+	case RAFT_APPEND_ENTRIES:
+		return step_leader(m, event, msg->append_entries.term);
+	case RAFT_INSTALL_SNAPSHOT:
+		return step_leader(m, event, msg->install_snapshot.term);
+	default:
+		return datafs_member_step(m, event);
+	}
 }
 
 uint64_t datafs_member_propose(struct datafs_member *m, enum raft_entry_type type,

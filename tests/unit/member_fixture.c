@@ -401,11 +401,16 @@ void bench_lead(struct bench *b)
 
 void bench_ack(struct bench *b, uint64_t from, uint64_t index)
 {
+	bench_reject(b, from, 0, index);
+}
+
+void bench_reject(struct bench *b, uint64_t from, uint64_t prev, uint64_t last)
+{
 	struct datafs_raft_frame f = { .kind = RAFT_APPEND_ENTRIES_RESULT };
 
 	f.raft.type = RAFT_APPEND_ENTRIES_RESULT;
 	f.raft.append_entries_result = (struct raft_append_entries_result) {
-		.version = 2, .term = b->term, .last_log_index = index,
+		.version = 2, .term = b->term, .rejected = prev, .last_log_index = last,
 	};
 	bench_receive(b, from, &f);
 }

@@ -83,6 +83,8 @@ void bench_release(struct bench *b);
 void bench_lead(struct bench *b);
 /* 2 has all entries up to @index. */
 void bench_ack(struct bench *b, uint64_t from, uint64_t index);
+/* @from does not have entry @prev; its last is @last. */
+void bench_reject(struct bench *b, uint64_t from, uint64_t prev, uint64_t last);
 /* To its deadline, if that is not behind @ms from now, and a tick there. */
 bool bench_tick(struct bench *b, uint64_t ms);
 

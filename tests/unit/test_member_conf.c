@@ -118,6 +118,71 @@ static void changed(struct datafs_member_change *c, int err)
 	c->err = err;
 }
 
+static void op_done(struct datafs_member_op *op, int err, const void *res, size_t len)
+{
+	(void)res;
+	(void)len;
+	op->err = err;
+	op->buf = NULL;
+}
+
+/* The last entry that 3 was sent, and what it was sent is forgotten. */
+static uint64_t last_sent(void)
+{
+	uint64_t last = 0;
+
+	for (unsigned int i = 0; i < b.n_sent; i++) {
+		const struct raft_append_entries *a = &b.sent[i].raft.append_entries;
+
+		if (b.to[i] == 3 && b.sent[i].kind == RAFT_APPEND_ENTRIES && a->n_entries)
+			last = a->prev_log_index + a->n_entries;
+	}
+	bench_forget(&b);
+	return last;
+}
+
+/*
+ * Who does not vote has no entry that is not committed: with the longest log it would refuse
+ * its vote to all, and does not ask for theirs. So too the one that makes it so.
+ */
+static void demoted_when_committed(void **state)
+{
+	struct datafs_member_change c = {
+		.kind = DATAFS_CHANGE_DEMOTE, .id = 3, .role = RAFT_STANDBY, .done = changed,
+	};
+	struct datafs_member_op op = { .buf = "12345678", .len = 8, .done = op_done };
+
+	(void)state;
+	assert_int_equal(bench_start(&b), 0);
+	bench_lead(&b);
+	bench_ack(&b, 3, 2);
+	bench_forget(&b);
+	b.hold = true;
+	assert_int_equal(datafs_member_change(b.m, &c), 0);
+	assert_int_equal(datafs_member_submit(b.m, &op), 0);
+	assert_int_equal(last_sent(), 0);
+	bench_release(&b);
+	assert_int_equal(last_sent(), 0);
+	bench_ack(&b, 2, 3);
+	assert_int_equal(b.m->applied, 3);
+	for (unsigned int i = 0; i < 4; i++) {
+		bench_tick(&b, 1000);
+		bench_ack(&b, 2, 3);
+		/* it has what it has */
+		bench_reject(&b, 3, 3, 2);
+	}
+	assert_int_equal(last_sent(), 3);
+	bench_ack(&b, 3, 3);
+	bench_ack(&b, 2, 4);
+	assert_int_equal(b.m->applied, 4);
+	for (unsigned int i = 0; i < 4; i++) {
+		bench_tick(&b, 1000);
+		bench_ack(&b, 2, 4);
+		bench_reject(&b, 3, 4, 3);
+	}
+	assert_int_equal(last_sent(), 4);
+}
+
 /* Nothing is sent to a spare, and nobody waits for it. */
 static void spare_needs_no_time(void **state)
 {
@@ -175,14 +240,6 @@ static void halted_leader(void **state)
 	assert_int_equal(st.halted, -EIO);
 	assert_false(st.leads || st.ready);
 	assert_int_equal(datafs_member_read(b.m, &read), -EIO);
-}
-
-static void op_done(struct datafs_member_op *op, int err, const void *res, size_t len)
-{
-	(void)res;
-	(void)len;
-	op->err = err;
-	op->buf = NULL;
 }
 
 /*
@@ -254,6 +311,7 @@ int main(void)
 		TEST(both_changes_go),
 		TEST(snapshot_between_changes),
 		TEST(no_snapshot_before_its_configuration),
+		TEST(demoted_when_committed),
 		TEST(spare_needs_no_time),
 		TEST(term_not_stored),
 		TEST(halted_leader),

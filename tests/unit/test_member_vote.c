@@ -107,7 +107,12 @@ static void made_voter_elsewhere(void **state)
 	b.now += DATAFS_MEMBER_ELECTION_MS - 1;
 	assert_false(ask(3, 3, true, 9)->vote_granted);
 	b.now++;
-	assert_true(ask(3, 3, true, 9)->vote_granted);
+	for (unsigned int i = 0; i < 100; i++) {
+		assert_true(ask(3, 3, true, 9)->vote_granted);
+		b.now += 29;
+		if (datafs_member_deadline(b.m) <= b.now)
+			datafs_member_tick(b.m);
+	}
 	assert_int_equal(b.vote, 0);
 	assert_true(ask(3, 3, false, 9)->vote_granted);
 	assert_int_equal(b.term, 3);
