@@ -19,7 +19,7 @@
 #include "metad/fsm.h"
 #include "sim_ns.h"
 
-#define STEPS	400000ul	/* of the check of a history */
+#define STEPS	1000000ul	/* of the check of a history; each may keep 4 KiB */
 #define KNOWN	4u		/* inodes that clients have heard of lately */
 
 enum doing { OPENING, CLOSING, RAISING, CHANGING, READING };
