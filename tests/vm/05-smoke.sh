@@ -37,12 +37,13 @@ make_tree()
 # own lists is given back first.
 objects()
 {
-	local c n=0
+	local c k n=0
 
 	for c in /sys/kernel/slab/datafs*; do
 		[ -e "$c/objects" ] || continue
 		echo 1 > "$c/shrink"
-		n=$((n + $(cut -d' ' -f1 "$c/objects")))
+		read -r k _ < "$c/objects"
+		n=$((n + k))
 	done
 	echo $n
 }
@@ -97,7 +98,8 @@ is "the version of the protocol" "$(datafs version | awk '$1 == "abi" { print $2
 check "the module is loaded" eval 'datafs version | grep -Eq "^module +loaded\$"'
 check "mount" mnt "$SRC" "$MNT" || finish
 check "it is one" mounted "$MNT"
-count_is "one daemon" "$(daemons | wc -l)" -eq 1
+mapfile -t pids < <(daemons)
+count_is "one daemon" ${#pids[@]} -eq 1
 is "statfs knows it" "$(stat -fc %t "$MNT")" = 44617461
 for mode in read mmap direct unaligned; do
 	check "the tree by $mode" verify -m $mode -s 1 "$SRC" "$MNT"
@@ -124,7 +126,11 @@ check "unmount" umnt "$MNT"
 
 told()
 {
-	cut -d' ' -f1,2 /tmp/events | tr '\n' ' '
+	local what who
+
+	while read -r what who _; do
+		printf '%s ' "$what${who:+ $who}"
+	done < /tmp/events
 }
 all_told()
 {

@@ -9,7 +9,7 @@
 
 CACHE_SIZE=192M
 WWW=$DISK/www
-LOG=$DISK/access.log
+LOG=$DISK/web.log
 ODD=$DISK/odd
 
 make_files()
@@ -23,31 +23,6 @@ make_files()
 	chmod -R a+rX "$WWW" "$DISK"
 	# Not of this second: what is changed within one a web server cannot tell.
 	find "$WWW" -type f -exec touch -d '1 hour ago' {} +
-}
-
-nginx_up()
-{
-	mkdir -p "$DISK/tmp"
-	cat > "$DISK/nginx.conf" <<-END
-	daemon off;
-	pid $DISK/nginx.pid;
-	error_log $DISK/error.log;
-	worker_processes 1;
-	user root root;
-	events { worker_connections 64; }
-	http {
-		log_format line '\$request_method \$request_uri \$status';
-		access_log $LOG line;
-		client_body_temp_path $DISK/tmp; proxy_temp_path $DISK/tmp; uwsgi_temp_path $DISK/tmp;
-		fastcgi_temp_path $DISK/tmp; scgi_temp_path $DISK/tmp;
-		default_type application/octet-stream;
-		server { listen 127.0.0.1:8080; root $WWW; autoindex on; }
-	}
-	END
-	ip link set lo up
-	/usr/sbin/nginx -p "$DISK" -c "$DISK/nginx.conf" 2> "$DISK/nginx.err" &
-	nginx=$!
-	until_true 30 curl -sfo /dev/null http://127.0.0.1:8080/
 }
 
 # requests FILE METHOD: how many it has, once no more come
@@ -132,7 +107,7 @@ www_del()
 
 check "files" make_files || finish
 load
-check "nginx" nginx_up || finish
+check "nginx" web_up "$WWW" || finish
 # The root, "a space", dir, dir/deep and empty.
 shown http://127.0.0.1:8080/ "$LOG" 5 "file_mode=444"
 changes http http://127.0.0.1:8080/ concurrency=4 www_put www_del
@@ -143,8 +118,8 @@ refused()
 check "http: an option of another store" refused http://127.0.0.1:8080/ path_style "log says why"
 check "a value that is none" refused http://127.0.0.1:8080/ concurrency=0 "wanted NUMBER"
 check "a server that is not there" refused http://127.0.0.1:8081/ concurrency=1 "log says why"
-kill "$nginx"
-wait "$nginx"
+kill "$web"
+wait "$web"
 
 s3_put()
 {

@@ -32,30 +32,6 @@ make_files()
 	find "$WWW" -type f -exec touch -d '1 hour ago' {} +
 }
 
-nginx_up()
-{
-	mkdir -p "$DISK/tmp"
-	cat > "$DISK/nginx.conf" <<-END
-	daemon off;
-	pid $DISK/nginx.pid;
-	error_log $DISK/error.log;
-	worker_processes 1;
-	user root root;
-	events { worker_connections 64; }
-	http {
-		access_log off;
-		client_body_temp_path $DISK/tmp; proxy_temp_path $DISK/tmp; uwsgi_temp_path $DISK/tmp;
-		fastcgi_temp_path $DISK/tmp; scgi_temp_path $DISK/tmp;
-		default_type application/octet-stream;
-		server { listen 127.0.0.1:8080; root $WWW; autoindex on; }
-	}
-	END
-	ip link set lo up
-	/usr/sbin/nginx -p "$DISK" -c "$DISK/nginx.conf" 2> "$DISK/nginx.err" &
-	nginx=$!
-	until_true 30 curl -sfo /dev/null http://127.0.0.1:8080/
-}
-
 fill_bucket()
 {
 	local f
@@ -103,7 +79,7 @@ come_and_go()
 
 check "files" make_files || finish
 load
-check "a web server" nginx_up || finish
+check "a web server" web_up "$WWW" || finish
 if ! have_nfsd; then
 	skip "one tree" "no nfsd here"
 	finish
@@ -151,6 +127,6 @@ is "what it covered is seen" "$(cat "$MNT/shared/pub/covered")" = hidden
 is "what is in it stays" "$(cat "$MNT/shared/pub/mine/same")" = 4
 check "unmount" umnt "$MNT"
 check "NFS is down" nfs_down
-kill "$nginx"
-wait "$nginx"
+kill "$web"
+wait "$web"
 finish

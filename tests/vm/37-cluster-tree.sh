@@ -6,13 +6,14 @@
 # both trees show it, through the kernel's caches, and while it does not change nobody asks
 # for it. A daemon that is stopped delays a change by its lease, and its kernel does not
 # believe the table for longer; leaders are killed meanwhile. A directory of an S3 store
-# (Swift) is listed once for both.
+# (Swift) or of a web server (nginx) is listed once for both.
 
 . "$DATAFS_TOP/tests/vm/lib.sh"
 . "$DATAFS_TOP/tests/vm/quorum.sh"
 
 ROUNDS=${1:-4}
 TWO=/mnt/two
+WWW=$DISK/www
 A=$DISK/a B=$DISK/b
 declare -A daemon
 
@@ -116,10 +117,10 @@ listings()
 }
 
 # Both list a directory at one time, and see the same.
-list_s3()
+list()
 {
-	ls "$TWO/s3/$1" > /run/list.two &
-	ls "$MNT/s3/$1" > /run/list.one
+	ls "$TWO/$1" > /run/list.two &
+	ls "$MNT/$1" > /run/list.one
 	wait $! && cmp /run/list.one /run/list.two && [ "$(wc -l < /run/list.one)" -eq "$2" ]
 }
 
@@ -128,26 +129,41 @@ first=0
 shared()
 {
 	first=$((first + 1))
-	[ "$first" -le 20 ] && list_s3 "first$first" 1 && [ "$(listings taken)" -gt 0 ]
+	[ "$first" -le 20 ] && list "s3/first$first" 1 && [ "$(listings taken)" -gt 0 ]
 }
 
-# A daemon to which the quorum does not answer in time asks the store itself: that is told,
-# and counts for nothing.
+# once WHERE REQUESTS LOG PATTERN: a listing of a directory below WHERE takes so many requests,
+# which are lines of LOG with that, where @ is the directory's name. A daemon to which the
+# quorum does not answer in time asks the store itself: that is told, and counts for nothing.
 once()
 {
-	local i alone taken
+	local i alone taken asked
 
-	for i in 1 2 3; do
+	for i in many1 many2 many3; do
 		alone=$(listings alone) taken=$(listings taken)
-		list_s3 "many$i" 120 || return 1
-		[ "$(listings alone)" -eq "$alone" ] || { echo "# many$i: alone"; continue; }
+		list "$1/$i" 120 || return 1
+		[ "$(listings alone)" -eq "$alone" ] || { echo "# $i: alone"; continue; }
 		taken=$(($(listings taken) - taken))
-		asked=$(grep -c "^GET .*delimiter=.*prefix=top%2Fmany$i%2F[& ]" "$SWIFT/requests")
-		echo "many$i: $asked requests, $taken taken"
-		[ "$asked" -eq 2 ] && [ "$taken" -eq 1 ]
+		asked=$(grep -c "${4//@/$i}" "$3")
+		echo "$i: $asked requests, $taken taken"
+		[ "$asked" -eq "$2" ] && [ "$taken" -eq 1 ]
 		return
 	done
 	return 1
+}
+
+# What the web server shows.
+pages()
+{
+	local i f
+
+	for i in many1 many2 many3; do
+		mkdir -p "$WWW/$i" || return 1
+		for f in {1..120}; do
+			echo web > "$WWW/$i/$f"
+		done
+	done
+	chmod -R a+rX "$WWW"
 }
 
 load
@@ -210,7 +226,15 @@ if check "an S3 store" swift_up && check "380 objects" objects; then
 	check "it is mounted" table add /s3 s3://bucket/top -o \
 		"endpoint=$URL,path_style,region=us-east-1,credentials=/run/credentials,sync_interval=never"
 	check "one takes a listing from the other" until_true 60 shared
-	check "which both ask for at one time: the store is asked once" once
+	check "which both ask for at one time: the store is asked once" \
+		once s3 2 "$SWIFT/requests" '^GET .*delimiter=.*prefix=top%2F@%2F[& ]'
+fi
+if check "a web server" eval 'pages && web_up "$WWW"'; then
+	check "it is mounted" table add /web http://127.0.0.1:8080/ -o sync_interval=never
+	check "a directory of it, by both at one time: the server is asked once" \
+		once web 1 "$DISK/web.log" '^GET /@/ '
+	kill "$web"
+	wait "$web"
 fi
 
 check "unmount" umount "$MNT" "$TWO"

@@ -9,7 +9,8 @@
 #   KO                the module for this kernel
 #
 # Where a test waits, it waits for a state, with a limit; nothing is concluded
-# from how long something took.
+# from how long something took. What is done often here starts no program: that takes
+# tenths of a second in a guest, and seconds under the debug kernel.
 
 PATH=$DATAFS_TOP/build:$DATAFS_TOP/build/tests/vm:$PATH
 KO=$DATAFS_KMOD/datafs.ko
@@ -25,6 +26,7 @@ bad_replies=0
 # The exit status of what setup does is looked at where it matters.
 set -u
 mkdir -p "$SRC" "$MNT" "$CACHE"
+[ -p /run/idle ] || mkfifo /run/idle
 
 # -------------------------------------------------------------- reporting
 
@@ -129,8 +131,7 @@ load()
 	check "the module loads" insmod "$KO" || finish
 }
 
-# The pids of daemons, of one instance or of all. Without starting a program:
-# that is slow in the guest, and this is done often.
+# The pids of daemons, of one instance or of all.
 daemons()
 {
 	local p comm
@@ -150,6 +151,12 @@ daemons()
 	done 2> /dev/null
 }
 
+# pause SECONDS: nobody writes there
+pause()
+{
+	read -rt "$1" <> /run/idle || true
+}
+
 # until_true SECONDS COMMAND...: the limit says only that it hangs
 until_true()
 {
@@ -158,19 +165,23 @@ until_true()
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
+		pause 0.1
 	done
 }
 
 # Who starts an embedded daemon again.
 guards()
 {
-	pgrep -x datafs-guard
+	local p comm
+
+	for p in /proc/[0-9]*; do
+		read -r comm < "$p/comm" && [ "$comm" = datafs-guard ] && echo "${p#/proc/}"
+	done 2> /dev/null
 }
 
 no_guard()
 {
-	! guards > /dev/null
+	[ -z "$(guards)" ]
 }
 
 # Daemons, and who would start them again.
@@ -197,13 +208,13 @@ mnt()
 	*,cache=*)	;;
 	*)		opts=$opts,cache=$CACHE ;;
 	esac
-	mkdir -p "$2"
+	[ -d "$2" ] || mkdir -p "$2"
 	mount -t datafs -o "$opts" "$1" "$2"
 }
 
 mounted()
 {
-	mountpoint -q "$1"
+	[[ $(< /proc/self/mountinfo) == *" $1 "* ]]
 }
 
 # umnt DIR: and the daemon ends, if it was the last
@@ -211,15 +222,25 @@ umnt()
 {
 	note_bad_replies
 	umount "$1" || return 1
-	grep -q ' - datafs ' /proc/self/mountinfo || until_true 30 no_daemon
+	[[ $(< /proc/self/mountinfo) == *' - datafs '* ]] || until_true 30 no_daemon
 }
 
 # stat_of NAME [INSTANCE]: a counter of the kernel (all mounts) or the daemon
 stat_of()
 {
-	datafs stats --instance "${2:-default}" |
-		awk -v k="$1" '$1 == k { n += $2; seen = 1 }
-			END { if (seen) print n; else print "no-such-counter" }'
+	sum_of "$1" "$(datafs stats --instance "${2:-default}")"
+}
+
+# sum_of NAME TEXT: of its lines "NAME NUMBER"
+sum_of()
+{
+	local text=$2 n=no-such-counter
+
+	while [[ $text =~ (^|$'\n')$1\ +([0-9]+)(.*) ]]; do
+		n=$((${n/#no*/0} + BASH_REMATCH[2]))
+		text=${BASH_REMATCH[3]}
+	done
+	echo "$n"
 }
 
 # What the kernel had to refuse from our own daemon is a mistake of one of them.
@@ -227,8 +248,8 @@ note_bad_replies()
 {
 	local n
 
-	n=$(datafs stats 2> /dev/null | awk '$1 == "replies_bad" { n += $2 } END { print n + 0 }')
-	bad_replies=$((bad_replies + n))
+	n=$(sum_of replies_bad "$(datafs stats 2> /dev/null)")
+	bad_replies=$((bad_replies + ${n/#no*/0}))
 }
 
 # What a directory lists, in one line. Without starting a program, as daemons().
@@ -282,7 +303,7 @@ supervise()
 {
 	while [ ! -e /run/stop ]; do
 		while [ -e /run/hold ]; do
-			sleep 0.1
+			pause 0.1
 		done
 		"$@" 2>> /run/daemon.log &
 		echo $! > /run/daemon.pid
@@ -399,6 +420,35 @@ for key, path in zip(words[0::2], words[1::2]):
     print("output = \"/dev/null\"\nfail\ngloboff\npath-as-is\nnext")
 ' "http://test%3Atester:testing@${URL#http://}/$1" | sed '$d' > /run/puts
 	curl -sS --fail-early -K /run/puts
+}
+
+# -------------------------------------------------------------------- web
+
+# web_up DIR: nginx serves it and its listings at http://127.0.0.1:8080. Sets web, its pid; a
+# request is a line "METHOD URI STATUS" of $DISK/web.log.
+web_up()
+{
+	mkdir -p "$DISK/tmp"
+	cat > "$DISK/nginx.conf" <<-END
+	daemon off;
+	pid $DISK/nginx.pid;
+	error_log $DISK/error.log;
+	worker_processes 1;
+	user root root;
+	events { worker_connections 64; }
+	http {
+		log_format line '\$request_method \$request_uri \$status';
+		access_log $DISK/web.log line;
+		client_body_temp_path $DISK/tmp; proxy_temp_path $DISK/tmp; uwsgi_temp_path $DISK/tmp;
+		fastcgi_temp_path $DISK/tmp; scgi_temp_path $DISK/tmp;
+		default_type application/octet-stream;
+		server { listen 127.0.0.1:8080; root $1; autoindex on; }
+	}
+	END
+	ip link set lo up
+	/usr/sbin/nginx -p "$DISK" -c "$DISK/nginx.conf" 2> "$DISK/nginx.err" &
+	web=$!
+	until_true 30 curl -sfo /dev/null http://127.0.0.1:8080/
 }
 
 # -------------------------------------------------------------------- NFS
