@@ -164,7 +164,7 @@ struct sim_member {
 	struct datafs_member *m;	/* NULL: down */
 	struct sim_disk *disk;
 	void *state;
-	bool used, gone;		/* gone: removed, and shall not come back */
+	bool used, gone;		/* gone: removed, or dead at the end, and shall not come back */
 	bool paused;
 	bool stopped;			/* its clock: its time is never up */
 	unsigned int life;		/* counts its starts */

@@ -363,7 +363,51 @@ static void begin(struct sim *s, const struct sim_options *opt)
 	sim_event(s, 500, (struct sim_event) { .kind = SIM_TROUBLE });
 }
 
-static void calm_down(struct sim *s)
+static bool majority_without(struct sim *s, const struct raft_configuration *conf, unsigned int id)
+{
+	unsigned int voters = 0, left = 0;
+
+	for (unsigned int i = 0; i < conf->n; i++) {
+		const struct raft_server *v = &conf->servers[i];
+
+		if (v->role != RAFT_VOTER)
+			continue;
+		voters++;
+		left += v->id != id && s->members[v->id].m;
+	}
+	return !voters || left > voters / 2;
+}
+
+/*
+ * It is dead for ever, if whatever configuration is in force in the end has a majority of
+ * those that are left: that must do.
+ */
+static void bury(struct sim *s, unsigned int id)
+{
+	for (unsigned int i = 1; i < s->next_id; i++) {
+		const struct datafs_member *m = s->members[i].m;
+
+		if (m && !(majority_without(s, &m->raft.configuration, id) &&
+			   majority_without(s, &m->raft.configuration_committed, id)))
+			return;
+	}
+	s->members[id].gone = true;
+	sim_member_crash(s, id);
+}
+
+/* A leader with a change of the configuration under way: 0, or the run ends with its death. */
+static unsigned int doomed(struct sim *s, const struct sim_options *opt)
+{
+	unsigned int id;
+
+	if (!opt->changes || !(s->seed % 2) || s->now < 1000 + opt->ms / 2)
+		return 0;
+	id = sim_leader(s);
+	return id && s->members[id].m->raft.configuration_uncommitted_index && !sim_pick(s, 8) ? id : 0;
+}
+
+/* @dead: who is not to come back; 0: somebody, or nobody. */
+static void calm_down(struct sim *s, unsigned int dead)
 {
 	s->calm = true;
 	s->drop = s->twice = 0;
@@ -373,6 +417,8 @@ static void calm_down(struct sim *s)
 		if (!s->members[id].m && !s->members[id].gone && s->members[id].life)
 			sim_member_start(s, id);
 	}
+	if (dead || sim_pick(s, 2))
+		bury(s, dead ? dead : 1 + sim_pick(s, s->next_id - 1));
 }
 
 static bool idle(const struct sim *s)
@@ -405,7 +451,7 @@ static bool agreed(struct sim *s)
 	if (lead.last != lead.applied)
 		return false;
 	for (unsigned int id = 1; id <= SIM_MEMBERS; id++) {
-		if (!counts(s, leader, id))
+		if (!counts(s, leader, id) || s->members[id].gone)
 			continue;
 		if (!s->members[id].m)
 			return false;
@@ -426,7 +472,7 @@ static const char *states_equal(struct sim *s)
 	for (unsigned int id = 1; !bad && id <= SIM_MEMBERS; id++) {
 		char *have;
 
-		if (!counts(s, leader, id))
+		if (!counts(s, leader, id) || s->members[id].gone)
 			continue;
 		have = s->machine->dump(s->members[id].state, &other);
 		if (other != len || memcmp(have, want, len))
@@ -475,6 +521,7 @@ const char *sim_run(const struct sim_options *opt, uint64_t seed, const char *di
 		    struct sim *s)
 {
 	const char *bad = NULL;
+	unsigned int dead = 0;
 
 	memset(s, 0, sizeof(*s));
 	s->seed = seed;
@@ -482,12 +529,13 @@ const char *sim_run(const struct sim_options *opt, uint64_t seed, const char *di
 	s->now = 1000;
 	snprintf(s->dir, sizeof(s->dir), "%s", dir);
 	begin(s, opt);
-	while (!bad && s->now < 1000 + opt->ms) {
+	while (!bad && !dead && s->now < 1000 + opt->ms) {
 		step(s);
 		bad = wrong(s);
+		dead = bad ? 0 : doomed(s, opt);
 	}
 	if (!bad)
-		calm_down(s);
+		calm_down(s, dead);
 	while (!bad && !agreed(s)) {
 		if (s->now > 1000 + opt->ms + CALM_MS)
 			bad = "no agreement though nothing is in the way";
