@@ -50,7 +50,9 @@ units := $(notdir $(wildcard systemd/*.service))
 cluster_prog := $(patsubst tests/cluster/prog/%.c,$(B)/tests/cluster/%,$(wildcard tests/cluster/prog/*.c)) \
 	$(B)/tests/cluster/metad-next $(B)/tests/cluster/wallclock.so
 under_prog := $(patsubst tests/under/prog/%.c,$(B)/tests/under/%,$(wildcard tests/under/prog/*.c))
-bench_prog := $(patsubst tests/bench/prog/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/prog/*.c))
+bench_shared := tests/bench/prog/leader.c
+bench_prog := $(patsubst tests/bench/prog/%.c,$(B)/tests/bench/%, \
+		$(filter-out $(bench_shared),$(wildcard tests/bench/prog/*.c)))
 vm_prog := $(patsubst tests/vm/prog/%.c,$(B)/tests/vm/%,$(wildcard tests/vm/prog/*.c))
 
 .PHONY: help all modules daemon utils tests bench unit unit-bin unit-run fuzz clean install
@@ -228,6 +230,7 @@ $(B)/obj/tests/bench/prog/etcdbench.o: | build/proto/etcd.pb-c.h
 $(B)/tests/bench/etcdbench: $(call obj,build/proto/etcd.pb-c.c)
 $(B)/tests/bench/etcdbench: bench_libs := $(shell pkg-config --libs libnghttp2 2>/dev/null)
 
+$(B)/tests/bench/metabench: $(call obj,$(bench_shared))
 $(B)/tests/bench/%: $(B)/obj/tests/bench/prog/%.o $(daemon_lib)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \

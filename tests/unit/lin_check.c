@@ -16,6 +16,7 @@ struct seen {
 /* One step of the way: which operation was taken, and the state before it. */
 struct taken {
 	unsigned int op, place;
+	bool sure;
 	uint64_t latest;
 	void *before;
 };
@@ -104,16 +105,35 @@ static uint64_t first_end(const struct search *s)
 	return end;
 }
 
+/*
+ * Is there no need to try another one instead of @i, which was just taken? If it is a read that
+ * was answered, what could be taken before it can as well be behind it; but for one that
+ * was lost before it began.
+ */
+static bool sure(const struct search *s, unsigned int i)
+{
+	if (is_maybe(&s->ops[i]) || !s->model->reads(s->ops[i].what))
+		return false;
+	for (unsigned int k = first_left(s); k < s->n; k++)
+		if (!in_set(s, k) && s->ops[k].lost && s->ops[k].end >= s->latest &&
+		    s->ops[k].end < s->ops[i].begin)
+			return false;
+	return true;
+}
+
 /* Takes operation @i, if it fits. */
 static bool try_one(struct search *s, unsigned int i, unsigned int place)
 {
+	struct taken *t = &s->way[s->depth];
 	bool maybe = is_maybe(&s->ops[i]);
 
 	s->set[i / 64] |= 1ull << i % 64;
-	if (s->model->step(s->state, s->ops[i].what, maybe) && remember(s)) {
-		s->way[s->depth].op = i;
-		s->way[s->depth].latest = s->latest;
-		s->way[s->depth++].place = place;
+	if (s->model->step(s->state, s->ops[i].what, maybe) &&
+	    ((t->sure = sure(s, i)) || remember(s))) {
+		t->op = i;
+		t->latest = s->latest;
+		t->place = place;
+		s->depth++;
 		if (s->ops[i].begin > s->latest)
 			s->latest = s->ops[i].begin;
 		s->must -= !maybe;
@@ -157,7 +177,7 @@ static bool take(struct search *s, unsigned int from, unsigned long *steps)
 	return false;
 }
 
-/* Takes the last one back; where to go on from. */
+/* Takes the last one back; where to go on from: the end, if there is no need. */
 static unsigned int take_back(struct search *s)
 {
 	struct taken *t = &s->way[--s->depth];
@@ -167,7 +187,7 @@ static unsigned int take_back(struct search *s)
 	s->latest = t->latest;
 	s->must += !is_maybe(&s->ops[t->op]);
 	s->spare += is_maybe(&s->ops[t->op]);
-	return t->place + 1;
+	return t->sure ? 2 * s->n : t->place + 1;
 }
 
 static void forget(struct search *s)

@@ -9,7 +9,8 @@
  * An operation whose answer was not seen may have taken effect at any time after its
  * begin, or never: its end is LIN_MAYBE, and its result is not compared. One of which
  * it is known since when it cannot any more has that end, and is "lost".
- * The search takes few of them first, since few ever mattered.
+ * The search takes few of them first, since few ever mattered; and a read as soon as its
+ * answer is right.
  *
  * No state but a call's own. The time it takes can grow exponentially with the
  * operations that overlap; the number of steps is bounded.
@@ -37,6 +38,8 @@ struct lin_model {
 	 * was no answer. Called with a copy of the state.
 	 */
 	bool (*step)(void *state, const void *op, bool maybe);
+	/* Does @op change no state, whichever it is? */
+	bool (*reads)(const void *op);
 	uint64_t (*hash)(const void *state);
 	bool (*equal)(const void *a, const void *b);
 };

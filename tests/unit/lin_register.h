@@ -33,6 +33,11 @@ static inline bool register_step(void *state, const void *op, bool maybe)
 	return maybe || o->answer == *v;
 }
 
+static inline bool register_reads(const void *op)
+{
+	return ((const struct register_op *)op)->kind == REGISTER_GET;
+}
+
 static inline uint64_t register_hash(const void *state)
 {
 	return *(const uint64_t *)state * 0xff51afd7ed558ccdull;
@@ -45,7 +50,7 @@ static inline bool register_equal(const void *a, const void *b)
 
 static const struct lin_model register_model = {
 	.size = sizeof(uint64_t), .init = register_init, .step = register_step,
-	.hash = register_hash, .equal = register_equal,
+	.reads = register_reads, .hash = register_hash, .equal = register_equal,
 };
 
 #endif

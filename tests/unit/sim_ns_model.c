@@ -313,6 +313,14 @@ static bool step(void *state, const void *op, bool maybe)
 	}
 }
 
+/* So does a change, with an error. */
+static bool reads(const void *op)
+{
+	const struct ns_op *o = op;
+
+	return o->kind != NS_CHANGE || o->answer.err;
+}
+
 static uint64_t mix(uint64_t hash, const void *buf, size_t len)
 {
 	const uint8_t *p = buf;
@@ -370,5 +378,6 @@ static bool equal(const void *a, const void *b)
 }
 
 const struct lin_model ns_model = {
-	.size = STATE_SIZE, .init = init, .step = step, .hash = hash, .equal = equal,
+	.size = STATE_SIZE, .init = init, .step = step, .reads = reads,
+	.hash = hash, .equal = equal,
 };

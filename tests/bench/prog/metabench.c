@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * metabench CASE LIMIT CLIENTS MEMBERS KEYFILE: a load on a quorum, by the client that
- * the daemon has. Each client is a thread with one operation under way; those that
- * change something have a session and a directory each.
+ * metabench CASE LIMIT CLIENTS MEMBERS KEYFILE: a load on a quorum. Each client has one
+ * operation under way, all of them on one thread (leader.h); those that change something
+ * have a session and a directory each. What comes before and after it, and the listings,
+ * are asked for by the client that the daemon has.
  *
  *	create	new files in the client's directory
  *	rename	a file to another name in its directory, and back
@@ -15,11 +16,11 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "bench.h"
+#include "leader.h"
 #include "meta/quorum.h"
 #include "meta/remote.h"
 
@@ -27,34 +28,43 @@
 #define BIG		"big"
 
 struct client {
-	pthread_t thread;
+	struct leader_call call;
 	uint64_t random, session, request, dir, n;
-	unsigned long long done;
 };
 
 static struct datafs_quorum *quorum;
 static struct bench bench;
-static pthread_barrier_t ready;
+static struct client *clients;
+static unsigned int n_clients, busy;	/* those with an operation under way */
+static unsigned long long done;
 static const char *limit;
 static uint64_t big, inodes;
 
-static Metad__Result *change(struct client *c, Metad__Command *cmd)
+static void ids(struct client *c, Metad__Command *cmd)
 {
-	Metad__Result *res;
-	int ret;
-
 	cmd->has_session = cmd->has_request = cmd->has_lowest = true;
 	cmd->session = c->session;
 	cmd->request = cmd->lowest = ++c->request;
-	ret = datafs_quorum_change(quorum, cmd, &res);
-	if (ret || (res->error && res->error != EEXIST))
-		errx(1, "the quorum, of a command: %s", strerror(ret ? -ret : (int)res->error));
-	return res;
 }
 
+static void check(const Metad__Result *res)
+{
+	if (res->error && res->error != EEXIST)
+		errx(1, "the quorum, of a command: %s", strerror((int)res->error));
+}
+
+/* One that is waited for. */
 static void changed(struct client *c, Metad__Command *cmd)
 {
-	metad__result__free_unpacked(change(c, cmd), NULL);
+	Metad__Result *res;
+	int err;
+
+	ids(c, cmd);
+	err = datafs_quorum_change(quorum, cmd, &res);
+	if (err)
+		errx(1, "the quorum, of a command: %s", strerror(-err));
+	check(res);
+	metad__result__free_unpacked(res, NULL);
 }
 
 static Metad__Answer *ask(Metad__Query *q)
@@ -139,25 +149,64 @@ static void session_open(struct client *c)
 	changed(c, &cmd);
 }
 
-static void do_create(struct client *c)
+/* --- what is under way --- */
+
+static void load_next(struct client *c);
+
+static void under_way_done(struct leader_call *call, const Metad__Reply *reply)
+{
+	Metad__Result *res;
+
+	if (reply->error)
+		errx(1, "the quorum: %s", strerror((int)reply->error));
+	if (reply->answer) {
+		if (reply->answer->error)
+			errx(1, "the quorum, of a question: %s",
+			     strerror((int)reply->answer->error));
+	} else {
+		res = metad__result__unpack(NULL, reply->result.len, reply->result.data);
+		if (!res)
+			errx(1, "a result is none");
+		check(res);
+		metad__result__free_unpacked(res, NULL);
+	}
+	done++;
+	load_next((struct client *)call);
+}
+
+static void send_command(struct client *c, Metad__Command *cmd)
+{
+	Metad__Ask a = METAD__ASK__INIT;
+	uint8_t buf[1024];
+
+	ids(c, cmd);
+	if (metad__command__get_packed_size(cmd) > sizeof(buf))
+		errx(1, "a command is too long");
+	a.what_case = METAD__ASK__WHAT_COMMAND;
+	a.command.data = buf;
+	a.command.len = metad__command__pack(cmd, buf);
+	leader_ask(&c->call, &a);
+}
+
+static void create_in(struct client *c, uint64_t dir, uint64_t n)
 {
 	Metad__Command cmd;
 	Metad__Make m;
 	char name[32];
 
-	snprintf(name, sizeof(name), "file-%08llu", (unsigned long long)c->n++);
-	make_init(&cmd, &m, METAD__COMMAND__OP_CREATE, c->dir, name);
-	changed(c, &cmd);
+	snprintf(name, sizeof(name), "file-%08llu", (unsigned long long)n);
+	make_init(&cmd, &m, METAD__COMMAND__OP_CREATE, dir, name);
+	send_command(c, &cmd);
+}
+
+static void do_create(struct client *c)
+{
+	create_in(c, c->dir, c->n++);
 }
 
 static void do_fill(struct client *c)
 {
-	uint64_t dir = c->dir;
-
-	c->dir = big;
-	c->n = atomic_fetch_add(&bench.done, 1);
-	do_create(c);
-	c->dir = dir;
+	create_in(c, big, atomic_fetch_add(&bench.done, 1));
 }
 
 static void do_rename(struct client *c)
@@ -165,12 +214,7 @@ static void do_rename(struct client *c)
 	static const char *const names[] = { "file-here", "file-there" };
 	Metad__Rename r = METAD__RENAME__INIT;
 	Metad__Command cmd;
-	Metad__Make m;
 
-	if (!c->n) {
-		make_init(&cmd, &m, METAD__COMMAND__OP_CREATE, c->dir, names[0]);
-		changed(c, &cmd);
-	}
 	metad__command__init(&cmd);
 	r.has_parent = r.has_name = r.has_new_parent = r.has_new_name = true;
 	r.parent = r.new_parent = c->dir;
@@ -178,13 +222,14 @@ static void do_rename(struct client *c)
 	r.new_name = text(names[++c->n % 2]);
 	cmd.op_case = METAD__COMMAND__OP_RENAME;
 	cmd.rename = &r;
-	changed(c, &cmd);
+	send_command(c, &cmd);
 }
 
 static void do_getattr(struct client *c)
 {
 	Metad__Query q = METAD__QUERY__INIT;
 	Metad__Inode in = METAD__INODE__INIT;
+	Metad__Ask a = METAD__ASK__INIT;
 
 	c->random ^= c->random << 13;
 	c->random ^= c->random >> 7;
@@ -193,8 +238,12 @@ static void do_getattr(struct client *c)
 	in.ino = 1 + c->random % inodes;
 	q.of_case = METAD__QUERY__OF_GETATTR;
 	q.getattr = &in;
-	metad__answer__free_unpacked(ask(&q), NULL);
+	a.what_case = METAD__ASK__WHAT_QUERY;
+	a.query = &q;
+	leader_ask(&c->call, &a);
 }
+
+/* --- listings --- */
 
 /* The entries of the whole directory. */
 static unsigned long long list(void)
@@ -221,33 +270,43 @@ static unsigned long long list(void)
 	return n;
 }
 
-static void do_readdir(struct client *c)
-{
-	/* one for the operation itself is added */
-	c->done += list() - 1;
-}
+/* --- the loads --- */
 
 static const struct load {
 	const char *name;
 	bool changes;
-	unsigned int clients;	/* 0: as told */
-	void (*run)(struct client *c);
+	void (*begin)(struct client *c);	/* NULL: one listing after the other */
 } loads[] = {
-	{ "create", true, 0, do_create },
-	{ "rename", true, 0, do_rename },
-	{ "getattr", false, 0, do_getattr },
-	{ "fill", true, 0, do_fill },
-	{ "readdir", false, 1, do_readdir },
+	{ "create", true, do_create },
+	{ "rename", true, do_rename },
+	{ "getattr", false, do_getattr },
+	{ "fill", true, do_fill },
+	{ "readdir", false, NULL },
 };
 
 #define NLOADS	(sizeof(loads) / sizeof(*loads))
 
 static const struct load *load;
 
+static void load_next(struct client *c)
+{
+	if (bench_next(&bench))
+		load->begin(c);
+	else
+		busy--;
+	if (busy)
+		return;
+	bench_print(&bench, done);
+	leader_stop();
+}
+
 static void client_open(struct client *c)
 {
+	Metad__Command cmd;
+	Metad__Make m;
 	char name[32];
 
+	c->call.done = under_way_done;
 	datafs_random(&c->random, sizeof(c->random));
 	c->random |= 1;
 	if (!load->changes)
@@ -255,6 +314,10 @@ static void client_open(struct client *c)
 	session_open(c);
 	snprintf(name, sizeof(name), "dir-%llx", (unsigned long long)c->session);
 	c->dir = make_dir(c, name);
+	if (load->begin != do_rename)
+		return;
+	make_init(&cmd, &m, METAD__COMMAND__OP_CREATE, c->dir, "file-here");
+	changed(c, &cmd);
 }
 
 static void client_close(struct client *c)
@@ -268,44 +331,33 @@ static void client_close(struct client *c)
 		changed(c, &cmd);
 }
 
-static void *work(void *arg)
+static void begin(void)
 {
-	struct client *c = arg;
-
-	client_open(c);
-	pthread_barrier_wait(&ready);
-	/* the first thread sets the time for all */
-	pthread_barrier_wait(&ready);
-	for (; bench_next(&bench); c->done++)
-		load->run(c);
-	pthread_barrier_wait(&ready);
-	pthread_barrier_wait(&ready);
-	client_close(c);
-	return NULL;
+	busy = n_clients;
+	bench_begin(&bench, limit);
+	for (unsigned int i = 0; i < n_clients; i++)
+		load_next(&clients[i]);
 }
 
-static void run(unsigned int n)
+static void run(const char *members, const struct datafs_keys *keys)
 {
-	struct client *clients = calloc(n, sizeof(*clients));
-	unsigned long long done = 0;
-
+	clients = calloc(n_clients, sizeof(*clients));
 	if (!clients)
 		errx(1, "no memory");
-	pthread_barrier_init(&ready, NULL, n + 1);
-	for (unsigned int i = 0; i < n; i++)
-		if (pthread_create(&clients[i].thread, NULL, work, &clients[i]))
-			errx(1, "no thread");
-	pthread_barrier_wait(&ready);
-	bench_begin(&bench, limit);
-	pthread_barrier_wait(&ready);
-	pthread_barrier_wait(&ready);
-	for (unsigned int i = 0; i < n; i++)
-		done += clients[i].done;
-	bench_print(&bench, done);
-	pthread_barrier_wait(&ready);
-	for (unsigned int i = 0; i < n; i++)
-		pthread_join(clients[i].thread, NULL);
+	for (unsigned int i = 0; i < n_clients; i++)
+		client_open(&clients[i]);
+	leader_run(members, keys, begin);
+	for (unsigned int i = 0; i < n_clients; i++)
+		client_close(&clients[i]);
 	free(clients);
+}
+
+static void run_listings(void)
+{
+	bench_begin(&bench, limit);
+	while (bench_next(&bench))
+		done += list();
+	bench_print(&bench, done);
 }
 
 static int print_size(void)
@@ -359,7 +411,11 @@ int main(int argc, char **argv)
 	if (datafs_quorum_open_remote(&cfg, &quorum))
 		return 1;
 	prepare();
-	run(load->clients ? load->clients : (unsigned int)atoi(argv[3]));
+	n_clients = (unsigned int)atoi(argv[3]);
+	if (load->begin)
+		run(argv[4], &keys);
+	else
+		run_listings();
 	datafs_quorum_close(quorum);
 	return 0;
 }
