@@ -166,6 +166,8 @@ check "the end of its log is torn" "$PROG/tear" "$file"
 check "... it is given up, and the member goes on" go_on_3
 check "... with a line" grep -q "${file##*/}: what was being written from byte" "$D/3.log"
 
+# It may have got a snapshot only, and no entries behind it.
+check "... and gets what comes then" writes
 take_3 TERM
 file=$(largest "$D"/3/raft/0*-0*)
 half=$(($(stat -c %s "$file") / 2))
