@@ -125,24 +125,25 @@ static bool sure(const struct search *s, unsigned int i)
 static bool try_one(struct search *s, unsigned int i, unsigned int place)
 {
 	struct taken *t = &s->way[s->depth];
-	bool maybe = is_maybe(&s->ops[i]);
+	bool maybe = is_maybe(&s->ops[i]), fits;
 
 	s->set[i / 64] |= 1ull << i % 64;
-	if (s->model->step(s->state, s->ops[i].what, maybe) &&
-	    ((t->sure = sure(s, i)) || remember(s))) {
-		t->op = i;
-		t->latest = s->latest;
-		t->place = place;
-		s->depth++;
-		if (s->ops[i].begin > s->latest)
-			s->latest = s->ops[i].begin;
-		s->must -= !maybe;
-		s->spare -= maybe;
-		return true;
+	fits = s->model->step(s->state, s->ops[i].what, maybe);
+	t->sure = fits && sure(s, i);
+	if (!fits || (!t->sure && !remember(s))) {
+		s->set[i / 64] &= ~(1ull << i % 64);
+		memcpy(s->state, t->before, s->model->size);
+		return false;
 	}
-	s->set[i / 64] &= ~(1ull << i % 64);
-	memcpy(s->state, s->way[s->depth].before, s->model->size);
-	return false;
+	t->op = i;
+	t->latest = s->latest;
+	t->place = place;
+	s->depth++;
+	if (s->ops[i].begin > s->latest)
+		s->latest = s->ops[i].begin;
+	s->must -= !maybe;
+	s->spare -= maybe;
+	return true;
 }
 
 /*
