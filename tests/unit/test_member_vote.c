@@ -127,12 +127,31 @@ static void made_voter_elsewhere(void **state)
 	assert_int_equal(bench_count(&b, RAFT_REQUEST_VOTE), 0);
 }
 
+/* It is asked for its vote while an entry is being stored: that it is, its leader is told. */
+static void stored_behind_a_vote(void **state)
+{
+	(void)state;
+	b.standby = true;
+	b.hold = true;
+	assert_int_equal(bench_start(&b), 0);
+	bench_entry(&b, 2, 1, 1, 1, 2, 0);
+	b.now += DATAFS_MEMBER_ELECTION_MS;
+	assert_int_equal(ask(3, 3, true, 9)->term, 3);
+	bench_forget(&b);
+	bench_release(&b);
+	assert_int_equal(b.n_sent, 1);
+	assert_int_equal(b.to[0], 2);
+	assert_int_equal(b.sent[0].kind, RAFT_APPEND_ENTRIES_RESULT);
+	assert_int_equal(b.sent[0].raft.append_entries_result.last_log_index, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(old_term_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_term_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(made_voter_elsewhere, setup, teardown),
+		cmocka_unit_test_setup_teardown(stored_behind_a_vote, setup, teardown),
 	};
 
 	datafs_log_set_level(LOG_CRIT);

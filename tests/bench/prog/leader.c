@@ -12,7 +12,7 @@
 #include "wire/address.h"
 
 #define CALL_MS	60000
-#define MEMBERS	5u
+#define MEMBERS_MAX	5u
 
 static struct datafs_loop *loop;
 static struct datafs_wire *wire;
@@ -22,8 +22,8 @@ static bool stopped;
 static struct probe {
 	struct leader_call c;
 	struct datafs_conn *conn;
-} probes[MEMBERS];
-static unsigned int probed;
+} probes[MEMBERS_MAX];
+static unsigned int members, probed, refused;
 
 static void call_done(struct datafs_call *call, int err, const void *body, uint32_t len)
 {
@@ -63,8 +63,13 @@ void leader_ask(struct leader_call *c, const Metad__Ask *a)
 /* It leads, or another one does. */
 static void probe_done(struct leader_call *c, const Metad__Reply *reply)
 {
-	if (reply->error == EREMOTE || leader)
+	if (leader)
 		return;
+	if (reply->error == EREMOTE) {
+		if (++refused == members)
+			errx(1, "no member leads");
+		return;
+	}
 	if (reply->error)
 		errx(1, "a member says: %s", strerror((int)reply->error));
 	leader = ((struct probe *)c)->conn;
@@ -89,7 +94,7 @@ static void probe(struct probe *p, struct datafs_conn *conn)
 static void on_up(void *arg, struct datafs_conn *conn)
 {
 	(void)arg;
-	if (!leader && probed < MEMBERS)
+	if (!leader && probed < MEMBERS_MAX)
 		probe(&probes[probed++], conn);
 }
 
@@ -117,9 +122,9 @@ static void on_call(void *arg, struct datafs_conn *conn, uint64_t id, const void
 	datafs_conn_reply(conn, id, NULL, 0);
 }
 
-static void connect_all(const char *members)
+static void connect_all(const char *named)
 {
-	char *list = strdup(members), *rest = list, *text;
+	char *list = strdup(named), *rest = list, *text;
 
 	if (!list)
 		errx(1, "no memory");
@@ -130,11 +135,12 @@ static void connect_all(const char *members)
 		if (datafs_address_resolve(text, false, &at) ||
 		    datafs_wire_connect(wire, (const struct sockaddr *)&at.sa, at.len, 0, &peer))
 			errx(1, "no member at %s", text);
+		members++;
 	}
 	free(list);
 }
 
-void leader_run(const char *members, const struct datafs_keys *keys, void (*begin)(void))
+void leader_run(const char *named, const struct datafs_keys *keys, void (*begin)(void))
 {
 	static const struct datafs_wire_ops ops = {
 		.up = on_up, .down = on_down, .frame = on_frame, .call = on_call,
@@ -154,7 +160,7 @@ void leader_run(const char *members, const struct datafs_keys *keys, void (*begi
 	conf.loop = loop;
 	if (datafs_wire_new(&conf, &wire))
 		errx(1, "no messenger");
-	connect_all(members);
+	connect_all(named);
 	if (datafs_loop_run(loop))
 		errx(1, "the loop ended");
 	datafs_wire_free(wire);

@@ -18,10 +18,10 @@ struct leader_call {
 };
 
 /*
- * @begin: called when it is known who leads; returns after leader_stop(). @members:
- * "HOST:PORT,HOST:PORT".
+ * @begin: called when it is known who leads; returns after leader_stop(). @named:
+ * "HOST:PORT,HOST:PORT", five at most.
  */
-void leader_run(const char *members, const struct datafs_keys *keys, void (*begin)(void));
+void leader_run(const char *named, const struct datafs_keys *keys, void (*begin)(void));
 /* In @begin and done(), as the next. @c is the caller's until it is done. */
 void leader_ask(struct leader_call *c, const Metad__Ask *ask);
 /* Nothing may be under way. */
